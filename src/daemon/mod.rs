@@ -1,0 +1,3 @@
+//! Composes a node, starts it, drains it, stops it.
+
+pub mod config;

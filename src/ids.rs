@@ -1,0 +1,57 @@
+//! Numbers that mean something, each with a type of its own, so that one does
+//! not fit where another goes.
+
+use std::fmt;
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+number!(
+    /// One log among the many that share a device.
+    LogId
+);
+number!(
+    /// A record's place in its log. The first record of a log has index 0; a
+    /// format whose records hold several entries counts entries.
+    Index
+);
+number!(
+    /// One life of a segment file. Drawn from a counter of the device that
+    /// never goes back, so no two files of a device ever share an epoch.
+    Epoch
+);
+number!(
+    /// The consensus term that a record was written in; 0 where there is none.
+    Term
+);
+number!(
+    /// The number of a journal file; grows by one with each roll.
+    JournalNumber
+);
+
+/// Identifies a cluster, a node's data directory or a device: 16 random bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Uid(pub [u8; 16]);
+
+impl fmt::Display for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Uid({self})")
+    }
+}

@@ -1,0 +1,34 @@
+//! Dolmen: one heart with many doors, on one to seven machines of an edge site.
+//!
+//! The map, top row first. A module names rows below its own only; modules of
+//! one row do not name each other. `tests/arrows.rs` holds this.
+//!
+//! ```text
+//! cli        one file per subcommand
+//! daemon     composes a node, starts it, drains it, stops it
+//! ports      front doors: operator
+//! log        the segmented append-only log over one journal per device
+//! disk       io_uring files and memory maps, and a simulated disk beside them
+//! profile    the hardware profile: read, detect, check
+//! wire       bytes: cursor, checksum, bounded frame
+//! ids        numbers that mean something, each with a type of its own
+//! limits     every bound of the program, with its name and its reason
+//! clock      the one place that asks the machine for the time
+//! entropy    the one place that asks the machine for chance
+//! metrics    counters, gauges and histograms, and their text form
+//! planted    faults that tests plant on purpose
+//! ```
+
+pub mod cli;
+pub mod clock;
+pub mod daemon;
+pub mod disk;
+pub mod entropy;
+pub mod ids;
+pub mod limits;
+pub mod log;
+pub mod metrics;
+pub mod planted;
+pub mod ports;
+pub mod profile;
+pub mod wire;

@@ -1,0 +1,38 @@
+//! Every bound of the program, with its name and its reason.
+
+/// The unit of torn writes and of O_DIRECT on nearly all drives.
+pub const BLOCK_BYTES: usize = 4096;
+
+/// One record of a log. A ZooKeeper node and a Kafka message are 1 MiB by
+/// default and rarely raised above 8; 16 leaves room without letting one
+/// record fill the pending bytes of a device.
+pub const RECORD_BYTES_MAX: usize = 16 << 20;
+
+/// One journal batch: what one sync may carry. 1 MiB takes about as long to
+/// write as the sync itself, so a larger batch would only add waiting.
+pub const JOURNAL_BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// Appends that wait for the log thread, all logs of the device together.
+pub const APPEND_QUEUE_LENGTH: usize = 4096;
+/// The bytes of those appends.
+pub const APPEND_QUEUE_BYTES: usize = 64 << 20;
+
+/// Bytes that are durable in the journal and not yet in their segments.
+pub const PENDING_BYTES_MAX: usize = 16 << 20;
+
+/// The first step of a segment file; steps double up to `segment_mib`. With
+/// it an idle log costs 64 KiB of disk.
+pub const SEGMENT_FIRST_BYTES: u64 = 64 << 10;
+
+/// Sealed segments are checked in pieces of this size, one CRC each.
+pub const FOOTER_PIECE_BYTES: u64 = 1 << 20;
+
+/// Logs on one device. Each costs a line of 64 bytes in every journal file's
+/// opening table: 65,536 x 64 B = 4 MiB, an eighth of a journal file.
+pub const LOGS_PER_DEVICE: usize = 65_536;
+
+/// One request or answer on the admin socket.
+pub const ADMIN_FRAME_BYTES_MAX: usize = 1 << 20;
+/// Connections on the operator door at once: a browser opens six, a scraper
+/// one.
+pub const OPERATOR_CONNECTIONS_MAX: usize = 64;

@@ -1,0 +1,100 @@
+//! Faults that tests plant on purpose, so that the suite can be shown to catch
+//! them. `planted!(Name)` reads a thread-local under debug assertions and is
+//! `false` in release, so a fault costs nothing where it must not exist.
+
+/// Every fault that can be planted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// An append is answered before its sync has come back.
+    AnswerBeforeSync,
+    /// Recovery takes a frame without looking at its checksum.
+    ChecksumNotChecked,
+    /// A failed fsync is taken for a good one.
+    FsyncErrorIgnored,
+    /// A torn journal batch is replayed as far as it parses.
+    TornTailKept,
+    /// Rot below what was synced is cut like a torn tail.
+    HoleCut,
+    /// A new file's name is not synced.
+    FolderNotSynced,
+    /// A reader keeps using the map of a segment that has grown.
+    StaleMapLength,
+    /// The sync is started before the write it is to cover.
+    SyncBeforeWrite,
+    /// A journal file is recycled before its bytes are synced in the segments.
+    TrimBeforeSync,
+    /// A recycled journal file's old batches are taken for new ones.
+    RecycledFileTrusted,
+    /// A second journal write starts inside the first.
+    OverlappingWrites,
+    /// The base offset of a foreign batch is stored with one bit flipped.
+    BaseOffsetFlipped,
+    /// The mark of a bypassing batch is written before the batch is synced.
+    MarkBeforeData,
+    /// Truncation forgets where the kept segment ends.
+    TruncateForgotten,
+    /// Full disk at growth is not noticed before the append is answered.
+    FullDiskNotNoticed,
+}
+
+impl Fault {
+    pub const ALL: &[Fault] = &[
+        Fault::AnswerBeforeSync,
+        Fault::ChecksumNotChecked,
+        Fault::FsyncErrorIgnored,
+        Fault::TornTailKept,
+        Fault::HoleCut,
+        Fault::FolderNotSynced,
+        Fault::StaleMapLength,
+        Fault::SyncBeforeWrite,
+        Fault::TrimBeforeSync,
+        Fault::RecycledFileTrusted,
+        Fault::OverlappingWrites,
+        Fault::BaseOffsetFlipped,
+        Fault::MarkBeforeData,
+        Fault::TruncateForgotten,
+        Fault::FullDiskNotNoticed,
+    ];
+}
+
+#[cfg(debug_assertions)]
+mod held {
+    use super::Fault;
+    use std::cell::Cell;
+
+    thread_local! {
+        static PLANTED: Cell<Option<Fault>> = const { Cell::new(None) };
+    }
+
+    /// Plants a fault on this thread until the answer is dropped.
+    pub fn plant(fault: Fault) -> Planted {
+        PLANTED.with(|held| held.set(Some(fault)));
+        Planted(())
+    }
+
+    pub fn is_planted(fault: Fault) -> bool {
+        PLANTED.with(|held| held.get() == Some(fault))
+    }
+
+    pub struct Planted(());
+
+    impl Drop for Planted {
+        fn drop(&mut self) {
+            PLANTED.with(|held| held.set(None));
+        }
+    }
+}
+
+#[cfg(debug_assertions)]
+pub use held::{Planted, is_planted, plant};
+
+#[macro_export]
+macro_rules! planted {
+    ($fault:ident) => {{
+        #[cfg(debug_assertions)]
+        let planted = $crate::planted::is_planted($crate::planted::Fault::$fault);
+        #[cfg(not(debug_assertions))]
+        let planted = false;
+        planted
+    }};
+}

@@ -1,0 +1,1 @@
+//! The hardware profile: read, detect, check.

@@ -1,0 +1,1 @@
+//! One binary; everything but fuzz/ is a module of it.
