@@ -9,6 +9,7 @@
 //! Names are relative, with one folder at the most: `journal/0000000000000001`.
 
 mod block;
+pub mod sim;
 
 pub use block::Block;
 
