@@ -33,6 +33,9 @@ pub enum Kept {
         op: usize,
         sectors: usize,
     },
+    /// Everything, but of this write, which made the file longer, the length
+    /// only: its bytes read as before, or as zeros.
+    Hollow(usize),
     /// Everything before `earlier`, then `later` alone; all the names.
     Without {
         later: usize,
@@ -47,6 +50,8 @@ pub enum Kept {
 pub(super) enum Fate {
     Whole,
     Gone,
+    /// The file is as long as with it.
+    Hollow,
     /// The sectors that survive.
     Torn(Vec<bool>),
 }
@@ -87,7 +92,8 @@ impl Kept {
                     .map(|sector| sector >= sectors)
                     .collect(),
             ),
-            Kept::Head { .. } | Kept::Tail { .. } => Fate::Whole,
+            Kept::Hollow(hollow) if *op == hollow => Fate::Hollow,
+            Kept::Head { .. } | Kept::Tail { .. } | Kept::Hollow(_) => Fate::Whole,
             Kept::Without { later, earlier } => {
                 whole(*op < earlier || *op == later || change.is_name())
             }
@@ -104,10 +110,10 @@ fn random(unsynced: &[Unsynced], seed: u64) -> Vec<Fate> {
         if change.sectors() > 1 && chance.one_in(2) {
             return Fate::Torn((0..change.sectors()).map(|_| lives(&mut chance)).collect());
         }
-        if lives(&mut chance) {
-            Fate::Whole
-        } else {
-            Fate::Gone
+        match (lives(&mut chance), change.sectors()) {
+            (true, _) => Fate::Whole,
+            (false, 1..) if chance.one_in(4) => Fate::Hollow,
+            (false, _) => Fate::Gone,
         }
     };
     unsynced.iter().map(&mut fate).collect()
@@ -149,6 +155,9 @@ impl Choices {
                 .extend(open.iter().map(|open| Kept::Only(open.op)));
         }
         for Unsynced { op, change, .. } in &open {
+            if grows(walk, change) {
+                choices.fine.push(Kept::Hollow(*op));
+            }
             choices
                 .fine
                 .extend((1..change.sectors()).flat_map(|sectors| {
@@ -184,6 +193,16 @@ impl Choices {
     }
 }
 
+/// Whether a write goes past the end of the durable file.
+fn grows(walk: &Walk, change: &Change) -> bool {
+    match change {
+        Change::Data { file, at, bytes } => {
+            at + bytes.len() as u64 > walk.durable.pages(*file).len()
+        }
+        Change::Length { .. } | Change::Name(_) => false,
+    }
+}
+
 /// Says of each unsynced operation what became of it.
 pub(super) fn story(walk: &Walk, kept: Kept, line: impl Fn(usize) -> String) -> String {
     let fates = kept.fates(walk);
@@ -195,6 +214,7 @@ pub(super) fn story(walk: &Walk, kept: Kept, line: impl Fn(usize) -> String) -> 
             let fate = match (fate, change) {
                 (Fate::Whole, _) => "survived".to_owned(),
                 (Fate::Gone, _) => "lost".to_owned(),
+                (Fate::Hollow, _) => "lost but for its length".to_owned(),
                 (Fate::Torn(sectors), Change::Data { at, .. }) => {
                     let places = sectors.iter().enumerate().filter(|(_, lives)| **lives);
                     let places: Vec<_> = places
@@ -225,6 +245,7 @@ impl fmt::Display for Kept {
             Kept::Head { op, sectors } => write!(f, "head {op} to {sectors}"),
             Kept::Tail { op, sectors } => write!(f, "tail {op} from {sectors}"),
             Kept::Without { later, earlier } => write!(f, "{later} without {earlier}"),
+            Kept::Hollow(op) => write!(f, "hollow {op}"),
             Kept::Random(seed) => write!(f, "random {seed}"),
         }
     }
@@ -246,6 +267,7 @@ impl FromStr for Crash {
             ["everything"] => Kept::Everything,
             ["drop", op] => Kept::AllBut(number(op)?),
             ["only", op] => Kept::Only(number(op)?),
+            ["hollow", op] => Kept::Hollow(number(op)?),
             ["head", op, "to", sectors] => Kept::Head {
                 op: number(op)?,
                 sectors: number(sectors)?,
@@ -281,6 +303,7 @@ mod tests {
             "cut 9, only 4",
             "cut 12, head 7 to 3",
             "cut 12, tail 7 from 3",
+            "cut 12, hollow 7",
             "cut 12, 9 without 7",
             "cut 5, random 88213",
         ] {

@@ -27,6 +27,8 @@ pub struct Faults {
     /// EIO. As in Linux, the pages count as clean from then on: what the sync
     /// was to cover, no later sync covers.
     pub fail_sync: When,
+    /// EIO, with no name synced. `only` is held against the folder.
+    pub fail_folder_sync: When,
     /// Fewer bytes than were asked for, at least one.
     pub short_read: When,
     pub short_write: When,

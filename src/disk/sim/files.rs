@@ -72,7 +72,7 @@ impl Files {
     /// Carries a change out on what is there, which may lack earlier changes:
     /// a rename whose creation was lost still leaves the new name, a removal
     /// leaves a name alone that belongs to another file by now.
-    pub(super) fn rename(&mut self, change: &NameChange) {
+    pub(super) fn apply(&mut self, change: &NameChange) {
         match change {
             NameChange::Create { file, name } => {
                 self.names.insert(name.clone(), *file);

@@ -84,6 +84,9 @@ fn survivors(walk: &Walk, kept: Kept) -> Files {
                 let place = file.0 as usize;
                 files.contents[place] = walk.live.contents[place].clone();
             }
+            (Change::Data { file, at, bytes }, Fate::Hollow) => {
+                files.pages_mut(*file).grow(at + bytes.len() as u64);
+            }
             (Change::Data { file, at, bytes }, Fate::Torn(sectors)) => {
                 let pages = files.pages_mut(*file);
                 let pieces = bytes.chunks(SECTOR).zip(sectors).enumerate();

@@ -225,6 +225,9 @@ impl Disk for SimDisk {
     fn sync_folder(&self, folder: &str) -> io::Result<()> {
         let mut state = self.state();
         state.counts.folder_syncs += 1;
+        if state.strikes(folder, |faults| &mut faults.fail_folder_sync) {
+            return Err(faults::eio());
+        }
         state.record(|| Op::SyncFolder {
             folder: folder.into(),
         });

@@ -2,16 +2,44 @@
 //! thousand crash images of one file cost what they differ by.
 
 use crate::limits::BLOCK_BYTES;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 const PAGE: usize = BLOCK_BYTES;
 static ZEROS: [u8; PAGE] = [0; PAGE];
+
+#[derive(Clone, Debug)]
+struct Page {
+    bytes: [u8; PAGE],
+    /// Of the bytes; 0 for zeros. Most pages of most images are shared, so
+    /// most are digested once in a whole sweep.
+    digest: OnceLock<u64>,
+}
+
+impl Page {
+    fn of(bytes: [u8; PAGE]) -> Arc<Self> {
+        Arc::new(Self {
+            bytes,
+            digest: OnceLock::new(),
+        })
+    }
+
+    fn digest(&self) -> u64 {
+        let fresh = || {
+            if self.bytes == ZEROS {
+                0
+            } else {
+                digest(&self.bytes)
+            }
+        };
+        *self.digest.get_or_init(fresh)
+    }
+}
 
 /// A page that was never written is None and reads as zeros.
 /// Invariant: bytes past `length` are zeros.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pages {
-    pages: Vec<Option<Arc<[u8; PAGE]>>>,
+    pages: Vec<Option<Arc<Page>>>,
     length: u64,
 }
 
@@ -48,10 +76,11 @@ impl Pages {
             let bytes = &bytes[piece];
             let slot = &mut self.pages[page];
             if let Ok(whole) = <[u8; PAGE]>::try_from(bytes) {
-                *slot = Some(Arc::new(whole));
+                *slot = Some(Page::of(whole));
             } else {
-                let page = slot.get_or_insert_with(|| Arc::new(ZEROS));
-                Arc::make_mut(page)[within..within + bytes.len()].copy_from_slice(bytes);
+                let page = Arc::make_mut(slot.get_or_insert_with(|| Page::of(ZEROS)));
+                page.digest = OnceLock::new();
+                page.bytes[within..within + bytes.len()].copy_from_slice(bytes);
             }
         }
     }
@@ -60,7 +89,7 @@ impl Pages {
     pub(super) fn read(&self, at: u64, into: &mut [u8]) -> usize {
         let count = self.length.saturating_sub(at).min(into.len() as u64) as usize;
         for (page, within, piece) in pieces(at, count) {
-            let page = self.pages[page].as_deref().unwrap_or(&ZEROS);
+            let page = self.pages[page].as_ref().map_or(&ZEROS, |page| &page.bytes);
             let length = piece.len();
             into[piece].copy_from_slice(&page[within..within + length]);
         }
@@ -78,13 +107,14 @@ impl Pages {
     /// a CRC: over a frame that ends with its own CRC that says the same
     /// whatever the frame holds.
     pub(super) fn digest(&self) -> u64 {
-        let written = self.pages.iter().enumerate();
-        written
-            .filter_map(|(index, page)| Some((index, page.as_deref()?)))
-            .filter(|(_, page)| **page != ZEROS)
-            .fold(mix(self.length), |sum, (index, page)| {
-                sum.wrapping_add(mix(digest(page) ^ mix(index as u64 + 1)))
-            })
+        let pages = self
+            .pages
+            .iter()
+            .map(|page| page.as_ref().map_or(0, |page| page.digest()));
+        let written = pages.enumerate().filter(|(_, digest)| *digest != 0);
+        written.fold(mix(self.length), |sum, (index, digest)| {
+            sum.wrapping_add(mix(digest ^ mix(index as u64 + 1)))
+        })
     }
 }
 

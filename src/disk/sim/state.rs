@@ -128,7 +128,7 @@ impl State {
     }
 
     fn change_name(&mut self, change: NameChange) {
-        self.files.rename(&change);
+        self.files.apply(&change);
         self.record(|| match change {
             NameChange::Create { file, name } => Op::Create { file, name },
             NameChange::Rename { file, from, to } => Op::Rename { file, from, to },

@@ -439,3 +439,68 @@ fn one_seed_is_one_trace() {
     assert_eq!(run(1), run(1));
     assert_ne!(run(1), run(2));
 }
+
+/// The smallest log there is: one block a record, its number in each byte.
+/// Two durable writes are in flight at most; a record counts as acknowledged
+/// when it and all before it are done.
+fn toy_log(seed: u64, records: u8) -> Trace {
+    let disk = SimDisk::new(seed);
+    disk.faults(|faults| faults.short_write = When::OneIn(4));
+    let file = disk.open("log", How::Create).unwrap();
+    file.allocate(u64::from(records) * BLOCK).unwrap();
+    file.sync().unwrap();
+    disk.sync_folder("").unwrap();
+    let file = disk.open("log", How::WriteDirect).unwrap();
+    let mut lane = disk.lane().unwrap();
+    let (mut asked, mut acknowledged, mut done) = (0, 0, Vec::new());
+    while acknowledged < records {
+        while asked < records && usize::from(asked - acknowledged) < lane.depth() {
+            asked += 1;
+            let at = u64::from(asked - 1) * BLOCK;
+            lane.write_durable(Token(asked.into()), &file, at, block(asked, 1));
+        }
+        lane.wait(&mut || true);
+        lane.reap(&mut done);
+        while done
+            .iter()
+            .any(|done| done.token.0 == u64::from(acknowledged) + 1)
+        {
+            acknowledged += 1;
+            disk.note(acknowledged.into());
+        }
+    }
+    disk.trace()
+}
+
+/// The first crash after which an acknowledged record is not there.
+fn first_loss(trace: &Trace) -> Option<Crash> {
+    let is_lost = |image: &Image| {
+        let disk = image.clone().into_disk();
+        let log = disk
+            .names()
+            .first()
+            .map(|name| disk.file_bytes(name))
+            .unwrap_or_default();
+        let blocks = log.chunks(BLOCK_BYTES).zip(1_u8..);
+        let whole = blocks.take_while(|(block, number)| block.iter().all(|byte| byte == number));
+        (whole.count() as u64) < image.notes().last().copied().unwrap_or(0)
+    };
+    trace
+        .images(Sweep::all(1))
+        .find(is_lost)
+        .map(|image| image.crash())
+}
+
+#[test]
+fn a_sound_log_loses_nothing_and_an_early_sync_is_found_out() {
+    for seed in 0..10 {
+        let sound = toy_log(seed, 8);
+        assert_eq!(
+            first_loss(&sound).map(|crash| sound.story(crash)),
+            None,
+            "\n{sound}"
+        );
+        let _planted = plant(Fault::SyncBeforeWrite);
+        assert!(first_loss(&toy_log(seed, 8)).is_some(), "seed {seed}");
+    }
+}

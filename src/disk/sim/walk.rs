@@ -2,9 +2,10 @@
 //!
 //! The model. A write is in whole sectors of 512 B, as the page cache held
 //! them after it: a sector that survives brings what earlier writes put into
-//! it. Each unsynced write may survive or not, and each of its sectors. An
-//! unsynced allocation may be lost; a later write that survives past the end
-//! makes the file longer, with zeros between. Each unsynced change of a name
+//! it. Each unsynced write may survive or not, and each of its sectors, and
+//! the length it gave the file without its bytes. An unsynced allocation may
+//! be lost; a later write that survives past the end makes the file longer,
+//! with zeros between. Each unsynced change of a name
 //! may be lost alone, a synced file whose name was not synced with it. A
 //! folder is durable when it is made.
 
@@ -72,7 +73,7 @@ impl Change {
         match self {
             Change::Data { file, at, bytes } => files.pages_mut(*file).write(*at, bytes),
             Change::Length { file, until } => files.pages_mut(*file).grow(*until),
-            Change::Name(change) => files.rename(change),
+            Change::Name(change) => files.apply(change),
         }
     }
 }
@@ -259,7 +260,7 @@ impl<'t> Walk<'t> {
         let durable = &mut self.durable;
         self.unsynced.retain(|unsynced| match &unsynced.change {
             Change::Name(change) if change.folder() == folder => {
-                durable.rename(change);
+                durable.apply(change);
                 false
             }
             _ => true,
