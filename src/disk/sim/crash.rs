@@ -158,14 +158,17 @@ impl Choices {
             if grows(walk, change) {
                 choices.fine.push(Kept::Hollow(*op));
             }
-            choices
-                .fine
-                .extend((1..change.sectors()).flat_map(|sectors| {
-                    [
-                        Kept::Head { op: *op, sectors },
-                        Kept::Tail { op: *op, sectors },
-                    ]
-                }));
+            let boundaries = if is_idle(walk, change) {
+                1..1
+            } else {
+                1..change.sectors()
+            };
+            choices.fine.extend(boundaries.flat_map(|sectors| {
+                [
+                    Kept::Head { op: *op, sectors },
+                    Kept::Tail { op: *op, sectors },
+                ]
+            }));
         }
         let data = open
             .iter()
@@ -201,6 +204,29 @@ fn grows(walk: &Walk, change: &Change) -> bool {
         }
         Change::Length { .. } | Change::Name(_) => false,
     }
+}
+
+/// Whether a write changes nothing, as zeros written ahead over zeros. Tearing
+/// a megabyte of those would crowd out what is worth trying.
+fn is_idle(walk: &Walk, change: &Change) -> bool {
+    let Change::Data { file, at, bytes } = change else {
+        return false;
+    };
+    // Zeros over bytes that are not durable either do change something.
+    let is_alone = walk.unsynced.iter().all(|other| match &other.change {
+        Change::Data {
+            file: held,
+            at: start,
+            bytes: others,
+        } => {
+            std::ptr::eq(&other.change, change)
+                || held != file
+                || *start >= at + bytes.len() as u64
+                || start + others.len() as u64 <= *at
+        }
+        Change::Length { .. } | Change::Name(_) => true,
+    });
+    is_alone && walk.durable.pages(*file).to_vec(*at, bytes.len()) == **bytes
 }
 
 /// Says of each unsynced operation what became of it.

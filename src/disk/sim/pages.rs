@@ -35,7 +35,7 @@ impl Page {
     }
 }
 
-/// A page that was never written is None and reads as zeros.
+/// A page of zeros, never written or written so, is None.
 /// Invariant: bytes past `length` are zeros.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pages {
@@ -76,7 +76,7 @@ impl Pages {
             let bytes = &bytes[piece];
             let slot = &mut self.pages[page];
             if let Ok(whole) = <[u8; PAGE]>::try_from(bytes) {
-                *slot = Some(Page::of(whole));
+                *slot = (whole != ZEROS).then(|| Page::of(whole));
             } else {
                 let page = Arc::make_mut(slot.get_or_insert_with(|| Page::of(ZEROS)));
                 page.digest = OnceLock::new();

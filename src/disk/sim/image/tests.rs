@@ -293,6 +293,44 @@ fn every_choice_at_a_cut_has_its_line() {
 }
 
 #[test]
+fn zeros_over_zeros_are_not_torn() {
+    let disk = SimDisk::new(1);
+    disk.set_file("f", &[0; 64 << 10]);
+    disk.start_recording();
+    let file = disk.open("f", How::Write).unwrap();
+    file.write_all_at(0, &[0; 64 << 10]).unwrap();
+    let sweep = Sweep {
+        randoms: 0,
+        ..Sweep::all(1)
+    };
+    let lines: Vec<_> = disk
+        .trace()
+        .images(sweep)
+        .map(|image| image.to_string())
+        .collect();
+    assert_eq!(
+        lines,
+        ["cut 0, nothing", "cut 1, nothing", "cut 1, everything"]
+    );
+}
+
+#[test]
+fn old_bytes_over_bytes_that_are_not_durable_are_torn() {
+    let disk = disk(&[("f", "xx")]);
+    write(&disk, "f", 0, "ab");
+    write(&disk, "f", 0, "xx");
+    let lines: Vec<_> = disk
+        .trace()
+        .images(Sweep::all(1))
+        .map(|image| image.to_string())
+        .collect();
+    assert!(
+        lines.contains(&"cut 2, head 1 to 1".to_owned()),
+        "{lines:?}"
+    );
+}
+
+#[test]
 fn a_line_brings_its_image_back() {
     let trace = workload(5, 120);
     for image in trace.images(Sweep::about(2_000, 9)) {
