@@ -1,1 +1,32 @@
-//! The segmented append-only log over one journal per device.
+//! The segmented append-only log: many logs over one journal per device.
+//!
+//! `device` is the heart: one thread owns it, gathers the appends of every log
+//! into one journal batch a sync, and answers them together. `recover` opens a
+//! data directory, `shelf` is what readers see, `owner` puts a device on its
+//! own thread. `frame`, `batch`, `segment`, `footer`, `scan` and `plan` are
+//! pure: bytes, and what they mean.
+
+pub mod batch;
+mod device;
+mod errors;
+pub mod footer;
+pub mod format;
+pub mod frame;
+pub mod identity;
+mod journal;
+mod owner;
+pub mod plan;
+mod recover;
+pub mod scan;
+pub mod segment;
+mod settings;
+mod shelf;
+pub mod sparse;
+
+pub use device::{Answer, Appended, Device, Figures, Records, Request};
+pub use errors::{Fatal, Hole, OpenError, ReadError, Refused};
+pub use frame::{FRAMES, Payload};
+pub use owner::{Hooks, LogHandle, Logs, Owner, Ticket, start};
+pub use recover::{Opening, Report, open};
+pub use settings::Settings;
+pub use shelf::{Chunk, Read, Shelf, Way};

@@ -1,0 +1,646 @@
+//! One log as its readers see it: the chain of segments, how far it is
+//! written, durable and readable. Shared between the log's owner, who changes
+//! it, and any number of readers, who never wait for the owner's disk work.
+
+use super::errors::{Hole, ReadError};
+use super::footer::{Footer, Pieces};
+use super::format::{End, Fault, Format, Step, Walk, Walked};
+use super::segment::{BODY, Header, footer_name};
+use super::sparse::{DISTANCE_BYTES, Sparse};
+use crate::disk::{Block, Disk, File, How, Map};
+use crate::ids::{Index, LogId};
+use crate::limits::RECORD_BYTES_MAX;
+use crate::planted;
+use std::io;
+use std::ops::{Deref, Range};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic elsewhere ends the process or the test; the data here is whole
+    // between any two statements that hold a lock.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One file of a log.
+pub(super) struct Segment {
+    pub(super) header: Header,
+    pub(super) name: String,
+    file: Mutex<Option<Arc<dyn File>>>,
+    /// The bytes of the file that may be read: durable, and in the page cache.
+    readable: AtomicU64,
+    pub(super) is_sealed: AtomicBool,
+    pub(super) is_name_synced: AtomicBool,
+    sparse: Mutex<Sparse>,
+    map: Mutex<Option<Map>>,
+    pieces: Mutex<Pieces>,
+}
+
+impl Segment {
+    pub(super) fn new(header: Header, readable: u64) -> Self {
+        Self {
+            name: header.file_name(),
+            header,
+            file: Mutex::new(None),
+            readable: AtomicU64::new(readable),
+            is_sealed: AtomicBool::new(false),
+            is_name_synced: AtomicBool::new(true),
+            sparse: Mutex::new(Sparse::from_points(Vec::new(), BODY)),
+            map: Mutex::new(None),
+            pieces: Mutex::new(Pieces::default()),
+        }
+    }
+
+    /// Makes the file of a new segment, with its first block, unsynced.
+    pub(super) fn create(header: Header, disk: &dyn Disk, room: u64) -> io::Result<Self> {
+        let segment = Self::new(header, BODY);
+        let file = disk.open(&segment.name, How::Create)?;
+        let made = file
+            .allocate(room)
+            .and_then(|()| file.write_all_at(0, &header.encode()));
+        if let Err(error) = made {
+            // Out of room: leave no trace of the try.
+            let _ = disk.remove(&segment.name);
+            return Err(error);
+        }
+        locked(&segment.pieces).write(0, &header.encode());
+        *locked(&segment.file) = Some(file);
+        segment.is_name_synced.store(false, Ordering::Relaxed);
+        Ok(segment)
+    }
+
+    /// The open file; opened on first use, so that idle logs hold none.
+    pub(super) fn file(&self, disk: &dyn Disk) -> io::Result<Arc<dyn File>> {
+        let mut held = locked(&self.file);
+        if let Some(file) = &*held {
+            return Ok(file.clone());
+        }
+        let file = disk.open(&self.name, How::Write)?;
+        *held = Some(file.clone());
+        Ok(file)
+    }
+
+    pub(super) fn readable(&self) -> u64 {
+        self.readable.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_readable(&self, until: u64) {
+        self.readable.store(until, Ordering::Release);
+    }
+
+    /// Writes bytes that the journal holds already, or that a straight write
+    /// is about to sync.
+    pub(super) fn write(&self, disk: &dyn Disk, at: u64, parts: &[&[u8]]) -> io::Result<()> {
+        let file = self.file(disk)?;
+        let mut place = at;
+        let mut pieces = locked(&self.pieces);
+        for part in parts {
+            file.write_all_at(place, part)?;
+            pieces.write(place, part);
+            place += part.len() as u64;
+        }
+        Ok(())
+    }
+
+    pub(super) fn note(&self, first: Index, at: u64, until: u64) {
+        let mut sparse = locked(&self.sparse);
+        // A gap is closed by the walk of whoever reads there first.
+        if at == sparse.until() {
+            sparse.note(first, at, until);
+        }
+    }
+
+    /// Forgets what the index knows beyond `until`.
+    pub(super) fn seal_at(&self, until: u64) {
+        let mut sparse = locked(&self.sparse);
+        if sparse.until() > until {
+            let points = sparse
+                .points()
+                .iter()
+                .copied()
+                .filter(|&(_, at)| at < until)
+                .collect();
+            *sparse = Sparse::from_points(points, until);
+        }
+        self.is_sealed.store(true, Ordering::Release);
+        // A sealed segment is mapped by who reads it, as long as they read.
+        *locked(&self.map) = None;
+    }
+
+    /// The footer of this sealed segment. `end` is the log's end there.
+    pub(super) fn footer(&self, disk: &dyn Disk, end: End) -> io::Result<Footer> {
+        let until = self.readable();
+        let known = std::mem::take(&mut *locked(&self.pieces)).finish(until);
+        let pieces = match known {
+            Some(pieces) => pieces,
+            None => self.sum(disk, until)?,
+        };
+        let points = locked(&self.sparse).points().to_vec();
+        let Header { log, epoch, .. } = self.header;
+        Ok(Footer {
+            log,
+            epoch,
+            until,
+            end,
+            pieces,
+            points,
+        })
+    }
+
+    fn sum(&self, disk: &dyn Disk, until: u64) -> io::Result<Vec<u32>> {
+        let file = self.file(disk)?;
+        let mut pieces = Pieces::default();
+        let mut at = 0;
+        let mut buffer = vec![0; 256 << 10];
+        while at < until {
+            let count = buffer.len().min((until - at) as usize);
+            file.read_exact_at(at, &mut buffer[..count])?;
+            pieces.write(at, &buffer[..count]);
+            at += count as u64;
+        }
+        Ok(pieces.finish(until).expect("bytes written in order from 0"))
+    }
+
+    /// A range of the file, from the map or by a plain read.
+    fn fetch(&self, disk: &dyn Disk, range: Range<u64>, way: Way) -> io::Result<Chunk> {
+        if way == Way::Map
+            && let Some(map) = self.map_over(disk, range.end)?
+        {
+            let end = if planted!(StaleMapLength) {
+                range.end.min(map.bytes().len() as u64)
+            } else {
+                range.end
+            };
+            let range = range.start.min(end) as usize..end as usize;
+            map.populate(range.clone())?;
+            return Ok(Chunk {
+                held: Held::Map(map),
+                range,
+            });
+        }
+        let length = (range.end - range.start) as usize;
+        let mut block = Block::with_capacity(length);
+        block.pad_to(length);
+        self.file(disk)?.read_exact_at(range.start, &mut block)?;
+        Ok(Chunk {
+            held: Held::Block(Arc::new(block)),
+            range: 0..length,
+        })
+    }
+
+    /// The map, made anew where the file has grown since.
+    fn map_over(&self, disk: &dyn Disk, until: u64) -> io::Result<Option<Map>> {
+        let mut held = locked(&self.map);
+        if let Some(map) = &*held
+            && (map.bytes().len() as u64 >= until || planted!(StaleMapLength))
+        {
+            return Ok(Some(map.clone()));
+        }
+        let file = self.file(disk)?;
+        let length = file.len()?;
+        if length < until {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                format!("{} has {length} bytes, {until} were written", self.name),
+            ));
+        }
+        let map = file.map(length)?;
+        if !self.is_sealed.load(Ordering::Acquire) {
+            held.clone_from(&map);
+        }
+        Ok(map)
+    }
+
+    fn hole(&self, at: u64, fault: Fault) -> Hole {
+        Hole {
+            log: Some(self.header.log),
+            file: self.name.clone(),
+            at,
+            fault,
+        }
+    }
+
+    /// Walks and checks every record from the first to `until`, and says where
+    /// the log ends there.
+    pub(super) fn verify(
+        &self,
+        disk: &dyn Disk,
+        format: &dyn Format,
+        until: u64,
+    ) -> Result<End, ReadError> {
+        let mut walk = Walk {
+            format,
+            epoch: self.header.epoch,
+            end: self.header.start,
+        };
+        let mut at = BODY;
+        let mut window = WINDOW_BYTES;
+        while at < until {
+            let range = at..until.min(at + window);
+            let is_last = range.end == until;
+            let chunk = self.read_window(disk, range, Way::Plain)?;
+            let mut place = 0;
+            loop {
+                let rest = &chunk[place..];
+                if rest.is_empty() {
+                    break;
+                }
+                match walk
+                    .step(rest)
+                    .map_err(|fault| ReadError::Hole(self.hole(at + place as u64, fault)))?
+                {
+                    Walked::Record(head) => {
+                        let start = at + place as u64;
+                        self.note(head.first, start, start + head.length as u64);
+                        place += head.length;
+                        window = WINDOW_BYTES;
+                    }
+                    Walked::More(count) if !is_last && count <= RECORD_BYTES_MAX + 4096 => {
+                        window = window.max(count as u64);
+                        break;
+                    }
+                    Walked::More(count) => {
+                        let (expected, found) = (count as u64, rest.len() as u64);
+                        let fault = Fault {
+                            what: "bytes left of a record",
+                            expected,
+                            found,
+                        };
+                        return Err(ReadError::Hole(self.hole(at + place as u64, fault)));
+                    }
+                    Walked::Nothing => {
+                        let fault = Fault {
+                            what: "record",
+                            expected: 1,
+                            found: 0,
+                        };
+                        return Err(ReadError::Hole(self.hole(at + place as u64, fault)));
+                    }
+                }
+            }
+            at += place as u64;
+        }
+        Ok(walk.end)
+    }
+
+    fn read_window(
+        &self,
+        disk: &dyn Disk,
+        range: Range<u64>,
+        way: Way,
+    ) -> Result<Chunk, ReadError> {
+        let (start, end) = (range.start, range.end);
+        self.fetch(disk, range, way)
+            .map_err(|source| ReadError::Io {
+                doing: format!("read bytes {start} to {end} of {}", self.name),
+                source,
+            })
+    }
+
+    /// Where the record that holds `index` starts, and the log's end before
+    /// it. Walks from the nearest point of the sparse index, and completes
+    /// the index on its way.
+    pub(super) fn locate(
+        &self,
+        disk: &dyn Disk,
+        format: &dyn Format,
+        index: Index,
+    ) -> Result<Located, ReadError> {
+        self.load_points(disk);
+        let until = self.readable();
+        let start = (self.header.start.next, BODY);
+        let (_, mut at) = locked(&self.sparse).before(index).unwrap_or(start);
+        let mut before = None;
+        while at < until {
+            let range = at..until.min(at + DISTANCE_BYTES * 4);
+            let chunk = self.read_window(disk, range, Way::Plain)?;
+            let mut place = 0;
+            loop {
+                let here = at + place as u64;
+                let step = format.measure(&chunk[place..]);
+                match step.map_err(|fault| ReadError::Hole(self.hole(here, fault)))? {
+                    Step::Record(head) if head.next > index => {
+                        return Ok(Located { at: here, before });
+                    }
+                    Step::Record(head) => {
+                        self.note(head.first, here, here + head.length as u64);
+                        before = Some(head.end());
+                        place += head.length;
+                    }
+                    Step::More(_) if place > 0 => break,
+                    Step::More(count) => {
+                        let (expected, found) = (count as u64, chunk.len() as u64);
+                        let fault = Fault {
+                            what: "bytes left of a record",
+                            expected,
+                            found,
+                        };
+                        return Err(ReadError::Hole(self.hole(here, fault)));
+                    }
+                    Step::Nothing => {
+                        let fault = Fault {
+                            what: "record",
+                            expected: 1,
+                            found: 0,
+                        };
+                        return Err(ReadError::Hole(self.hole(here, fault)));
+                    }
+                }
+                if place >= chunk.len() {
+                    break;
+                }
+            }
+            at += place as u64;
+        }
+        Ok(Located { at: until, before })
+    }
+
+    /// A sealed segment that nobody has read yet takes its index from the
+    /// footer; where that is missing or bad, the walk builds it.
+    fn load_points(&self, disk: &dyn Disk) {
+        if !self.is_sealed.load(Ordering::Acquire) || !locked(&self.sparse).points().is_empty() {
+            return;
+        }
+        if let Ok(footer) = read_footer(disk, &self.name)
+            && footer.epoch == self.header.epoch
+            && footer.until == self.readable()
+        {
+            *locked(&self.sparse) = Sparse::from_points(footer.points, footer.until);
+        }
+    }
+}
+
+/// Verification reads this much at a time.
+const WINDOW_BYTES: u64 = 1 << 20;
+
+pub(super) fn read_footer(disk: &dyn Disk, segment: &str) -> io::Result<Footer> {
+    let file = disk.open(&footer_name(segment), How::Read)?;
+    let mut bytes = vec![0; file.len()?.min(16 << 20) as usize];
+    file.read_exact_at(0, &mut bytes)?;
+    let parsed = Footer::parse(&bytes);
+    parsed.map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault.to_string()))
+}
+
+/// Writes the footer of a sealed segment. A footer that is not whole is no
+/// loss: whoever reads it builds it again.
+pub(super) fn write_footer(disk: &dyn Disk, segment: &Segment, end: End) -> io::Result<()> {
+    let name = footer_name(&segment.name);
+    let _ = disk.remove(&name);
+    let file = disk.open(&name, How::Create)?;
+    file.write_all_at(0, &segment.footer(disk, end)?.encode())?;
+    file.sync()
+}
+
+pub(super) struct Located {
+    pub(super) at: u64,
+    /// The end before the record, where the walk passed one.
+    pub(super) before: Option<End>,
+}
+
+/// How bytes are fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// From the memory map, without a copy, made resident first.
+    Map,
+    /// By a read, for ranges that are cold.
+    Plain,
+}
+
+/// Bytes of a segment, held as long as this lives.
+#[derive(Clone)]
+pub struct Chunk {
+    held: Held,
+    range: Range<usize>,
+}
+
+#[derive(Clone)]
+enum Held {
+    Map(Map),
+    Block(Arc<Block>),
+}
+
+impl Deref for Chunk {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match &self.held {
+            Held::Map(map) => &map.bytes()[self.range.clone()],
+            Held::Block(block) => &block[self.range.clone()],
+        }
+    }
+}
+
+impl Chunk {
+    /// The same bytes, fewer of them, without a copy.
+    pub fn part(&self, range: Range<usize>) -> Self {
+        assert!(range.start <= range.end && range.end <= self.len());
+        let start = self.range.start;
+        Self {
+            held: self.held.clone(),
+            range: start + range.start..start + range.end,
+        }
+    }
+
+    pub fn is_mapped(&self) -> bool {
+        matches!(self.held, Held::Map(_))
+    }
+}
+
+/// What a read gives: whole records back to back.
+pub struct Read {
+    pub bytes: Chunk,
+    /// The segment's epoch, for who checks frames.
+    pub epoch: crate::ids::Epoch,
+    /// Where to read on.
+    pub next: Index,
+}
+
+/// One log's chain of segments and its marks.
+pub struct Shelf {
+    pub id: LogId,
+    pub(super) format: &'static dyn Format,
+    disk: Arc<dyn Disk>,
+    segments: RwLock<Vec<Arc<Segment>>>,
+    first: AtomicU64,
+    /// The index after the last record taken in.
+    written_until: AtomicU64,
+    /// The index after the last record that survives power loss.
+    /// Invariant: durable_until <= written_until.
+    durable_until: AtomicU64,
+    /// The index after the last record that can be read from its segment.
+    /// Invariant: readable_until <= durable_until.
+    readable_until: AtomicU64,
+    is_closed: AtomicBool,
+    changed: (Mutex<()>, Condvar),
+}
+
+impl Shelf {
+    pub(super) fn new(id: LogId, format: &'static dyn Format, disk: Arc<dyn Disk>) -> Self {
+        Self {
+            id,
+            format,
+            disk,
+            segments: RwLock::default(),
+            first: AtomicU64::new(0),
+            written_until: AtomicU64::new(0),
+            durable_until: AtomicU64::new(0),
+            readable_until: AtomicU64::new(0),
+            is_closed: AtomicBool::new(false),
+            changed: Default::default(),
+        }
+    }
+
+    pub fn first(&self) -> Index {
+        Index(self.first.load(Ordering::Acquire))
+    }
+
+    pub fn written_until(&self) -> Index {
+        Index(self.written_until.load(Ordering::Acquire))
+    }
+
+    pub fn durable_until(&self) -> Index {
+        Index(self.durable_until.load(Ordering::Acquire))
+    }
+
+    pub fn readable_until(&self) -> Index {
+        Index(self.readable_until.load(Ordering::Acquire))
+    }
+
+    pub(super) fn set_first(&self, index: Index) {
+        self.first.store(index.0, Ordering::Release);
+    }
+
+    pub(super) fn set_written(&self, index: Index) {
+        self.written_until.store(index.0, Ordering::Release);
+    }
+
+    pub(super) fn set_durable(&self, index: Index) {
+        self.durable_until.store(index.0, Ordering::Release);
+    }
+
+    /// Moves the readable mark and wakes who waits for it.
+    pub(super) fn set_readable(&self, index: Index) {
+        self.readable_until.store(index.0, Ordering::Release);
+        self.wake();
+    }
+
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        drop(locked(&self.changed.0));
+        self.changed.1.notify_all();
+    }
+
+    /// Waits until `index` can be read; false where the log closed first.
+    pub(super) fn wait_readable(&self, index: Index) -> bool {
+        let mut guard = locked(&self.changed.0);
+        while self.readable_until() <= index {
+            if self.is_closed.load(Ordering::Acquire) {
+                return false;
+            }
+            guard = self
+                .changed
+                .1
+                .wait(guard)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        true
+    }
+
+    pub(super) fn segments(&self) -> Vec<Arc<Segment>> {
+        self.segments
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn set_segments(&self, segments: Vec<Arc<Segment>>) {
+        *self
+            .segments
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = segments;
+    }
+
+    pub(super) fn segment_of(&self, index: Index) -> Option<Arc<Segment>> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let after = segments.partition_point(|segment| segment.header.start.next <= index);
+        after.checked_sub(1).map(|place| segments[place].clone())
+    }
+
+    /// Reads whole records from the one that holds `from` on: at least one,
+    /// and more while they fit `bytes_max`, never beyond a segment's end.
+    /// None where nothing readable stands there yet.
+    pub fn read(&self, from: Index, bytes_max: usize, way: Way) -> Result<Option<Read>, ReadError> {
+        if from < self.first() {
+            return Err(ReadError::BelowFirst {
+                first: self.first(),
+            });
+        }
+        if from >= self.readable_until() {
+            return Ok(None);
+        }
+        let Some(segment) = self.segment_of(from) else {
+            return Ok(None);
+        };
+        let disk = &*self.disk;
+        let at = segment.locate(disk, self.format, from)?.at;
+        let until = segment.readable();
+        if at >= until {
+            return Ok(None);
+        }
+        let mut want = bytes_max.clamp(1, RECORD_BYTES_MAX) as u64;
+        loop {
+            let chunk = segment.read_window(disk, at..until.min(at + want), way)?;
+            match whole_records(self.format, &chunk, bytes_max) {
+                Ok((length, Some(next))) => {
+                    let (bytes, epoch) = (chunk.part(0..length), segment.header.epoch);
+                    return Ok(Some(Read { bytes, epoch, next }));
+                }
+                Ok((needed, None)) if needed as u64 > want && at + want < until => {
+                    want = needed as u64;
+                }
+                Ok((needed, None)) => {
+                    let (expected, found) = (needed as u64, chunk.len() as u64);
+                    let fault = Fault {
+                        what: "bytes left of a record",
+                        expected,
+                        found,
+                    };
+                    return Err(ReadError::Hole(segment.hole(at, fault)));
+                }
+                Err(fault) => return Err(ReadError::Hole(segment.hole(at, fault))),
+            }
+        }
+    }
+}
+
+/// How many bytes of whole records stand at the start, and the index after
+/// them; without a whole one, how many bytes the first needs.
+fn whole_records(
+    format: &dyn Format,
+    bytes: &[u8],
+    bytes_max: usize,
+) -> Result<(usize, Option<Index>), Fault> {
+    let (mut length, mut next) = (0, None);
+    while length < bytes.len() && (next.is_none() || length < bytes_max) {
+        match format.measure(&bytes[length..])? {
+            Step::Record(head) if length + head.length <= bytes.len() => {
+                length += head.length;
+                next = Some(head.next);
+            }
+            Step::Record(head) if next.is_none() => return Ok((head.length, None)),
+            Step::More(count) if next.is_none() => return Ok((count, None)),
+            Step::Nothing if next.is_none() => {
+                return Err(Fault {
+                    what: "record",
+                    expected: 1,
+                    found: 0,
+                });
+            }
+            _ => break,
+        }
+    }
+    Ok((length, next))
+}
