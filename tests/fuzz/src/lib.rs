@@ -63,11 +63,16 @@ unsafe impl GlobalAlloc for Counting {
 /// Runs `decode` once over an input and panics where it took more memory than
 /// the input pays for.
 pub fn judge(input: &[u8], decode: impl FnOnce(&[u8])) {
+    judge_at(BYTES_PER_INPUT_BYTE, input, decode);
+}
+
+/// The same at a price of its own, for a decoder that says why it needs one.
+pub fn judge_at(bytes_per_byte: usize, input: &[u8], decode: impl FnOnce(&[u8])) {
     let before = HELD.load(Relaxed);
     PEAK.store(before, Relaxed);
     decode(input);
     let taken = PEAK.load(Relaxed).saturating_sub(before);
-    let allowed = BYTES_PER_INPUT_BYTE * input.len() + BYTES_BESIDES;
+    let allowed = bytes_per_byte * input.len() + BYTES_BESIDES;
     assert!(
         taken <= allowed,
         "{taken} bytes of memory for {} bytes of input; {allowed} are allowed",
