@@ -2,7 +2,7 @@
 //! machine's, and where each setting of the node comes from.
 
 use super::Failure;
-use crate::daemon::config::{Config, Loaded, Sources, profile_folders};
+use crate::daemon::config::{Config, Loaded, Sources, installed_file, profile_folders};
 use crate::profile::{Candidate, Fault, KNOBS, Layers, Machine, Setting, Shelf, Value, rank};
 use serde_json::{Value as Json, json};
 use std::path::PathBuf;
@@ -120,14 +120,14 @@ fn show_node(node: Node, json: bool) -> Result<(), Failure> {
         print_json(&json!({
             "profile": loaded.profile,
             "machine": loaded.machine,
-            "settings": settings_json(loaded.settings()),
+            "settings": settings_json(loaded.layers.settings()),
             "notes": loaded.notes,
         }));
         return Ok(());
     }
     match &loaded.profile {
         Some(choice) => println!(
-            "profile {} (tested: {}), because {}",
+            "profile {} (tested: {}): {}",
             choice.name,
             choice.tested.word(),
             choice.reason
@@ -138,7 +138,7 @@ fn show_node(node: Node, json: bool) -> Result<(), Failure> {
         println!("note: {note}");
     }
     println!();
-    print_settings(loaded.settings());
+    print_settings(loaded.layers.settings());
     Ok(())
 }
 
@@ -223,11 +223,8 @@ fn faults_of(files: &[PathBuf]) -> Result<Vec<Fault>, Failure> {
 }
 
 fn load(node: Node) -> Result<Loaded, Failure> {
-    let installed = PathBuf::from("/etc/dolmen/dolmen.toml");
     Config::load(Sources {
-        file: node
-            .config
-            .or_else(|| installed.exists().then_some(installed)),
+        file: node.config.or_else(installed_file),
         data: node.data,
         environment: std::env::vars_os().collect(),
         set: Vec::new(),

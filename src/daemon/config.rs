@@ -6,11 +6,12 @@
 //! holds the probe; then it lays all layers in their order.
 
 use crate::profile::{
-    Choice, Document, Fault, KNOBS, Kind, Knob, Layer, Layers, Machine, Origin, PROBE_FILE, Probe,
-    Setting, Shelf, Tables, Value, check, choose,
+    Choice, Document, Fault, Given, KNOBS, Kind, Knob, Layer, Layers, Machine, Origin, PROBE_FILE,
+    Probe, Shelf, Tables, Value, check, choose, expect,
 };
 use std::borrow::Cow;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -108,6 +109,12 @@ pub struct Loaded {
     pub notes: Vec<String>,
 }
 
+/// The file of an installed node, where there is one.
+pub fn installed_file() -> Option<PathBuf> {
+    let file = PathBuf::from("/etc/dolmen/dolmen.toml");
+    file.exists().then_some(file)
+}
+
 /// Where profiles are looked for on an installed machine.
 pub fn profile_folders() -> Vec<PathBuf> {
     vec![
@@ -127,7 +134,7 @@ impl Config {
         let own = Own::read(&sources)?;
         let data = {
             let mut layers = Layers::built_in(SETTINGS);
-            own.lay(&mut layers);
+            layers.lay(&own.given);
             PathBuf::from(layers.text("node.data"))
         };
         let machine = (sources.machine)(&data);
@@ -142,13 +149,15 @@ impl Config {
                 .map_err(|fault| vec![fault])?,
             None => notes.push("no hardware profile fits this machine".into()),
         }
-        if let Some(probe) = probe(&data)? {
-            match probe.stale(&machine) {
+        match read_probe(&data.join(PROBE_FILE))? {
+            Found::Probe(probe) => match probe.stale(&machine) {
                 Some(why) => notes.push(why),
-                None => probe.lay(&mut layers),
-            }
+                None => layers.lay(&probe.given),
+            },
+            Found::Closed(why) => notes.push(why),
+            Found::Nothing => {}
         }
-        own.lay(&mut layers);
+        layers.lay(&own.given);
 
         check_doors(&layers)?;
         Ok(Loaded {
@@ -184,20 +193,14 @@ impl Config {
     }
 }
 
-impl Loaded {
-    pub fn settings(&self) -> &[Setting] {
-        self.layers.settings()
-    }
-}
-
 /// What the node itself is told: file, environment and command line, checked.
 struct Own {
-    values: Vec<(&'static Knob, Value, Origin)>,
+    given: Vec<Given>,
 }
 
 impl Own {
     fn read(sources: &Sources<'_>) -> Result<Self, Vec<Fault>> {
-        let mut own = Own { values: Vec::new() };
+        let mut own = Own { given: Vec::new() };
         let mut faults = Vec::new();
         if let Some(file) = &sources.file {
             faults.extend(own.read_file(file).err().into_iter().flatten());
@@ -212,14 +215,9 @@ impl Own {
 
     fn read_file(&mut self, file: &Path) -> Result<(), Vec<Fault>> {
         let document = Document::read(file).map_err(|fault| vec![fault])?;
-        for (knob, entry) in check(&document, SETTINGS)? {
-            let origin = Origin {
-                layer: Layer::File,
-                source: document.source.clone(),
-                place: Some(entry.value_at),
-            };
-            self.values.push((knob, entry.value.clone(), origin));
-        }
+        check(&document, SETTINGS)?;
+        self.given
+            .extend(Given::of(SETTINGS, &Layer::File, &document));
         Ok(())
     }
 
@@ -229,10 +227,10 @@ impl Own {
     fn read_environment(&mut self, environment: &[(OsString, OsString)]) -> Vec<Fault> {
         let mut faults = Vec::new();
         for (name, text) in environment {
-            let (name, text) = (name.to_string_lossy(), text.to_string_lossy());
+            let name = name.to_string_lossy();
             if let Some(key) = key_of(&name) {
                 let origin = of_no_place(Layer::Environment, &name);
-                faults.extend(self.take(&key, &text, origin).err());
+                faults.extend(self.take(&key, text, origin).err());
             }
         }
         faults
@@ -243,14 +241,14 @@ impl Own {
         for set in &sources.set {
             let origin = of_no_place(Layer::CommandLine, "--set");
             faults.extend(match set.split_once('=') {
-                Some((key, text)) => self.take(key.trim(), text, origin).err(),
+                Some((key, text)) => self.take(key.trim(), text.as_ref(), origin).err(),
                 None => Some(origin.fault(format!("{set:?} is not of the form key=value"))),
             });
         }
         if let Some(data) = &sources.data {
             let origin = of_no_place(Layer::CommandLine, "--data");
             let taken = match std::path::absolute(data) {
-                Ok(data) => self.take("node.data", &data.to_string_lossy(), origin),
+                Ok(data) => self.take("node.data", data.as_os_str(), origin),
                 Err(error) => Err(origin.fault(format!("{}: {error}", data.display()))),
             };
             faults.extend(taken.err());
@@ -258,17 +256,18 @@ impl Own {
         faults
     }
 
-    fn take(&mut self, key: &str, text: &str, origin: Origin) -> Result<(), Fault> {
-        let knob = crate::profile::expect(SETTINGS, key).map_err(|m| origin.fault(m))?;
+    fn take(&mut self, key: &str, text: &OsStr, origin: Origin) -> Result<(), Fault> {
+        let text = text
+            .to_str()
+            .ok_or_else(|| origin.fault(format!("{key} is not UTF-8")))?;
+        let knob = expect(SETTINGS, key).map_err(|message| origin.fault(message))?;
         let value = knob.read(text).map_err(|message| origin.fault(message))?;
-        self.values.push((knob, value, origin));
+        self.given.push(Given {
+            knob,
+            value,
+            origin,
+        });
         Ok(())
-    }
-
-    fn lay(&self, layers: &mut Layers) {
-        for (knob, value, origin) in &self.values {
-            layers.lay(knob, value.clone(), origin.clone());
-        }
     }
 }
 
@@ -302,13 +301,26 @@ fn key_of(name: &str) -> Option<String> {
         })
 }
 
-fn probe(data: &Path) -> Result<Option<Probe>, Vec<Fault>> {
-    let path = data.join(PROBE_FILE);
-    if !path.exists() {
-        return Ok(None);
+/// What stands where a probe may be.
+enum Found {
+    Nothing,
+    /// This user may not look. The daemon may: it owns the directory.
+    Closed(String),
+    Probe(Probe),
+}
+
+fn read_probe(path: &Path) -> Result<Found, Vec<Fault>> {
+    let source = path.display().to_string();
+    match Document::bytes(path) {
+        Ok(bytes) => {
+            let document = Document::parse(&source, &bytes).map_err(|fault| vec![fault])?;
+            Probe::parse(document).map(Found::Probe)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Nothing),
+        Err(error) => Ok(Found::Closed(format!(
+            "{source} is left out, if there is one: {error}; run this as root to include it"
+        ))),
     }
-    let document = Document::read(&path).map_err(|fault| vec![fault])?;
-    Probe::parse(document).map(Some)
 }
 
 fn listen(layers: &Layers, key: &str) -> Option<SocketAddr> {

@@ -7,6 +7,7 @@ use super::fault::{Fault, Place};
 use crate::limits::{SETTING_KEY_BYTES_MAX, SETTINGS_BYTES_MAX, SETTINGS_PER_FILE_MAX};
 use std::borrow::Cow;
 use std::fmt;
+use std::io::{self, Read};
 use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -79,18 +80,21 @@ pub struct Document {
 }
 
 impl Document {
-    #[allow(clippy::disallowed_methods)] // files of settings are read here
     pub fn read(path: &Path) -> Result<Self, Fault> {
-        use std::io::Read;
         let source = path.display().to_string();
-        let mut bytes = Vec::new();
-        std::fs::File::open(path)
-            .and_then(|file| {
-                file.take(SETTINGS_BYTES_MAX as u64 + 1)
-                    .read_to_end(&mut bytes)
-            })
+        let bytes = Self::bytes(path)
             .map_err(|error| Fault::of(&source, format!("cannot be read: {error}")))?;
         Self::parse(&source, &bytes)
+    }
+
+    /// A file's bytes for `parse`: one byte more than it takes, at the most.
+    #[allow(clippy::disallowed_methods)] // files of settings are read here
+    pub fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path)?;
+        file.take(SETTINGS_BYTES_MAX as u64 + 1)
+            .read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     pub fn parse(source: &str, bytes: &[u8]) -> Result<Self, Fault> {
@@ -124,6 +128,14 @@ impl Document {
 
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.key == key)
+    }
+
+    /// The text of a key, where it is there and a text.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        match &self.entry(key)?.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
     }
 }
 

@@ -123,7 +123,8 @@ impl Kind {
     pub fn allowed(&self) -> String {
         match self {
             Kind::Choice(words) => format!("one of {}", quoted(words)),
-            Kind::Number { unit, min, max } if unit.is_empty() => {
+            Kind::Number { min, max, .. } if min == max => min.to_string(),
+            Kind::Number { unit: "", min, max } => {
                 format!("a whole number from {min} to {max}")
             }
             Kind::Number { unit, min, max } => {
@@ -162,7 +163,7 @@ impl Kind {
 
     /// The value of a text that came without quotes or types: from the
     /// environment or from `--set`.
-    fn from_text(&self, text: &str) -> Value {
+    fn value_of(&self, text: &str) -> Value {
         let text = text.trim();
         match self {
             Kind::Number { .. } => text.parse().map_or(Value::text(text), Value::Number),
@@ -189,7 +190,7 @@ impl Knob {
 
     /// The value of an unquoted text, or why it is refused.
     pub fn read(&self, text: &str) -> Result<Value, String> {
-        let value = self.kind.from_text(text);
+        let value = self.kind.value_of(text);
         match self.kind.takes(&value) {
             true => Ok(value),
             false => Err(format!(
@@ -211,26 +212,22 @@ pub fn expect(tables: Tables<'_>, key: &str) -> Result<&'static Knob, String> {
     find(tables, key).ok_or_else(|| unknown(tables, key))
 }
 
-/// Every entry with its knob, or every fault of the document.
-pub fn check<'a>(
-    document: &'a Document,
-    tables: Tables<'_>,
-) -> Result<Vec<(&'static Knob, &'a Entry)>, Vec<Fault>> {
-    let mut found = Vec::new();
+/// Everything that is wrong with a document of these tables.
+pub fn check(document: &Document, tables: Tables<'_>) -> Result<(), Vec<Fault>> {
     let mut faults = Vec::new();
     for entry in &document.entries {
         let mut refuse = |place: Place, message: String| {
             faults.push(Fault::at(&document.source, place, message));
         };
         match find(tables, &entry.key) {
-            Some(knob) if knob.kind.takes(&entry.value) => found.push((knob, entry)),
+            Some(knob) if knob.kind.takes(&entry.value) => {}
             Some(knob) => refuse(entry.value_at, knob.refusal(&entry.value)),
             None if is_empty_section(entry, tables) => {}
             None => refuse(entry.key_at, unknown(tables, &entry.key)),
         }
     }
     match faults.is_empty() {
-        true => Ok(found),
+        true => Ok(()),
         false => Err(faults),
     }
 }

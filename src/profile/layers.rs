@@ -2,9 +2,9 @@
 //!
 //! Built-in < hardware profile < probe < file < environment < command line.
 
-use super::document::Value;
+use super::document::{Document, Entry, Value};
 use super::fault::{Fault, Place};
-use super::knobs::{Knob, Tables};
+use super::knobs::{Knob, Tables, expect};
 use std::fmt;
 
 /// Lowest first.
@@ -65,6 +65,33 @@ impl fmt::Display for Origin {
     }
 }
 
+/// A value that one layer gives, checked.
+#[derive(Clone, Debug)]
+pub struct Given {
+    pub knob: &'static Knob,
+    pub value: Value,
+    pub origin: Origin,
+}
+
+impl Given {
+    /// What a checked document says of the knobs of a table.
+    pub fn of(table: Tables<'_>, layer: &Layer, document: &Document) -> Vec<Given> {
+        let given = |entry: &Entry| {
+            let origin = Origin {
+                layer: layer.clone(),
+                source: document.source.clone(),
+                place: Some(entry.value_at),
+            };
+            Some(Given {
+                knob: expect(table, &entry.key).ok()?,
+                value: entry.value.clone(),
+                origin,
+            })
+        };
+        document.entries.iter().filter_map(given).collect()
+    }
+}
+
 /// A knob as it stands.
 #[derive(Clone, Debug)]
 pub struct Setting {
@@ -98,15 +125,22 @@ impl Layers {
         }
     }
 
-    /// Puts a checked value over what is there. Layers are laid lowest first.
-    pub fn lay(&mut self, knob: &Knob, value: Value, origin: Origin) {
-        let setting = self
-            .settings
-            .iter_mut()
-            .find(|setting| setting.knob.key == knob.key)
-            .expect("a layer holds knobs of the tables the layers began with");
-        setting.value = Some(value);
-        setting.origin = origin;
+    /// Puts checked values over what is there. Layers are laid lowest first.
+    pub fn lay(&mut self, given: &[Given]) {
+        for Given {
+            knob,
+            value,
+            origin,
+        } in given
+        {
+            let setting = self
+                .settings
+                .iter_mut()
+                .find(|setting| setting.knob.key == knob.key)
+                .expect("a layer holds knobs of the tables the layers began with");
+            setting.value = Some(value.clone());
+            setting.origin = origin.clone();
+        }
     }
 
     pub fn settings(&self) -> &[Setting] {

@@ -5,10 +5,10 @@
 //! and are not looked at here, but `kernel` and `device` are: a probe of
 //! another kernel or another disk is set aside.
 
-use super::document::{Document, Value};
-use super::fault::{Fault, Place};
+use super::document::{Document, shown};
+use super::fault::Fault;
 use super::knobs::{KNOBS, Kind, Knob, check};
-use super::layers::{Layer, Layers, Origin};
+use super::layers::{Given, Layer};
 use super::machine::Machine;
 
 /// Its name in the data directory.
@@ -44,7 +44,8 @@ pub struct Probe {
     source: String,
     kernel: String,
     device: Option<String>,
-    values: Vec<(&'static Knob, Value, Place)>,
+    /// What it found best.
+    pub given: Vec<Given>,
 }
 
 impl Probe {
@@ -52,25 +53,16 @@ impl Probe {
         let is_figure =
             |key: &str| key.starts_with("probe.") && HEAD.iter().all(|knob| knob.key != key);
         document.entries.retain(|entry| !is_figure(&entry.key));
-        let found = check(&document, &[HEAD, KNOBS])?;
-        let text = |key| match document.entry(key).map(|entry| &entry.value) {
-            Some(Value::Text(text)) => Some(text.to_string()),
-            _ => None,
-        };
-        let kernel = text("probe.kernel").ok_or_else(|| {
+        check(&document, &[HEAD, KNOBS])?;
+        let kernel = document.text("probe.kernel").ok_or_else(|| {
             let message =
                 "probe.kernel is missing; run `dolmen probe --write` again, or remove the file";
             vec![Fault::of(&document.source, message.into())]
         })?;
-        let is_knob = |knob: &Knob| KNOBS.iter().any(|known| known.key == knob.key);
         Ok(Self {
-            kernel,
-            device: text("probe.device"),
-            values: found
-                .into_iter()
-                .filter(|(knob, _)| is_knob(knob))
-                .map(|(knob, entry)| (knob, entry.value.clone(), entry.value_at))
-                .collect(),
+            kernel: kernel.to_owned(),
+            device: document.text("probe.device").map(str::to_owned),
+            given: Given::of(&[KNOBS], &Layer::Probe, &document),
             source: document.source,
         })
     }
@@ -81,7 +73,8 @@ impl Probe {
         if major_minor(here) != major_minor(&self.kernel) {
             return Some(format!(
                 "{} is set aside: it ran on kernel {}, this is {here}; run `dolmen probe --write` again",
-                self.source, self.kernel
+                self.source,
+                shown(&self.kernel)
             ));
         }
         (self.device != machine.disk.mark).then(|| {
@@ -90,17 +83,6 @@ impl Probe {
                 self.source
             )
         })
-    }
-
-    pub fn lay(&self, layers: &mut Layers) {
-        for (knob, value, place) in &self.values {
-            let origin = Origin {
-                layer: Layer::Probe,
-                source: self.source.clone(),
-                place: Some(*place),
-            };
-            layers.lay(knob, value.clone(), origin);
-        }
     }
 }
 

@@ -3,10 +3,10 @@
 //! The vendor's are built into the binary. A file of the same name in one of
 //! the folders takes the place of one, whole; the later folder wins.
 
-use super::document::{Document, Value};
+use super::document::{Document, Value, shown};
 use super::fault::{Fault, Place};
 use super::knobs::{KNOBS, Kind, Knob, check, nearest};
-use super::layers::{Layer, Layers, Origin};
+use super::layers::{Given, Layer, Layers};
 use super::matching::{RULES, Rule};
 use crate::limits::PROFILES_PER_FOLDER_MAX;
 use serde::Serialize;
@@ -108,58 +108,58 @@ pub struct Profile {
     pub priority: i64,
     pub tested: Tested,
     pub rules: Vec<Rule>,
-    values: Vec<(&'static Knob, Value, Place)>,
+    given: Vec<Given>,
 }
 
 impl Profile {
     pub fn parse(document: &Document) -> Result<Self, Vec<Fault>> {
-        let found = check(document, &[HEAD, RULES, KNOBS])?;
+        check(document, &[HEAD, RULES, KNOBS])?;
         let rules = Rule::read(document)?;
-        let text = |key| match document
-            .entry(key)
-            .map(|entry| (&entry.value, entry.value_at))
-        {
-            Some((Value::Text(text), place)) => Some((text.to_string(), place)),
-            _ => None,
-        };
         let mut faults: Vec<Fault> = ["schema", "name", "description"]
             .into_iter()
             .filter(|key| document.entry(key).is_none())
             .map(|key| Fault::of(&document.source, format!("{key} is missing")))
             .collect();
-        let (name, description) = (text("name"), text("description"));
-        let stem = Path::new(&document.source).file_stem();
-        if let Some((name, place)) = &name
-            && stem.is_some_and(|stem| stem.to_string_lossy() != name.as_str())
-        {
-            let message = format!("name is \"{name}\" and the file is not called {name}.toml");
-            faults.push(Fault::at(&document.source, *place, message));
-        }
-        let (Some((name, _)), Some((description, _)), []) = (name, description, &*faults) else {
+        faults.extend(misnamed(document));
+        let (Some(name), Some(description), []) = (
+            document.text("name"),
+            document.text("description"),
+            &*faults,
+        ) else {
             return Err(faults);
         };
-        let is_knob = |knob: &Knob| KNOBS.iter().any(|known| known.key == knob.key);
+        let layer = Layer::Profile(name.to_owned());
         Ok(Self {
             source: document.source.clone(),
-            name,
-            description,
-            inherits: text("inherits"),
+            name: name.to_owned(),
+            description: description.to_owned(),
+            inherits: document
+                .entry("inherits")
+                .zip(document.text("inherits"))
+                .map(|(entry, base)| (base.to_owned(), entry.value_at)),
             priority: match document.entry("priority").map(|entry| &entry.value) {
                 Some(Value::Number(priority)) => *priority,
                 _ => 0,
             },
-            tested: match text("tested") {
-                Some((word, _)) if word == "lab" => Tested::Lab,
+            tested: match document.text("tested") {
+                Some("lab") => Tested::Lab,
                 _ => Tested::Paper,
             },
             rules,
-            values: found
-                .into_iter()
-                .filter(|(knob, _)| is_knob(knob))
-                .map(|(knob, entry)| (knob, entry.value.clone(), entry.value_at))
-                .collect(),
+            given: Given::of(&[KNOBS], &layer, document),
         })
     }
+}
+
+/// A profile is found by its file's name and known by its own: they agree.
+fn misnamed(document: &Document) -> Option<Fault> {
+    let (entry, name) = document.entry("name").zip(document.text("name"))?;
+    let stem = Path::new(&document.source).file_stem()?.to_string_lossy();
+    let name = shown(name);
+    (stem != name).then(|| {
+        let message = format!("name is \"{name}\" and the file is not called {name}.toml");
+        Fault::at(&document.source, entry.value_at, message)
+    })
 }
 
 /// All profiles by their names.
@@ -240,14 +240,7 @@ impl Shelf {
     /// What a profile says, over what those say that it inherits from.
     pub fn lay(&self, name: &str, layers: &mut Layers) -> Result<(), Fault> {
         for profile in self.chain(name)?.into_iter().rev() {
-            for (knob, value, place) in &profile.values {
-                let origin = Origin {
-                    layer: Layer::Profile(profile.name.clone()),
-                    source: profile.source.clone(),
-                    place: Some(*place),
-                };
-                layers.lay(knob, value.clone(), origin);
-            }
+            layers.lay(&profile.given);
         }
         Ok(())
     }
@@ -279,7 +272,9 @@ impl Shelf {
                         "there is no profile \"{base}\", did you mean {near}?"
                     ));
                 }
-                (None, None) => return refuse(format!("there is no profile \"{base}\"")),
+                (None, None) => {
+                    return refuse(format!("there is no profile \"{}\"", shown(base)));
+                }
             }
         }
         Ok(chain)

@@ -2,19 +2,19 @@
 
 use super::{Folder, fixtures, recorded};
 use dolmen::daemon::config::{Config, Loaded, SETTINGS, Sources, example, variable};
-use dolmen::profile::{Document, Fault, Machine};
+use dolmen::profile::{Document, Fault, Given, Machine};
 use std::path::{Path, PathBuf};
 
 /// What a test changes of a node's sources.
 #[derive(Default)]
-struct Given<'a> {
+struct Told<'a> {
     file: Option<PathBuf>,
     data: Option<PathBuf>,
     environment: &'a [(&'a str, &'a str)],
     set: &'a [&'a str],
 }
 
-fn load(machine: &str, given: Given<'_>) -> Result<Loaded, Vec<Fault>> {
+fn load(machine: &str, given: Told<'_>) -> Result<Loaded, Vec<Fault>> {
     let machine = |_: &Path| -> Machine { recorded(machine) };
     let pair = |(name, text): &(&str, &str)| (name.into(), text.into());
     Config::load(Sources {
@@ -28,7 +28,7 @@ fn load(machine: &str, given: Given<'_>) -> Result<Loaded, Vec<Fault>> {
 }
 
 #[track_caller]
-fn refused(given: Given<'_>, wanted: &[&str]) {
+fn refused(given: Told<'_>, wanted: &[&str]) {
     let faults = load("generic", given).err().unwrap_or_default();
     let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
     assert_eq!(told, wanted);
@@ -52,7 +52,7 @@ fn each_layer_covers_those_below_it() {
     let file = folder.file("dolmen.toml", "[log]\nsegment_mib = 6\nreserve_mib = 6\n");
     let loaded = load(
         "rpi5-nvme",
-        Given {
+        Told {
             file: Some(file.clone()),
             data: Some(folder.0.clone()),
             environment: &[
@@ -100,9 +100,9 @@ fn each_layer_covers_those_below_it() {
 
     let loaded = load(
         "rpi5-nvme",
-        Given {
+        Told {
             file: Some(file.clone()),
-            ..Given::default()
+            ..Told::default()
         },
     )
     .unwrap();
@@ -127,9 +127,9 @@ fn a_probe_of_another_disk_or_kernel_is_set_aside() {
         let data = Some(folder.0.clone());
         let loaded = load(
             machine,
-            Given {
+            Told {
                 data,
-                ..Given::default()
+                ..Told::default()
             },
         )
         .unwrap();
@@ -157,9 +157,9 @@ fn a_file_that_cannot_be_read_is_refused() {
         file.display()
     );
     refused(
-        Given {
+        Told {
             file: Some(file),
-            ..Given::default()
+            ..Told::default()
         },
         &[&wanted],
     );
@@ -168,14 +168,14 @@ fn a_file_that_cannot_be_read_is_refused() {
 #[test]
 fn variables_and_options_are_checked_like_the_file() {
     refused(
-        Given {
+        Told {
             environment: &[
                 ("DOLMEN_LOG_ENGIN", "auto"),
                 ("DOLMEN_LOG_SEGMENT_MIB", "64M"),
                 ("DOLMEN_SEED", "8412"),
             ],
             set: &["log.engine", "log.engin=uring", "log.engine=fast"],
-            ..Given::default()
+            ..Told::default()
         },
         &[
             "DOLMEN_LOG_ENGIN: unknown key log.engin, did you mean log.engine?",
@@ -192,9 +192,9 @@ fn the_operator_door_stays_on_this_machine_until_it_is_opened() {
     let folder = Folder::new("doors");
     let door = |lines: &str| {
         let file = folder.file("dolmen.toml", &format!("[doors.operator]\n{lines}"));
-        Given {
+        Told {
             file: Some(file),
-            ..Given::default()
+            ..Told::default()
         }
     };
     let beyond = |address: &str| {
@@ -226,9 +226,9 @@ fn the_operator_door_stays_on_this_machine_until_it_is_opened() {
         file.display()
     );
     refused(
-        Given {
+        Told {
             file: Some(file),
-            ..Given::default()
+            ..Told::default()
         },
         &[&wanted],
     );
@@ -257,8 +257,11 @@ fn every_setting_is_documented_and_read() {
             _ => "17",
         };
         let mut layers = dolmen::profile::Layers::built_in(SETTINGS);
-        let origin = layers.setting(knob.key).origin.clone();
-        layers.lay(knob, knob.read(other).unwrap(), origin);
+        layers.lay(&[Given {
+            knob,
+            value: knob.read(other).unwrap(),
+            origin: layers.setting(knob.key).origin.clone(),
+        }]);
         assert_ne!(
             format!("{:?}", Config::of(&layers)),
             built_in,

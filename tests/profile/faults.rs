@@ -139,7 +139,7 @@ fn a_profile_says_what_it_is() {
     );
     assert_eq!(
         faults("schema = 2\nname = \"x\"\ndescription = \"d\""),
-        ["x.toml:1:10: schema is a whole number from 1 to 1, not 2"]
+        ["x.toml:1:10: schema is 1, not 2"]
     );
 }
 

@@ -87,7 +87,7 @@ fn a_guest_without_dmi() {
 fn an_office_pc() {
     check(
         "generic",
-        "x86_64 4c 16GiB limit ? | ext4 on sda: sata, write back, fua 0, rotational 1 | 1000 Mbit/s | none",
+        "x86_64 4c 16GiB limit ? | btrfs on sda: sata, write back, fua 0, rotational 1 | 1000 Mbit/s | none",
         "generic",
         "fits every machine",
     );
