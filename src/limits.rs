@@ -36,3 +36,20 @@ pub const ADMIN_FRAME_BYTES_MAX: usize = 1 << 20;
 /// Connections on the operator door at once: a browser opens six, a scraper
 /// one.
 pub const OPERATOR_CONNECTIONS_MAX: usize = 64;
+
+/// A file of settings: dolmen.toml, probe.toml or a hardware profile. Ours
+/// with all their comments are under 8 KiB; a larger file is a mistaken path.
+pub const SETTINGS_BYTES_MAX: usize = 64 << 10;
+/// The entries of such a file, and the bytes of one dotted key. Together they
+/// bound what a header line times many short keys can be blown up to: 256 KiB.
+pub const SETTINGS_PER_FILE_MAX: usize = 1024;
+pub const SETTING_KEY_BYTES_MAX: usize = 256;
+/// Hardware profiles in one folder. Six are shipped.
+pub const PROFILES_PER_FOLDER_MAX: usize = 256;
+
+/// One file of sysfs or procfs. mountinfo on a host with a thousand containers
+/// stays under 1 MiB.
+pub const MACHINE_FILE_BYTES_MAX: u64 = 1 << 20;
+/// Block devices on block devices: a partition on LVM on dm-crypt on md on
+/// partitions is 5.
+pub const BLOCK_DEVICE_LAYERS_MAX: usize = 8;

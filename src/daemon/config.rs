@@ -1,7 +1,19 @@
 //! The settings of one node, from every layer, each value with its origin.
+//!
+//! `Config::load` is the one way to them: the daemon at start, `check-config`
+//! and `profile show` call it alike. It first settles what no hardware profile
+//! may say, because the data directory tells which disk the profile is for and
+//! holds the probe; then it lays all layers in their order.
 
+use crate::profile::{
+    Choice, Document, Fault, Given, KNOBS, Kind, Knob, Layer, Layers, Machine, Origin, PROBE_FILE,
+    Probe, Shelf, Tables, Value, check, choose, expect,
+};
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a node is told to be.
 #[derive(Clone, Debug)]
@@ -36,22 +48,348 @@ pub enum EngineChoice {
     Threads,
 }
 
+/// What dolmen.toml holds beside the knobs: what this node is, not what its
+/// machine is good at, so no hardware profile and no probe may say it.
+pub static NODE: &[Knob] = &[
+    Knob {
+        key: "node.data",
+        kind: Kind::Path,
+        default: Some(Value::Text(Cow::Borrowed("/var/lib/dolmen"))),
+        doc: "Where everything durable lives. The hardware profile is chosen for the disk under it.",
+    },
+    Knob {
+        key: "admin.socket",
+        kind: Kind::Path,
+        default: Some(Value::Text(Cow::Borrowed("/run/dolmen/admin.sock"))),
+        doc: "Where the commands on the same host reach the daemon.",
+    },
+    Knob {
+        key: "doors.operator.listen",
+        kind: Kind::Listen,
+        default: Some(Value::Text(Cow::Borrowed("127.0.0.1:7080"))),
+        doc: "Health, metrics and status over HTTP.",
+    },
+    Knob {
+        key: "doors.operator.open",
+        kind: Kind::Switch,
+        default: Some(Value::Switch(false)),
+        doc: "Allows the operator door on an address that other machines reach; it asks nobody who they are.",
+    },
+];
+
+/// All that dolmen.toml, the environment and `--set` may say.
+pub const SETTINGS: Tables<'static> = &[NODE, KNOBS];
+
+/// Where the settings of a node come from.
+pub struct Sources<'a> {
+    /// None where the node has no file.
+    pub file: Option<PathBuf>,
+    /// A data directory given on the command line.
+    pub data: Option<PathBuf>,
+    /// `std::env::vars_os()`, or nothing.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Each `key=value`, the last one of a key winning.
+    pub set: Vec<String>,
+    /// What the machine is, for a data directory.
+    pub machine: &'a dyn Fn(&Path) -> Machine,
+    /// Hardware profiles over those built in, the later folder winning.
+    pub profile_folders: Vec<PathBuf>,
+}
+
+/// The settings of a node and how they came about.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub config: Config,
+    /// Every setting with its origin, in the order of the tables.
+    pub layers: Layers,
+    /// None only where no profile fits.
+    pub profile: Option<Choice>,
+    pub machine: Machine,
+    /// What an operator should know and need not act on at once.
+    pub notes: Vec<String>,
+}
+
+/// The file of an installed node, where there is one.
+pub fn installed_file() -> Option<PathBuf> {
+    let file = PathBuf::from("/etc/dolmen/dolmen.toml");
+    file.exists().then_some(file)
+}
+
+/// Where profiles are looked for on an installed machine.
+pub fn profile_folders() -> Vec<PathBuf> {
+    vec![
+        "/usr/share/dolmen/hw-profiles".into(),
+        "/etc/dolmen/hw-profiles.d".into(),
+    ]
+}
+
 impl Config {
+    /// What holds where nothing else is said, not even by a profile.
     pub fn built_in() -> Self {
+        Self::of(&Layers::built_in(SETTINGS))
+    }
+
+    /// All settings, or everything that is wrong with them.
+    pub fn load(sources: Sources<'_>) -> Result<Loaded, Vec<Fault>> {
+        let own = Own::read(&sources)?;
+        let data = {
+            let mut layers = Layers::built_in(SETTINGS);
+            layers.lay(&own.given);
+            PathBuf::from(layers.text("node.data"))
+        };
+        let machine = (sources.machine)(&data);
+        let shelf = Shelf::open(&sources.profile_folders)?;
+        let profile = choose(&shelf, &machine);
+        let mut notes = Vec::new();
+
+        let mut layers = Layers::built_in(SETTINGS);
+        match &profile {
+            Some(choice) => shelf
+                .lay(&choice.name, &mut layers)
+                .map_err(|fault| vec![fault])?,
+            None => notes.push("no hardware profile fits this machine".into()),
+        }
+        match read_probe(&data.join(PROBE_FILE))? {
+            Found::Probe(probe) => match probe.stale(&machine) {
+                Some(why) => notes.push(why),
+                None => layers.lay(&probe.given),
+            },
+            Found::Closed(why) => notes.push(why),
+            Found::Nothing => {}
+        }
+        layers.lay(&own.given);
+
+        check_doors(&layers)?;
+        Ok(Loaded {
+            config: Self::of(&layers),
+            layers,
+            profile,
+            machine,
+            notes,
+        })
+    }
+
+    /// What the settings come to, once all layers are laid.
+    pub fn of(layers: &Layers) -> Self {
         Self {
-            data: "/var/lib/dolmen".into(),
-            admin_socket: "/run/dolmen/admin.sock".into(),
-            operator_listen: Some(SocketAddr::from(([127, 0, 0, 1], 7080))),
+            data: layers.text("node.data").into(),
+            admin_socket: layers.text("admin.socket").into(),
+            operator_listen: listen(layers, "doors.operator.listen"),
             log: LogKnobs {
-                engine: EngineChoice::Auto,
-                ring_entries: 64,
-                journal_direct_io: true,
-                journal_file_mib: 32,
-                journal_files_max: 8,
-                journal_bypass_kib: 64,
-                segment_mib: 64,
-                reserve_mib: 8,
+                engine: match layers.text("log.engine") {
+                    "uring" => EngineChoice::Uring,
+                    "threads" => EngineChoice::Threads,
+                    _ => EngineChoice::Auto,
+                },
+                ring_entries: layers.number("log.ring_entries") as u32,
+                journal_direct_io: layers.switch("log.journal_direct_io"),
+                journal_file_mib: layers.number("log.journal_file_mib"),
+                journal_files_max: layers.number("log.journal_files_max"),
+                journal_bypass_kib: layers.number("log.journal_bypass_kib"),
+                segment_mib: layers.number("log.segment_mib"),
+                reserve_mib: layers.number("log.reserve_mib"),
             },
         }
     }
+}
+
+/// What the node itself is told: file, environment and command line, checked.
+struct Own {
+    given: Vec<Given>,
+}
+
+impl Own {
+    fn read(sources: &Sources<'_>) -> Result<Self, Vec<Fault>> {
+        let mut own = Own { given: Vec::new() };
+        let mut faults = Vec::new();
+        if let Some(file) = &sources.file {
+            faults.extend(own.read_file(file).err().into_iter().flatten());
+        }
+        faults.extend(own.read_environment(&sources.environment));
+        faults.extend(own.read_command_line(sources));
+        match faults.is_empty() {
+            true => Ok(own),
+            false => Err(faults),
+        }
+    }
+
+    fn read_file(&mut self, file: &Path) -> Result<(), Vec<Fault>> {
+        let document = Document::read(file).map_err(|fault| vec![fault])?;
+        check(&document, SETTINGS)?;
+        self.given
+            .extend(Given::of(SETTINGS, &Layer::File, &document));
+        Ok(())
+    }
+
+    /// `DOLMEN_LOG_ENGINE` is log.engine. A variable of a section that exists
+    /// must name a key of it; other variables, such as DOLMEN_SEED of the
+    /// tests, are not settings.
+    fn read_environment(&mut self, environment: &[(OsString, OsString)]) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for (name, text) in environment {
+            let name = name.to_string_lossy();
+            if let Some(key) = key_of(&name) {
+                let origin = of_no_place(Layer::Environment, &name);
+                faults.extend(self.take(&key, text, origin).err());
+            }
+        }
+        faults
+    }
+
+    fn read_command_line(&mut self, sources: &Sources<'_>) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for set in &sources.set {
+            let origin = of_no_place(Layer::CommandLine, "--set");
+            faults.extend(match set.split_once('=') {
+                Some((key, text)) => self.take(key.trim(), text.as_ref(), origin).err(),
+                None => Some(origin.fault(format!("{set:?} is not of the form key=value"))),
+            });
+        }
+        if let Some(data) = &sources.data {
+            let origin = of_no_place(Layer::CommandLine, "--data");
+            let taken = match std::path::absolute(data) {
+                Ok(data) => self.take("node.data", data.as_os_str(), origin),
+                Err(error) => Err(origin.fault(format!("{}: {error}", data.display()))),
+            };
+            faults.extend(taken.err());
+        }
+        faults
+    }
+
+    fn take(&mut self, key: &str, text: &OsStr, origin: Origin) -> Result<(), Fault> {
+        let text = text
+            .to_str()
+            .ok_or_else(|| origin.fault(format!("{key} is not UTF-8")))?;
+        let knob = expect(SETTINGS, key).map_err(|message| origin.fault(message))?;
+        let value = knob.read(text).map_err(|message| origin.fault(message))?;
+        self.given.push(Given {
+            knob,
+            value,
+            origin,
+        });
+        Ok(())
+    }
+}
+
+fn of_no_place(layer: Layer, source: &str) -> Origin {
+    Origin {
+        layer,
+        source: source.into(),
+        place: None,
+    }
+}
+
+/// The variable that sets a key.
+pub fn variable(key: &str) -> String {
+    format!("DOLMEN_{}", key.replace('.', "_").to_uppercase())
+}
+
+/// The key that a variable sets; None where it is no setting of ours. A name
+/// that no key has stays as it is, to be refused with the nearest key.
+fn key_of(name: &str) -> Option<String> {
+    let known = || SETTINGS.iter().flat_map(|table| table.iter());
+    if let Some(knob) = known().find(|knob| variable(knob.key) == name) {
+        return Some(knob.key.into());
+    }
+    let section = |key: &'static str| key.split('.').next().unwrap_or(key);
+    known()
+        .map(|knob| section(knob.key))
+        .find(|section| name.starts_with(&format!("{}_", variable(section))))
+        .map(|section| {
+            let rest = &name[variable(section).len() + 1..];
+            format!("{section}.{}", rest.to_lowercase())
+        })
+}
+
+/// What stands where a probe may be.
+enum Found {
+    Nothing,
+    /// This user may not look. The daemon may: it owns the directory.
+    Closed(String),
+    Probe(Probe),
+}
+
+fn read_probe(path: &Path) -> Result<Found, Vec<Fault>> {
+    let source = path.display().to_string();
+    match Document::bytes(path) {
+        Ok(bytes) => {
+            let document = Document::parse(&source, &bytes).map_err(|fault| vec![fault])?;
+            Probe::parse(document).map(Found::Probe)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Nothing),
+        Err(error) => Ok(Found::Closed(format!(
+            "{source} is left out, if there is one: {error}; run this as root to include it"
+        ))),
+    }
+}
+
+fn listen(layers: &Layers, key: &str) -> Option<SocketAddr> {
+    layers.text(key).parse().ok() // "off" is the one text that is no address
+}
+
+/// A door that asks nobody who they are stays on this machine until someone
+/// says otherwise.
+fn check_doors(layers: &Layers) -> Result<(), Vec<Fault>> {
+    let key = "doors.operator.listen";
+    match listen(layers, key) {
+        Some(address)
+            if !address.ip().to_canonical().is_loopback()
+                && !layers.switch("doors.operator.open") =>
+        {
+            let message = format!(
+                "{key} is {address}, which other machines reach, and this door asks nobody who they are: listen on 127.0.0.1 or [::1], or set doors.operator.open = true"
+            );
+            Err(vec![layers.setting(key).origin.fault(message)])
+        }
+        _ => Ok(()),
+    }
+}
+
+/// dolmen.toml with every setting as a comment that shows what is built in.
+/// packaging/dolmen.toml is this text, and a test keeps it so.
+pub fn example() -> String {
+    let mut text = String::from(
+        "# /etc/dolmen/dolmen.toml: the settings of this node.\n\
+         #\n\
+         # Each setting below is what is built in; take the # away to change it. Those of\n\
+         # [log] are set by the hardware profile of this machine: `dolmen profile show`\n\
+         # prints every value with its origin. After a change, run\n\
+         # `dolmen check-config /etc/dolmen/dolmen.toml`.\n\
+         #\n\
+         # The environment and the command line are above this file:\n\
+         # DOLMEN_LOG_ENGINE=threads, or --set log.engine=threads.\n",
+    );
+    let mut section_before = "";
+    for knob in SETTINGS.iter().flat_map(|table| table.iter()) {
+        let (section, name) = knob.key.rsplit_once('.').unwrap_or(("", knob.key));
+        if section != section_before {
+            text += &format!("\n[{section}]\n");
+            section_before = section;
+        }
+        text += "\n";
+        for line in wrapped(&format!("{} It is {}.", knob.doc, knob.kind.allowed()), 78) {
+            text += &format!("# {line}\n");
+        }
+        if let Some(default) = &knob.default {
+            text += &format!("#{name} = {default}\n");
+        }
+    }
+    text
+}
+
+/// Breaks a sentence into lines at its blanks.
+fn wrapped(sentence: &str, columns: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in sentence.split(' ') {
+        let line = lines.last_mut().expect("there is always a line");
+        match line.len() {
+            0 => line.push_str(word),
+            length if length + 1 + word.len() <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.into()),
+        }
+    }
+    lines
 }
