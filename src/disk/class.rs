@@ -6,6 +6,9 @@
 //! kernel's workers of the ring inherit the class of the thread that made it,
 //! and are meant to. A thread of our own inherits it too, so whoever is started
 //! by a log thread takes a class of its own.
+//!
+//! What computes for long, such as recovery, comes before class Log is taken:
+//! a real-time thread that does not block for a second ends the process.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -155,6 +158,7 @@ mod tests {
             (log, policy_and_nice(), worker)
         });
         assert_eq!(granted.2, (libc::SCHED_OTHER, 0));
+        assert!(runaway_limit() <= RUNAWAY_US);
         if granted.0 == Granted::Full {
             assert_eq!(granted.1.0, libc::SCHED_FIFO);
         }
@@ -182,6 +186,16 @@ mod tests {
         if let Granted::Ordinary { why } = granted.1 {
             assert!(why.contains("LimitNICE=-10"), "{why}");
         }
+    }
+
+    fn runaway_limit() -> libc::rlim_t {
+        let mut limit = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        // SAFETY: one rlimit, alive for the call.
+        unsafe { libc::getrlimit(libc::RLIMIT_RTTIME, &mut limit) };
+        limit.rlim_cur
     }
 
     /// Capabilities belong to a thread, so the other tests keep theirs.

@@ -20,6 +20,7 @@ use super::errors::named;
 use super::threads::ThreadsLane;
 use super::uring::UringLane;
 use super::{Disk, File, How, Lane, Map};
+use crate::limits::BLOCK_BYTES;
 
 /// Who makes a write durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,12 +95,12 @@ impl RealDisk {
 
     fn open_direct(&self, name: &CString) -> io::Result<fs::File> {
         match self.open_at(name, libc::O_RDWR | libc::O_DIRECT) {
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-                self.direct_refused.store(true, Relaxed);
-                self.open_at(name, libc::O_RDWR)
-            }
-            answer => answer,
+            Ok(file) if takes_blocks(&file) => return Ok(file),
+            Err(error) if error.raw_os_error() != Some(libc::EINVAL) => return Err(error),
+            _ => {}
         }
+        self.direct_refused.store(true, Relaxed);
+        self.open_at(name, libc::O_RDWR)
     }
 
     fn folder(&self, folder: &str) -> io::Result<fs::File> {
@@ -286,6 +287,23 @@ fn allocate(file: &fs::File, until: u64) -> io::Result<()> {
         }
         answer => answer.map(drop),
     }
+}
+
+/// Whether writes past the page cache may start and end on our blocks. Yes
+/// where the kernel does not tell (before Linux 6.1, or not for this file
+/// system): nearly all devices take 512 or 4096 bytes.
+fn takes_blocks(file: &fs::File) -> bool {
+    let block = BLOCK_BYTES as u32;
+    // SAFETY: a struct of numbers, for which zeros are a value.
+    let mut told: libc::statx = unsafe { std::mem::zeroed() };
+    let (flags, mask) = (libc::AT_EMPTY_PATH, libc::STATX_DIOALIGN);
+    // SAFETY: an empty name that ends with a zero, and a struct that outlives
+    // the call.
+    let code = unsafe { libc::statx(file.as_raw_fd(), c"".as_ptr(), flags, mask, &mut told) };
+    let is_told = code == 0 && told.stx_mask & mask != 0;
+    // Alignments of 0 say that the file takes no direct writes at all.
+    let fits = |align: u32| (1..=block).contains(&align);
+    !is_told || (fits(told.stx_dio_mem_align) && fits(told.stx_dio_offset_align))
 }
 
 /// The name as the machine takes it. Ours are plain words, one folder deep at

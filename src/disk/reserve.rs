@@ -1,5 +1,8 @@
 //! A file that holds room on the disk, to be let go when the disk is full, so
 //! that a node can still write what it needs to say no and to make room.
+//!
+//! It is as good as the file system's promise: one that cannot allocate ahead,
+//! or compresses, gives back less than the file's length.
 
 use std::io;
 use std::sync::Arc;

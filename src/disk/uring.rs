@@ -27,6 +27,8 @@ use crate::limits::BLOCK_BYTES;
 
 /// Below this a ring has no room for two durable writes and the bell.
 const ENTRIES_MIN: u32 = 8;
+/// Far more flights than the lane is ever given; the kernel's bound is 32,768.
+const ENTRIES_MAX: u32 = 4096;
 /// The mark of the bell's poll; a flight's two operations are twice its slot
 /// and one more.
 const BELL: u64 = u64::MAX;
@@ -354,12 +356,15 @@ fn is_passing(code: i32) -> bool {
     [libc::ECANCELED, libc::EINTR, libc::EAGAIN].contains(&-code)
 }
 
-/// Makes a ring and halves its entries until it fits the locked memory that
-/// the process may have.
 fn make_ring(entries: u32) -> io::Result<IoUring> {
-    let mut entries = entries.max(ENTRIES_MIN);
+    fitting(entries.clamp(ENTRIES_MIN, ENTRIES_MAX), restricted_ring)
+}
+
+/// Halves the entries until they fit the locked memory that the process may
+/// have: a small ring is as fast as a large one with two writes in it.
+fn fitting<T>(mut entries: u32, make: impl Fn(u32) -> io::Result<T>) -> io::Result<T> {
     loop {
-        match restricted_ring(entries) {
+        match make(entries) {
             Err(error) if is(&error, libc::ENOMEM) && entries / 2 >= ENTRIES_MIN => entries /= 2,
             answer => return answer,
         }
@@ -485,6 +490,22 @@ mod tests {
         assert_eq!(
             after(4096, canceled, canceled, true),
             Next::Again { written: 0 }
+        );
+    }
+
+    #[test]
+    fn a_ring_shrinks_until_its_memory_is_granted() {
+        let made = |granted: u32| {
+            fitting(100, |entries| match entries <= granted {
+                true => Ok(entries),
+                false => Err(io::Error::from_raw_os_error(libc::ENOMEM)),
+            })
+        };
+        assert_eq!(made(1000).unwrap(), 100);
+        assert_eq!(made(30).unwrap(), 25);
+        assert_eq!(
+            made(ENTRIES_MIN).unwrap_err().raw_os_error(),
+            Some(libc::ENOMEM)
         );
     }
 
