@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::class::{self, Class};
-use super::trial::Folder;
+use super::trial::{self, Folder};
 use super::{Block, Disk, Done, Engine, File, How, Lane, RealDisk, Settings, Token};
 use crate::limits::BLOCK_BYTES;
 
@@ -103,6 +103,27 @@ fn a_full_disk_is_reported_with_its_kind_and_the_memory() {
         let file = disk.open("log", How::Create).unwrap();
         lane.write_durable(Token(2), &file, 0, filled(1, 2));
         wait_for(lane, 1).remove(0).result.unwrap();
+    });
+}
+
+/// A limit on the size of files makes a real short write, and refuses the rest.
+#[test]
+fn a_short_write_is_gone_on_with_until_it_is_refused() {
+    const NAME: &str = "disk::lane_tests::a_short_write_is_gone_on_with_until_it_is_refused";
+    if !trial::is_child() {
+        // 16 x 512 bytes are two blocks.
+        let limited = "ulimit -f 16; trap '' XFSZ; exec \"$0\" \"$@\"";
+        return trial::passes(trial::child_under_shell(limited, NAME));
+    }
+    check(|disk, lane| {
+        let file = disk.open("log", How::Create).unwrap();
+        lane.write_durable(Token(1), &file, 0, filled(7, 3));
+        let error = wait_for(lane, 1).remove(0).result.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge, "{error}");
+        let mut read = vec![0; 2 * BLOCK_BYTES];
+        file.read_exact_at(0, &mut read).unwrap();
+        assert!(read.iter().all(|byte| *byte == 7));
+        assert_eq!(file.len().unwrap(), 2 * BLOCK_BYTES as u64);
     });
 }
 

@@ -1,6 +1,7 @@
 //! What the tests of this folder share: a folder of their own, and a child
 //! process that runs one test.
 
+use std::borrow::BorrowMut;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -42,7 +43,19 @@ pub(super) fn is_child() -> bool {
 /// This test binary again, to run one test in a process that may die or be
 /// robbed of system calls.
 pub(super) fn child(test: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    as_child(Command::new(std::env::current_exe().unwrap()), test)
+}
+
+/// The same, started by a shell script that ends in `exec "$0" "$@"`.
+pub(super) fn child_under_shell(script: &str, test: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", script])
+        .arg(std::env::current_exe().unwrap());
+    as_child(shell, test)
+}
+
+fn as_child(mut command: Command, test: &str) -> Command {
     command
         .args(["--exact", test, "--nocapture"])
         .env(CHILD, "1");
@@ -50,8 +63,8 @@ pub(super) fn child(test: &str) -> Command {
 }
 
 /// Asks for the count as well: a name that matches no test is a success.
-pub(super) fn passes(child: &mut Command) {
-    let output = child.output().unwrap();
+pub(super) fn passes(mut child: impl BorrowMut<Command>) {
+    let output = child.borrow_mut().output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success() && text.contains("1 passed"),

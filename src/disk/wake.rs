@@ -106,34 +106,47 @@ mod tests {
         assert_eq!(unsafe { libc::poll(&mut poll, 1, 0) }, 0);
     }
 
-    /// A lost ring would leave the owner asleep for ever, and the test with it.
+    /// One ring a turn and none to make up for it: a lost one leaves both
+    /// asleep for ever, and the test with them. The stores are plain, so that
+    /// nothing but the bell's own fences keeps the order.
     #[test]
-    fn no_ring_is_lost_between_four_ringers_and_a_sleeper() {
-        const EACH: u64 = 50_000;
+    fn no_ring_is_lost_between_a_ringer_and_a_sleeper() {
+        const TURNS: u64 = 200_000;
         let bell = Bell::new().unwrap();
-        let work = AtomicU64::new(0);
+        let (asked, answered) = (AtomicU64::new(0), AtomicU64::new(0));
         std::thread::scope(|scope| {
-            for _ in 0..4 {
-                let (waker, work) = (bell.waker(), &work);
-                scope.spawn(move || {
-                    for turn in 0..EACH {
-                        work.fetch_add(1, Relaxed);
-                        waker.wake();
-                        if turn % 64 == 0 {
-                            std::thread::yield_now();
-                        }
-                    }
-                });
-            }
+            let (waker, asked, answered) = (bell.waker(), &asked, &answered);
+            scope.spawn(move || {
+                for turn in 1..=TURNS {
+                    asked.store(turn, Relaxed);
+                    waker.wake();
+                    wait_for(answered, turn);
+                }
+            });
             let mut seen = 0;
-            while seen < 4 * EACH {
+            while seen < TURNS {
                 bell.prepare();
-                if work.load(Relaxed) == seen {
+                if asked.load(Relaxed) == seen {
                     bell.sleep();
                 }
                 bell.stay_awake();
-                seen = work.load(Relaxed);
+                seen = asked.load(Relaxed);
+                answered.store(seen, Relaxed);
+                // Another moment each turn, so that some turns meet the ring.
+                (0..seen % 512).for_each(|step| _ = std::hint::black_box(step));
             }
         });
+    }
+
+    /// Spins at first, to ring while the other is on its way to bed.
+    fn wait_for(answered: &AtomicU64, turn: u64) {
+        let mut spins = 0;
+        while answered.load(Relaxed) < turn {
+            spins += 1;
+            match spins < 1000 {
+                true => std::hint::spin_loop(),
+                false => std::thread::yield_now(),
+            }
+        }
     }
 }
