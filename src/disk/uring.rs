@@ -173,7 +173,10 @@ impl UringLane {
         while let Some(entry) = self.completion() {
             if entry.user_data() == BELL {
                 self.is_polled = false;
-                self.bell.sleep();
+                // Takes the ring off; a poll that was called off has none.
+                if entry.result() > 0 {
+                    self.bell.sleep();
+                }
                 rung = true;
                 continue;
             }
