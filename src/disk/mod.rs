@@ -9,11 +9,35 @@
 //! Names are relative, with one folder at the most: `journal/0000000000000001`.
 
 mod block;
+pub mod choose;
+pub mod class;
+mod errors;
+mod fatal;
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)] // what a disk did is checked without it
+mod lane_tests;
+mod map;
+mod real;
+mod reserve;
 pub mod sim;
+pub mod testing;
+mod threads;
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)] // folders come and go around the disks
+mod trial;
+mod uring;
+mod wake;
+mod worker;
 
 pub use block::Block;
+pub use errors::os_code;
+pub use fatal::end_process;
+pub use real::{Engine, RealDisk, Settings};
+pub use reserve::Reserve;
+pub use testing::forbid_io_uring;
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 /// How a file is opened.
@@ -67,6 +91,12 @@ pub trait File: Send + Sync {
     /// A read-only map of the first `length` bytes of a file that never
     /// shrinks. None where this disk has no maps.
     fn map(&self, length: u64) -> io::Result<Option<Map>>;
+
+    /// What a lane of this machine hands to the kernel. None where the kernel
+    /// does not know the file.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 
     fn is_empty(&self) -> io::Result<bool> {
         self.len().map(|length| length == 0)

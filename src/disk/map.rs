@@ -1,0 +1,194 @@
+//! Read-only memory maps of files that never shrink.
+//!
+//! A disk error at a page fault is a signal that ends the process, so a range
+//! is made resident before it is looked at, where an error is only an error.
+//! It remains a last resort: the kernel may drop a page again before the look.
+#![allow(unsafe_code)]
+
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use memmap2::{Advice, Mmap, MmapOptions};
+
+use super::errors::named;
+use super::{Map, Mapped};
+
+struct FileMap {
+    map: Mmap,
+    file: Arc<fs::File>,
+    name: Arc<str>,
+}
+
+/// Maps the first `length` bytes, which the file must have: beyond its end a
+/// look is a signal.
+pub(super) fn map(file: &Arc<fs::File>, name: &Arc<str>, length: u64) -> io::Result<Map> {
+    let has = file.metadata()?.len();
+    let wanted = usize::try_from(length).ok().filter(|_| length <= has);
+    let Some(wanted) = wanted else {
+        return Err(named(
+            format!("map {length} bytes of {name}, which has {has}"),
+            io::ErrorKind::InvalidInput.into(),
+        ));
+    };
+    // SAFETY: the file is ours (the data folder is locked and private), never
+    // shrinks, and bytes are looked at only after they were written for good.
+    let map = unsafe { MmapOptions::new().len(wanted).map(&**file) }
+        .map_err(|error| named(format!("map {name}"), error))?;
+    Ok(Arc::new(FileMap {
+        map,
+        file: file.clone(),
+        name: name.clone(),
+    }))
+}
+
+impl Mapped for FileMap {
+    fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+
+    fn populate(&self, range: Range<usize>) -> io::Result<()> {
+        if range.start > range.end || range.end > self.map.len() {
+            return Err(self.failed(&range, io::ErrorKind::InvalidInput.into()));
+        }
+        if range.is_empty() {
+            return Ok(());
+        }
+        // memmap2 rounds the start down to a page, of the size that the
+        // machine has (16 KiB pages exist); the kernel rounds the end up.
+        let advise = || {
+            self.map
+                .advise_range(Advice::PopulateRead, range.start, range.len())
+        };
+        loop {
+            let Err(error) = advise() else {
+                return Ok(());
+            };
+            match error.raw_os_error() {
+                Some(libc::EINTR | libc::EAGAIN) => {}
+                // Linux before 5.14 does not know the advice.
+                Some(libc::EINVAL) => return self.read_through(range),
+                // The page could not be read: the fault that would have been a
+                // signal. EFAULT would read like a bug of ours.
+                Some(libc::EFAULT | libc::EHWPOISON) => {
+                    let error = io::Error::from_raw_os_error(libc::EIO);
+                    return Err(self.failed(&range, error));
+                }
+                _ => return Err(self.failed(&range, error)),
+            }
+        }
+    }
+}
+
+impl FileMap {
+    /// Reads the range through the file, so that an error is met here and the
+    /// pages are in the page cache. Only a best effort: nothing ties them to
+    /// the map, and a page that the kernel drops before the look is read again
+    /// there, where an error is a signal.
+    fn read_through(&self, range: Range<usize>) -> io::Result<()> {
+        let mut piece = [0; 64 << 10];
+        let mut at = range.start;
+        while at < range.end {
+            let wanted = piece.len().min(range.end - at);
+            match self.file.read_at(&mut piece[..wanted], at as u64) {
+                Ok(0) => return Err(self.failed(&range, io::ErrorKind::UnexpectedEof.into())),
+                Ok(count) => at += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.failed(&range, error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&self, range: &Range<usize>, error: io::Error) -> io::Error {
+        named(
+            format!(
+                "read bytes {} to {} of {}",
+                range.start, range.end, self.name
+            ),
+            error,
+        )
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)] // what a disk did is checked without it
+mod tests {
+    use super::*;
+    use crate::disk::errors::os_code;
+    use crate::disk::trial::Folder;
+
+    fn file_of(folder: &Folder, length: usize) -> Arc<fs::File> {
+        let path = folder.path().join("mapped");
+        fs::write(&path, vec![7; length]).unwrap();
+        Arc::new(
+            fs::OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open(path)
+                .unwrap(),
+        )
+    }
+
+    #[test]
+    fn a_populated_range_is_there_and_one_beyond_the_map_is_refused() {
+        let folder = Folder::new();
+        let map = map(&file_of(&folder, 100_001), &"mapped".into(), 100_001).unwrap();
+        map.populate(5000..100_001).unwrap();
+        map.populate(100_001..100_001).unwrap();
+        assert!(map.bytes().iter().all(|byte| *byte == 7));
+        let error = map.populate(5000..100_002).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn a_map_longer_than_its_file_is_refused() {
+        let folder = Folder::new();
+        let error = map(&file_of(&folder, 4096), &"mapped".into(), 4097)
+            .err()
+            .unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(
+            map(&file_of(&folder, 0), &"mapped".into(), 0)
+                .unwrap()
+                .bytes(),
+            b""
+        );
+    }
+
+    /// A file cut behind the map's back stands in for a bad sector: both are
+    /// pages that the kernel cannot bring.
+    #[test]
+    fn a_page_that_cannot_be_read_is_a_read_error() {
+        let folder = Folder::new();
+        let file = file_of(&folder, 200_000);
+        let map = map(&file, &"mapped".into(), 200_000).unwrap();
+        file.set_len(65_536).unwrap();
+        map.populate(0..65_536).unwrap();
+        let error = map.populate(0..200_000).unwrap_err();
+        assert_eq!(os_code(&error), Some(libc::EIO));
+        assert!(
+            error
+                .to_string()
+                .starts_with("read bytes 0 to 200000 of mapped")
+        );
+    }
+
+    #[test]
+    fn without_the_advice_the_file_is_read() {
+        let folder = Folder::new();
+        let file = file_of(&folder, 200_000);
+        let map = FileMap {
+            // SAFETY: cut only at the end of the test, after the last look.
+            map: unsafe { Mmap::map(&*file) }.unwrap(),
+            file,
+            name: "mapped".into(),
+        };
+        map.read_through(1..200_000).unwrap();
+        map.file.set_len(65_536).unwrap();
+        let error = map.read_through(1..200_000).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+}

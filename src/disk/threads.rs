@@ -1,0 +1,74 @@
+//! The lane `threads`: a durable write is pwrite and fdatasync on the log
+//! thread itself, finished when the call returns. Needs nothing of the kernel
+//! that any machine refuses, and for a lone write nothing is faster.
+
+use std::io;
+use std::sync::Arc;
+
+use super::wake::Bell;
+use super::worker::Worker;
+use super::{Block, Done, File, Lane, Task, Token, Waker};
+
+pub(super) struct ThreadsLane {
+    bell: Arc<Bell>,
+    worker: Worker,
+    finished: Vec<Done>,
+}
+
+impl ThreadsLane {
+    pub(super) fn new() -> io::Result<Self> {
+        let bell = Bell::new()?;
+        Ok(Self {
+            worker: Worker::start(bell.clone())?,
+            bell,
+            finished: Vec::new(),
+        })
+    }
+}
+
+/// Writes and syncs on the calling thread.
+pub(super) fn write_now(token: Token, file: &Arc<dyn File>, at: u64, block: Block) -> Done {
+    Done {
+        token,
+        result: file.write_all_at(at, &block).and_then(|()| file.sync()),
+        block: Some(block),
+    }
+}
+
+impl Lane for ThreadsLane {
+    fn write_durable(&mut self, token: Token, file: &Arc<dyn File>, at: u64, block: Block) {
+        self.finished.push(write_now(token, file, at, block));
+    }
+
+    fn depth(&self) -> usize {
+        1
+    }
+
+    fn background(&mut self, token: Token, task: Task) {
+        self.worker.give(token, task);
+    }
+
+    fn reap(&mut self, done: &mut Vec<Done>) {
+        done.append(&mut self.finished);
+        self.worker.reap(done);
+    }
+
+    fn wait(&mut self, still_idle: &mut dyn FnMut() -> bool) {
+        if !self.finished.is_empty() {
+            return;
+        }
+        self.bell.prepare();
+        if !self.worker.has_finished() && still_idle() {
+            self.bell.sleep();
+        }
+        self.bell.stay_awake();
+    }
+
+    fn waker(&self) -> Waker {
+        self.bell.waker()
+    }
+
+    fn engine(&self) -> &'static str {
+        "threads"
+    }
+}

@@ -1,0 +1,139 @@
+//! The worker of a lane: one thread of class Bulk that does one task after
+//! another, for what may take its time beside the log thread.
+//!
+//! It lowers its own class. SCHED_RESET_ON_FORK on the log thread would do it
+//! too, but would also take the class from the kernel's workers of a ring,
+//! which are to have it.
+#![allow(unsafe_code)]
+
+use std::ptr;
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::{Arc, mpsc};
+use std::thread::{Builder, JoinHandle};
+use std::{io, panic};
+
+use super::class::{self, Class};
+use super::wake::Bell;
+use super::{Done, Task, Token};
+
+pub(super) struct Worker {
+    /// None once the lane is going.
+    tasks: Option<mpsc::Sender<(Token, Task)>>,
+    finished: Arc<Finished>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    pub(super) fn start(bell: Arc<Bell>) -> io::Result<Self> {
+        let (tasks, queue) = mpsc::channel();
+        let finished = Arc::new(Finished::default());
+        let thread = Builder::new().name("disk-worker".into()).spawn({
+            let finished = finished.clone();
+            move || {
+                class::take(Class::Bulk);
+                work(&queue, &finished, &bell);
+            }
+        })?;
+        Ok(Self {
+            tasks: Some(tasks),
+            finished,
+            thread: Some(thread),
+        })
+    }
+
+    pub(super) fn give(&self, token: Token, task: Task) {
+        let tasks = self
+            .tasks
+            .as_ref()
+            .expect("present until the lane is dropped");
+        tasks
+            .send((token, task))
+            .expect("the worker lives as long as the lane");
+    }
+
+    pub(super) fn has_finished(&self) -> bool {
+        !self.finished.newest.load(Relaxed).is_null()
+    }
+
+    pub(super) fn reap(&self, done: &mut Vec<Done>) {
+        if self.has_finished() {
+            self.finished.take_into(done);
+        }
+    }
+}
+
+fn work(queue: &mpsc::Receiver<(Token, Task)>, finished: &Finished, bell: &Bell) {
+    for (token, task) in queue {
+        // A panic must reach the lane: a task that never finishes would stall
+        // whoever waits for it.
+        let result = panic::catch_unwind(panic::AssertUnwindSafe(task))
+            .unwrap_or_else(|_| Err(io::Error::other("a background task panicked")));
+        finished.push(Done {
+            token,
+            result,
+            block: None,
+        });
+        bell.ring();
+    }
+}
+
+/// Finishes what was handed over; its answers are lost with the lane.
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.tasks = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the worker has finished and the lane has not yet taken, newest first.
+///
+/// A stack without a lock: a worker put off the processor with a lock held
+/// would keep the log thread waiting for as long as queries keep the machine
+/// busy.
+#[derive(Default)]
+struct Finished {
+    newest: AtomicPtr<Entry>,
+}
+
+struct Entry {
+    done: Done,
+    older: *mut Entry,
+}
+
+impl Finished {
+    fn push(&self, done: Done) {
+        let older = self.newest.load(Relaxed);
+        let entry = Box::into_raw(Box::new(Entry { done, older }));
+        let mut seen = older;
+        while let Err(newest) = self
+            .newest
+            .compare_exchange_weak(seen, entry, AcqRel, Relaxed)
+        {
+            seen = newest;
+            // SAFETY: the entry is ours until the exchange succeeds.
+            unsafe { (*entry).older = newest };
+        }
+    }
+
+    /// Takes all at once, so no entry is ever freed under a reader.
+    fn take_into(&self, done: &mut Vec<Done>) {
+        let start = done.len();
+        let mut next = self.newest.swap(ptr::null_mut(), Acquire);
+        while !next.is_null() {
+            // SAFETY: made by Box in `push`; the swap made it ours alone.
+            let entry = unsafe { Box::from_raw(next) };
+            next = entry.older;
+            done.push(entry.done);
+        }
+        done[start..].reverse();
+    }
+}
+
+impl Drop for Finished {
+    fn drop(&mut self) {
+        self.take_into(&mut Vec::new());
+    }
+}
