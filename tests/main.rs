@@ -4,4 +4,5 @@
 #![allow(clippy::disallowed_methods)]
 
 mod arrows;
+mod log;
 mod profile;

@@ -1,0 +1,5 @@
+//! The log over a simulated disk.
+
+mod basic;
+mod foreign;
+mod kit;
