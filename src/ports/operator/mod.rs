@@ -1,0 +1,168 @@
+//! The operator door: health, metrics and status over HTTP/1.1, GET and HEAD
+//! only. Nothing can be changed through it.
+//!
+//! One request a connection: a scraper comes every few seconds, so keeping
+//! connections open would save nothing, and the whole exchange can be bounded
+//! by one time-out whatever the client does or leaves undone.
+
+mod pages;
+
+use crate::limits::OPERATOR_CONNECTIONS_MAX;
+use crate::metrics::{Counter, Gauge};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+
+/// One exchange, from the accept to the last byte of the answer. A scraper
+/// gives up after 10 s as well (Prometheus' default).
+const EXCHANGE_TIME_MAX: Duration = Duration::from_secs(10);
+/// What is left of an exchange when the door closes: an answer that is ready
+/// leaves in far less, a silent client is not waited for.
+const CLOSING_TIME_MAX: Duration = Duration::from_secs(1);
+/// A request's head. Browsers send 1 to 2 KiB; 8 KiB is the least hyper takes.
+const HEAD_BYTES_MAX: usize = 8 << 10;
+const HEADERS_MAX: usize = 64;
+/// A body is of no use here. This much is read and thrown away, because a
+/// connection closed on unread bytes loses the answer that says so.
+const BODY_BYTES_MAX: usize = 64 << 10;
+/// The pace of accepting while the machine has no descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// What the door tells about the node behind it. Asked once a request, on the
+/// doors' thread, so an answer is read from memory and never waits.
+pub trait Report: Send + Sync {
+    /// Why the node does not serve; None where it does.
+    fn out_of_service(&self) -> Option<String>;
+    fn status_json(&self) -> String;
+    fn metrics_text(&self) -> String;
+}
+
+/// What the door counts of itself.
+#[derive(Default)]
+pub struct Counts {
+    pub connections: Gauge,
+    pub requests: Counter,
+    /// Connections turned away because the door was full.
+    pub turned_away: Counter,
+    /// Exchanges cut off because the client took too long.
+    pub timed_out: Counter,
+}
+
+/// An open door. Dropped without `close`, it is shut at once.
+pub struct Door {
+    address: SocketAddr,
+    closing: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Door {
+    /// From here on the door answers.
+    pub async fn open(
+        listen: SocketAddr,
+        report: Arc<dyn Report>,
+        counts: Arc<Counts>,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(listen).await?;
+        let address = listener.local_addr()?;
+        let (closing, closed) = oneshot::channel();
+        let task = tokio::spawn(accept(listener, closed, report, counts));
+        Ok(Self {
+            address,
+            closing,
+            task,
+        })
+    }
+
+    /// The address in use, which has a port of its own where the setting said 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops accepting and lets the answers that are under way leave.
+    pub async fn close(self) {
+        let _ = self.closing.send(());
+        if let Err(error) = self.task.await {
+            tracing::warn!(door = "operator", %error, "the door ended badly");
+        }
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    mut closing: oneshot::Receiver<()>,
+    report: Arc<dyn Report>,
+    counts: Arc<Counts>,
+) {
+    let mut exchanges = JoinSet::new();
+    loop {
+        counts.connections.set(exchanges.len() as u64);
+        tokio::select! {
+            _ = &mut closing => break,
+            Some(_) = exchanges.join_next() => {}
+            arrived = listener.accept() => match arrived {
+                Ok((stream, _)) if exchanges.len() >= OPERATOR_CONNECTIONS_MAX => {
+                    counts.turned_away.add(1);
+                    turn_away(&stream);
+                }
+                Ok((stream, _)) => {
+                    exchanges.spawn(exchange(stream, report.clone(), counts.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(door = "operator", %error, "accept failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    let _ = timeout(CLOSING_TIME_MAX, async {
+        while exchanges.join_next().await.is_some() {}
+    })
+    .await;
+    counts.connections.set(0);
+}
+
+/// One write and no waiting: a fresh socket's buffer takes it.
+fn turn_away(stream: &TcpStream) {
+    let _ = stream.try_write(
+        b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 5\r\n\r\nbusy\n",
+    );
+}
+
+async fn exchange(stream: TcpStream, report: Arc<dyn Report>, counts: Arc<Counts>) {
+    let service = service_fn(|request| answer(request, &*report, &counts));
+    let connection = http1::Builder::new()
+        .keep_alive(false)
+        .header_read_timeout(None) // the whole exchange has one
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    match timeout(EXCHANGE_TIME_MAX, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(door = "operator", %error, "a client left early"),
+        Err(_) => counts.timed_out.add(1),
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    report: &dyn Report,
+    counts: &Counts,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    counts.requests.add(1);
+    let (head, body) = request.into_parts();
+    let _ = Limited::new(body, BODY_BYTES_MAX).collect().await;
+    Ok(pages::page(&head.method, head.uri.path(), report))
+}
