@@ -1,1 +1,3 @@
 //! One binary; everything but fuzz/ is a module of it.
+
+mod daemon;
