@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,11 +47,12 @@ pub struct Desk {
 }
 
 impl Desk {
-    fn answer(&self, question: &[u8]) -> Value {
+    /// `pid` is the asker's, for the journal; no rule depends on it.
+    fn answer(&self, question: &[u8], pid: Option<i32>) -> Value {
         match serde_json::from_slice(question) {
             Ok(Ask::Status) => json!({ "answer": self.standing.status() }),
             Ok(Ask::Stop) => {
-                tracing::info!("asked to stop over the admin socket");
+                tracing::info!(pid, "asked to stop over the admin socket");
                 // A full queue holds the same word already.
                 let _ = self.stop.try_send(());
                 json!({ "answer": "stopping" })
@@ -79,13 +80,23 @@ impl Drop for SocketFile {
 impl AdminSocket {
     /// A socket file that nobody answers on is what a killed daemon left.
     pub async fn open(path: &Path, desk: Desk) -> Result<Self, Refused> {
-        if UnixStream::connect(path).await.is_ok() {
-            return Err(Refused::AdminSocketAnswers(path.into()));
-        }
-        let listener = listen(path).map_err(|error| Refused::AdminSocket {
+        let refused = |error| Refused::AdminSocket {
             path: path.into(),
             error,
-        })?;
+        };
+        match UnixStream::connect(path)
+            .await
+            .map_err(|error| error.kind())
+        {
+            Err(io::ErrorKind::NotFound) => {}
+            Err(io::ErrorKind::ConnectionRefused) => stale(path).map_err(refused)?,
+            Err(io::ErrorKind::PermissionDenied) => {
+                return Err(refused(io::ErrorKind::PermissionDenied.into()));
+            }
+            // Too busy to take one more is an answer too.
+            Ok(_) | Err(_) => return Err(Refused::AdminSocketAnswers(path.into())),
+        }
+        let listener = listen(path).map_err(refused)?;
         let (closing, closed) = oneshot::channel();
         Ok(Self {
             closing,
@@ -100,6 +111,15 @@ impl AdminSocket {
         if let Err(error) = self.task.await {
             tracing::warn!(%error, "the admin socket ended badly");
         }
+    }
+}
+
+/// A file that is no socket refuses connections as well, and is not ours to
+/// replace.
+fn stale(path: &Path) -> io::Result<()> {
+    match fs::metadata(path)?.file_type().is_socket() {
+        true => Ok(()),
+        false => Err(io::Error::other("a file that is no socket has that name")),
     }
 }
 
@@ -153,12 +173,12 @@ fn turn_away(stream: &UnixStream) {
 
 async fn talk(mut stream: UnixStream, desk: Arc<Desk>) {
     let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
-    if let Err(error) = answer_all(&mut stream, &desk).await {
+    if let Err(error) = answer_all(&mut stream, &desk, pid).await {
         tracing::debug!(%error, pid, "a client of the admin socket left early");
     }
 }
 
-async fn answer_all(stream: &mut UnixStream, desk: &Desk) -> io::Result<()> {
+async fn answer_all(stream: &mut UnixStream, desk: &Desk, pid: Option<i32>) -> io::Result<()> {
     let mut frames = Frames::new(ADMIN_FRAME_BYTES_MAX);
     let mut arrived = [0; READ_BYTES];
     loop {
@@ -173,7 +193,7 @@ async fn answer_all(stream: &mut UnixStream, desk: &Desk) -> io::Result<()> {
         loop {
             match frames.take() {
                 Ok(None) => break,
-                Ok(Some(question)) => send(stream, &desk.answer(&question)).await?,
+                Ok(Some(question)) => send(stream, &desk.answer(&question, pid)).await?,
                 Err(too_long) => {
                     send(stream, &json!({ "error": too_long.to_string() })).await?;
                     return Ok(());

@@ -5,7 +5,8 @@
 
 use super::refused::Refused;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 const NAME: &str = "dolmen.lock";
@@ -21,7 +22,7 @@ pub struct Lock {
 impl Lock {
     /// `what` is what runs, as a person would type it: `dolmen serve`.
     pub fn take(folder: &Path, what: &str) -> Result<Self, Refused> {
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
@@ -40,14 +41,20 @@ impl Lock {
                 return Err(Refused::data_folder(folder.into())(error));
             }
         }
-        sign(&mut file, what).map_err(Refused::data_folder(folder.into()))?;
+        // The lock holds without it, and a full disk must not keep from
+        // starting the one that can make room.
+        if let Err(error) = sign(&file, what) {
+            tracing::warn!(%error, file = NAME, "the lock does not say who holds it");
+        }
         Ok(Self { _file: file })
     }
 }
 
-fn sign(file: &mut File, what: &str) -> io::Result<()> {
-    file.set_len(0)?;
-    writeln!(file, "pid {} ({what})", std::process::id())
+/// Overwrites, so that no new block is asked for where there was one.
+fn sign(file: &File, what: &str) -> io::Result<()> {
+    let text = format!("pid {} ({what})\n", std::process::id());
+    file.write_all_at(text.as_bytes(), 0)?;
+    file.set_len(text.len() as u64)
 }
 
 /// A holder that has the lock and has not signed yet has no name.

@@ -41,6 +41,16 @@ pub fn run(sources: &Sources, what: &str) -> Result<(), Refused> {
     let data = &settings.config.data;
     data_folder::check(data)?;
     let _lock = Lock::take(data, what)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Refused::machine("make the doors' runtime"))?;
+    let (stop, stop_asked) = mpsc::channel(1);
+    // Before the start is counted: a stop that comes now is a clean one.
+    let calls = {
+        let _inside = runtime.enter();
+        Calls::listen(stop_asked).map_err(Refused::machine("listen for signals"))?
+    };
     let (failures, start) = QuickFailures::count_start(data);
     let failures = Arc::new(failures);
     end_on_panic(failures.clone());
@@ -53,11 +63,7 @@ pub fn run(sources: &Sources, what: &str) -> Result<(), Refused> {
         settings,
         journal,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Refused::machine("make the doors' runtime"));
-    let outcome = runtime.and_then(|runtime| runtime.block_on(node.live(start)));
+    let outcome = runtime.block_on(node.live(start, calls, stop));
     match &outcome {
         Ok(()) => failures.take_back(),
         Err(refused) => failures.record(&refused.to_string()),
@@ -88,10 +94,12 @@ struct Node {
 impl Node {
     /// The admin socket and the operator door open before the log, so that a
     /// long replay can be watched, and close after it.
-    async fn live(mut self, start: Start) -> Result<(), Refused> {
-        let (stop, stop_asked) = mpsc::channel(1);
-        let calls = Calls::listen(stop_asked).map_err(Refused::machine("listen for signals"));
-        let mut calls = calls?;
+    async fn live(
+        mut self,
+        start: Start,
+        mut calls: Calls,
+        stop: mpsc::Sender<()>,
+    ) -> Result<(), Refused> {
         let config = self.settings.config.clone();
         let desk = Desk {
             standing: self.standing.clone(),

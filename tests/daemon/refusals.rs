@@ -117,6 +117,16 @@ fn an_admin_socket_without_a_folder_says_so() {
 }
 
 #[test]
+fn a_file_in_the_place_of_the_admin_socket_is_left_alone() {
+    let folder = Folder::new();
+    let settings = folder.write_settings("127.0.0.1:0", "");
+    fs::write(folder.path("admin.sock"), "somebody's letters").unwrap();
+    assert!(refusal(&settings).contains("a file that is no socket has that name"));
+    let letters = fs::read_to_string(folder.path("admin.sock")).unwrap();
+    assert_eq!(letters, "somebody's letters");
+}
+
+#[test]
 fn settings_that_are_wrong_are_named_with_their_place() {
     let folder = Folder::new();
     let settings = folder.write_settings("127.0.0.1:0", "node.dta = \"x\"");
