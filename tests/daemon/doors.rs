@@ -56,10 +56,10 @@ fn a_change_is_refused_and_the_refusal_arrives_whole() {
     let mut stream = TcpStream::connect(node.operator()).unwrap();
     write!(
         stream,
-        "POST /health HTTP/1.1\r\nhost: node\r\ncontent-length: 20000\r\n\r\n"
+        "POST /health HTTP/1.1\r\nhost: node\r\ncontent-length: 200000\r\n\r\n"
     )
     .unwrap();
-    stream.write_all(&[b'x'; 20_000]).unwrap();
+    stream.write_all(&[b'x'; 200_000]).unwrap();
     let refusal = reply(&mut stream);
     assert_eq!(refusal.status, 405);
     assert!(
@@ -73,7 +73,7 @@ fn a_change_is_refused_and_the_refusal_arrives_whole() {
 fn a_head_too_large_is_refused() {
     let folder = Folder::new();
     let node = Node::start(&folder);
-    let long = "x".repeat(9 << 10);
+    let long = "x".repeat(200 << 10);
     let refusal = http(
         node.operator(),
         &format!("GET /health HTTP/1.1\r\nlong: {long}"),

@@ -48,7 +48,7 @@ fn a_reload_takes_the_level_and_names_what_needs_a_restart() {
     node.until_it_says("these need a restart settings=\"doors.operator.listen\"");
     // A client that breaks the protocol is told of at level debug only.
     assert_eq!(http(node.operator(), "nonsense").status, 400);
-    node.until_it_says("<6>a client left early");
+    node.until_it_says("<6>a client broke the protocol or left");
 
     fs::write(folder.path("dolmen.toml"), "node.log_level = 3\n").unwrap();
     send("HUP", node.pid());

@@ -226,7 +226,8 @@ struct Reply {
 fn http(address: SocketAddr, request: &str) -> Reply {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(stream, "{request}\r\nhost: node\r\n\r\n").unwrap();
+    let request = format!("{request}\r\nhost: node\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
     reply(&mut stream)
 }
 

@@ -9,17 +9,18 @@ mod pages;
 
 use crate::limits::OPERATOR_CONNECTIONS_MAX;
 use crate::metrics::{Counter, Gauge};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
+use std::future::{poll_fn, ready};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
@@ -34,9 +35,9 @@ const CLOSING_TIME_MAX: Duration = Duration::from_secs(1);
 /// A request's head. Browsers send 1 to 2 KiB; 8 KiB is the least hyper takes.
 const HEAD_BYTES_MAX: usize = 8 << 10;
 const HEADERS_MAX: usize = 64;
-/// A body is of no use here. This much is read and thrown away, because a
-/// connection closed on unread bytes loses the answer that says so.
-const BODY_BYTES_MAX: usize = 64 << 10;
+/// A body, or what follows a head that is too large, is of no use here. This
+/// much is read and thrown away, so that the refusal arrives.
+const UNREAD_BYTES_MAX: usize = 256 << 10;
 /// The pace of accepting while the machine has no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -142,27 +143,42 @@ fn turn_away(stream: &TcpStream) {
 }
 
 async fn exchange(stream: TcpStream, report: Arc<dyn Report>, counts: Arc<Counts>) {
-    let service = service_fn(|request| answer(request, &*report, &counts));
-    let connection = http1::Builder::new()
+    let service = service_fn(|request: Request<Incoming>| {
+        counts.requests.add(1);
+        let page = pages::page(request.method(), request.uri().path(), &*report);
+        ready(Ok::<_, Infallible>(page))
+    });
+    let mut connection = http1::Builder::new()
         .keep_alive(false)
         .header_read_timeout(None) // the whole exchange has one
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(stream), service);
-    match timeout(EXCHANGE_TIME_MAX, connection).await {
+    let exchanged = timeout(EXCHANGE_TIME_MAX, async {
+        let answered = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
+        if let Err(error) = answered {
+            tracing::debug!(door = "operator", %error, "a client broke the protocol or left");
+        }
+        take_leave(connection.into_parts().io.into_inner()).await
+    });
+    match exchanged.await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(door = "operator", %error, "a client left early"),
         Err(_) => counts.timed_out.add(1),
     }
 }
 
-async fn answer(
-    request: Request<Incoming>,
-    report: &dyn Report,
-    counts: &Counts,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    counts.requests.add(1);
-    let (head, body) = request.into_parts();
-    let _ = Limited::new(body, BODY_BYTES_MAX).collect().await;
-    Ok(pages::page(&head.method, head.uri.path(), report))
+/// Says that nothing more comes, then reads what is left of the request: a
+/// socket closed on unread bytes takes an answer that is under way with it.
+async fn take_leave(mut stream: TcpStream) -> io::Result<()> {
+    stream.shutdown().await?;
+    let mut unread = [0; 4 << 10];
+    let mut left = UNREAD_BYTES_MAX;
+    while left > 0 {
+        match stream.read(&mut unread).await? {
+            0 => return Ok(()),
+            length => left = left.saturating_sub(length),
+        }
+    }
+    Ok(())
 }
