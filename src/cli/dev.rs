@@ -8,8 +8,8 @@
 
 use super::{Failure, print, status};
 use crate::daemon::ask::ask;
-use crate::daemon::compose;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
@@ -97,20 +97,27 @@ impl Place {
 
     /// Written anew at each run, so that it says what was asked last.
     fn write_settings(&self, args: &Args) -> Result<(), Failure> {
-        let mut table = toml::Table::new();
-        let mut put = |set: &str| compose::put(&mut table, set).map_err(Failure::wrong_usage);
-        put(&format!("node.data={}", self.data.display()))?;
-        put(&format!("admin.socket={}", self.admin_socket().display()))?;
+        let mut lines = BTreeMap::new();
+        let mut put = |key: &str, value: &str| lines.insert(key.to_owned(), as_toml(value));
+        put("node.data", &self.data.display().to_string());
+        put("admin.socket", &self.admin_socket().display().to_string());
         for (door, number) in DOORS {
             if let Some(base) = args.base_port {
-                let port = base + PORTS_PER_NODE + number;
-                put(&format!("doors.{door}.listen=127.0.0.1:{port}"))?;
+                let address = format!("127.0.0.1:{}", base + PORTS_PER_NODE + number);
+                put(&format!("doors.{door}.listen"), &address);
             }
         }
         for set in &args.set {
-            put(set)?;
+            let (key, value) = set.split_once('=').ok_or_else(|| {
+                Failure::wrong_usage(format!("--set {set}: write it as key=value"))
+            })?;
+            put(key, value);
         }
-        let text = format!("# Written by dolmen dev at each run.\n{table}");
+        let lines: String = lines
+            .iter()
+            .map(|(key, value)| format!("{key} = {value}\n"))
+            .collect();
+        let text = format!("# Written by dolmen dev at each run.\n{lines}");
         write_whole(&self.settings, &text)
     }
 
@@ -124,6 +131,16 @@ impl Place {
             "doors": status["doors"],
         }]});
         write_whole(&self.cluster(), &format!("{cluster}\n"))
+    }
+}
+
+/// Numbers and switches as they are; what is left is text, whose quotes and
+/// escapes TOML shares with JSON.
+fn as_toml(value: &str) -> String {
+    let is_number = value.parse::<f64>().is_ok() && !value.ends_with(char::is_alphabetic);
+    match is_number || value.parse::<bool>().is_ok() {
+        true => value.into(),
+        false => Value::from(value).to_string(),
     }
 }
 

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 /// doc comment is the help) and its `run`.
 macro_rules! subcommands {
     ($($name:ident $file:ident,)*) => {
-        $(mod $file;)*
+        $(pub mod $file;)*
 
         #[derive(clap::Subcommand)]
         enum Command {
@@ -67,6 +67,12 @@ impl Failure {
             message: message.to_string(),
             status: 2,
         }
+    }
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Self::failed(message)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::refused::Refused;
 use super::standing::Standing;
-use crate::limits::ADMIN_FRAME_BYTES_MAX;
+use crate::limits::{ADMIN_CONNECTIONS_MAX, ADMIN_FRAME_BYTES_MAX};
 use crate::wire::frame::{Frames, framed};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -22,8 +22,6 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 const MODE: u32 = 0o660;
-/// People and scripts on one host; each asks one thing and leaves.
-const CONNECTIONS_MAX: usize = 16;
 /// The next bytes of a question, or room for the next bytes of an answer.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// An answer that is ready leaves in far less.
@@ -145,7 +143,7 @@ async fn accept(listener: UnixListener, mut closing: oneshot::Receiver<()>, desk
             _ = &mut closing => break,
             Some(_) = talks.join_next() => {}
             arrived = listener.accept() => match arrived {
-                Ok((stream, _)) if talks.len() >= CONNECTIONS_MAX => turn_away(&stream),
+                Ok((stream, _)) if talks.len() >= ADMIN_CONNECTIONS_MAX => turn_away(&stream),
                 Ok((stream, _)) => {
                     talks.spawn(talk(stream, desk.clone()));
                 }

@@ -1,7 +1,7 @@
 //! The admin socket, asked well and badly.
 
 use super::*;
-use dolmen::limits::ADMIN_FRAME_BYTES_MAX;
+use dolmen::limits::{ADMIN_CONNECTIONS_MAX, ADMIN_FRAME_BYTES_MAX};
 use dolmen::wire::frame::{Frames, framed};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -69,7 +69,7 @@ fn the_socket_is_for_its_owner_and_group() {
 fn a_full_socket_says_busy() {
     let folder = Folder::new();
     let node = Node::start(&folder);
-    let talks: Vec<_> = (0..16)
+    let talks: Vec<_> = (0..ADMIN_CONNECTIONS_MAX)
         .map(|_| UnixStream::connect(&node.admin).unwrap())
         .collect();
     assert!(node.ask("status").unwrap_err().contains("busy"));

@@ -14,7 +14,8 @@ impl Dev {
     fn start(folder: &Folder) -> Self {
         let data = folder.path("dev");
         let child = dolmen()
-            .args(["dev", "--base-port", &free_base().to_string(), "--data"])
+            .args(["dev", "--base-port", &free_base().to_string()])
+            .args(["--set", "node.log_level=debug", "--data"])
             .arg(&data)
             .stdout(File::create(folder.path("shown")).unwrap())
             .stderr(File::create(folder.path("words")).unwrap())
@@ -75,6 +76,11 @@ fn dev_tells_what_runs_and_takes_it_along_at_its_end() {
             "{node}"
         );
     }
+    let settings = fs::read_to_string(node["config"].as_str().unwrap()).unwrap();
+    assert!(
+        settings.contains("node.log_level = \"debug\""),
+        "{settings}"
+    );
     let shown = until("it is shown", || {
         let shown = fs::read_to_string(folder.path("shown")).unwrap();
         shown.contains("Ctrl-C").then_some(shown)

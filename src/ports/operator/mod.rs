@@ -7,7 +7,10 @@
 
 mod pages;
 
-use crate::limits::OPERATOR_CONNECTIONS_MAX;
+use crate::limits::{
+    OPERATOR_CONNECTIONS_MAX, OPERATOR_HEAD_BYTES_MAX, OPERATOR_HEADERS_MAX,
+    OPERATOR_UNREAD_BYTES_MAX,
+};
 use crate::metrics::{Counter, Gauge};
 use hyper::Request;
 use hyper::body::Incoming;
@@ -32,12 +35,6 @@ const EXCHANGE_TIME_MAX: Duration = Duration::from_secs(10);
 /// What is left of an exchange when the door closes: an answer that is ready
 /// leaves in far less, a silent client is not waited for.
 const CLOSING_TIME_MAX: Duration = Duration::from_secs(1);
-/// A request's head. Browsers send 1 to 2 KiB; 8 KiB is the least hyper takes.
-const HEAD_BYTES_MAX: usize = 8 << 10;
-const HEADERS_MAX: usize = 64;
-/// A body, or what follows a head that is too large, is of no use here. This
-/// much is read and thrown away, so that the refusal arrives.
-const UNREAD_BYTES_MAX: usize = 256 << 10;
 /// The pace of accepting while the machine has no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -70,6 +67,7 @@ pub struct Door {
 
 impl Door {
     /// From here on the door answers.
+    #[allow(clippy::disallowed_methods)] // a door's home
     pub async fn open(
         listen: SocketAddr,
         report: Arc<dyn Report>,
@@ -151,8 +149,8 @@ async fn exchange(stream: TcpStream, report: Arc<dyn Report>, counts: Arc<Counts
     let mut connection = http1::Builder::new()
         .keep_alive(false)
         .header_read_timeout(None) // the whole exchange has one
-        .max_buf_size(HEAD_BYTES_MAX)
-        .max_headers(HEADERS_MAX)
+        .max_buf_size(OPERATOR_HEAD_BYTES_MAX)
+        .max_headers(OPERATOR_HEADERS_MAX)
         .serve_connection(TokioIo::new(stream), service);
     let exchanged = timeout(EXCHANGE_TIME_MAX, async {
         let answered = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
@@ -173,7 +171,7 @@ async fn exchange(stream: TcpStream, report: Arc<dyn Report>, counts: Arc<Counts
 async fn take_leave(mut stream: TcpStream) -> io::Result<()> {
     stream.shutdown().await?;
     let mut unread = [0; 4 << 10];
-    let mut left = UNREAD_BYTES_MAX;
+    let mut left = OPERATOR_UNREAD_BYTES_MAX;
     while left > 0 {
         match stream.read(&mut unread).await? {
             0 => return Ok(()),
