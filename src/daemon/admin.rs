@@ -82,17 +82,16 @@ impl AdminSocket {
             path: path.into(),
             error,
         };
-        match UnixStream::connect(path)
-            .await
-            .map_err(|error| error.kind())
-        {
-            Err(io::ErrorKind::NotFound) => {}
-            Err(io::ErrorKind::ConnectionRefused) => stale(path).map_err(refused)?,
-            Err(io::ErrorKind::PermissionDenied) => {
-                return Err(refused(io::ErrorKind::PermissionDenied.into()));
-            }
-            // Too busy to take one more is an answer too.
-            Ok(_) | Err(_) => return Err(Refused::AdminSocketAnswers(path.into())),
+        let answers = || Refused::AdminSocketAnswers(path.into());
+        match UnixStream::connect(path).await {
+            Ok(_) => return Err(answers()),
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound => {}
+                io::ErrorKind::ConnectionRefused => stale(path).map_err(refused)?,
+                // Too busy to take one more.
+                io::ErrorKind::WouldBlock => return Err(answers()),
+                _ => return Err(refused(error)),
+            },
         }
         let listener = listen(path).map_err(refused)?;
         let (closing, closed) = oneshot::channel();

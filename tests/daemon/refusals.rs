@@ -101,8 +101,18 @@ fn an_admin_socket_that_somebody_answers_is_left_alone() {
 }
 
 #[test]
-fn an_admin_socket_without_a_folder_says_so() {
+fn an_admin_socket_that_cannot_be_made_says_why() {
     let folder = Folder::new();
+    let long = folder.path(&"a".repeat(120));
+    let long = format!("admin.socket={}", long.display());
+    let settings = folder.write_settings("127.0.0.1:0", "");
+    let mut command = dolmen();
+    command
+        .args(["serve", "--set", &long, "--config"])
+        .arg(settings);
+    let line = refused(&mut command);
+    assert!(line.contains("must be shorter than"), "{line}");
+
     let mut command = dolmen();
     command.args([
         "serve",
