@@ -4,5 +4,6 @@
 #![allow(clippy::disallowed_methods)]
 
 mod arrows;
+mod daemon;
 mod log;
 mod profile;
