@@ -1367,10 +1367,13 @@ impl Device {
         if !self.in_flight.is_empty() {
             return Ok(false);
         }
-        if self.journal.is_full() {
+        if why == Roll::Going && self.journal.is_full() {
             self.figures.stalls += 1;
             self.make_way();
             return Ok(false);
+        }
+        if why != Roll::Going {
+            self.journal.swept_all();
         }
         let lines = self.lines();
         let token = self.token();
@@ -1392,7 +1395,9 @@ impl Device {
         }) = opening
         else {
             // No spare, and no room to make one.
-            self.make_way();
+            if why == Roll::Going {
+                self.make_way();
+            }
             return Ok(false);
         };
         self.journal.await_opening(token);
@@ -1628,7 +1633,6 @@ impl Device {
             self.lane.wait(&mut || true);
             self.collect()?;
         }
-        self.journal.lift_limit();
         if self.roll(Roll::Stopping)? {
             self.keep_only_last()
                 .map_err(|error| failed("trim the journal", &error))?;
