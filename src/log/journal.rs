@@ -276,6 +276,11 @@ impl Journal {
 
     // ---- files ----
 
+    /// Whether there is a file to write to.
+    pub(super) fn is_begun(&self) -> bool {
+        self.file.is_some()
+    }
+
     pub(super) fn wants_roll(&self, settings: &Settings) -> bool {
         let reserve = settings.batch_bytes() as u64 + SPARE_BLOCKS * BLOCK_BYTES as u64;
         self.file.is_none() || self.at + reserve > self.file_bytes

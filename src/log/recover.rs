@@ -453,7 +453,9 @@ impl Recovery<'_> {
             let (id, log) = shelved.into_log();
             device.logs.insert(id, log);
         }
-        if !was_clean {
+        // After a clean stop the journal goes on in the file that it left,
+        // unless a later one was named and never begun.
+        if !device.journal.is_begun() {
             device.begin_journal()?;
         }
         Ok((device, report))
@@ -903,21 +905,17 @@ impl Recovery<'_> {
             true => Some(self.current()?),
             false => None,
         };
-        let is_reused = current.is_some();
         let journal = Journal::new(found, current, &self.settings);
         let (disk, settings) = (self.disk.clone(), self.settings.clone());
-        let mut device = Device::assemble(
+        let next_epoch = plan.next_epoch.max(1);
+        Ok(Device::assemble(
             disk,
             lane,
             settings,
             identity.home,
             journal,
-            plan.next_epoch.max(1),
-        );
-        if was_clean && !is_reused {
-            device.begin_journal()?;
-        }
-        Ok(device)
+            next_epoch,
+        ))
     }
 
     fn current(&self) -> Result<Current, OpenError> {

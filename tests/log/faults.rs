@@ -16,36 +16,32 @@ use dolmen::planted::{Fault, plant};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// The trial that shows a fault.
-fn trial_for(fault: Fault) -> fn(u64) -> Result<(), String> {
-    match fault {
-        Fault::ChecksumNotChecked | Fault::HoleCut => rot,
-        Fault::FsyncErrorIgnored => failing_sync,
-        Fault::StaleMapLength => growing_map,
-        Fault::FullDiskNotNoticed => full_disk,
-        Fault::BaseOffsetFlipped => flipped_base,
-        Fault::AnswerBeforeSync
-        | Fault::TornTailKept
-        | Fault::FolderNotSynced
-        | Fault::SyncBeforeWrite
-        | Fault::TrimBeforeSync
-        | Fault::RecycledFileTrusted
-        | Fault::OverlappingWrites
-        | Fault::MarkBeforeData
-        | Fault::TruncateForgotten => cuts,
-    }
-}
+type Trier = fn(u64) -> Result<(), String>;
 
-/// A seed that is known to show each fault, so that the quick run need not
-/// search.
-fn known_seed(fault: Fault) -> u64 {
+/// The trial that shows a fault, and a seed that is known to, so that the
+/// quick run need not search.
+fn trial_for(fault: Fault) -> (Trier, u64) {
     match fault {
-        _ => 1,
+        Fault::ChecksumNotChecked => (rot, 2),
+        Fault::HoleCut => (rot, 8),
+        Fault::FsyncErrorIgnored => (failing_sync, 1),
+        Fault::StaleMapLength => (growing_map, 1),
+        Fault::FullDiskNotNoticed => (full_disk, 1),
+        Fault::BaseOffsetFlipped => (flipped_base, 1),
+        Fault::AnswerBeforeSync => (cuts, 1),
+        Fault::TornTailKept => (cuts, 1),
+        Fault::FolderNotSynced => (cuts, 1),
+        Fault::SyncBeforeWrite => (cuts, 1),
+        Fault::TrimBeforeSync => (cuts, 1),
+        Fault::RecycledFileTrusted => (cuts, 1),
+        Fault::OverlappingWrites => (cuts, 1),
+        Fault::MarkBeforeData => (cuts, 2),
+        Fault::TruncateForgotten => (cuts, 1),
     }
 }
 
 /// The trial's outcome; a panic of the simulated disk is a finding too.
-fn try_it(trial: fn(u64) -> Result<(), String>, seed: u64) -> Result<(), String> {
+fn try_it(trial: Trier, seed: u64) -> Result<(), String> {
     catch_unwind(AssertUnwindSafe(|| trial(seed))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         Err(text.unwrap_or_else(|| "a panic".into()))
@@ -56,9 +52,8 @@ fn try_it(trial: fn(u64) -> Result<(), String>, seed: u64) -> Result<(), String>
 fn every_planted_fault_is_caught() {
     let mut uncaught = Vec::new();
     for &fault in Fault::ALL {
-        let trial = trial_for(fault);
-        let first = if full() { 1 } else { known_seed(fault) };
-        let seeds = first..=500;
+        let (trial, known) = trial_for(fault);
+        let seeds = if full() { 1..=500 } else { known..=known };
         let mut found = None;
         for seed in seeds {
             let planted = plant(fault);
@@ -128,14 +123,15 @@ pub fn rot(seed: u64) -> Result<(), String> {
         let Ok((mut device, _)) = open_small(&disk) else {
             continue;
         };
-        let checked = catch_unwind(AssertUnwindSafe(|| workload.check(&mut device, &notes)));
-        match checked {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return Err(format!("{what}: {error}")),
+        match workload.check(&mut device, &notes) {
+            Ok(_) => {}
+            // A foreign record's checksum leaves its base and epoch out; a
+            // sealed segment's footer covers them, and `verify` reads it.
+            Err(_) if name.starts_with("logs/4-") => {}
             // Sealed segments are not read at a start: rot there shows when
             // it is read, as an error that names it.
-            Err(_) if name.starts_with("logs/") => {}
-            Err(_) => return Err(format!("{what}: it opened, and does not read")),
+            Err(error) if name.starts_with("logs/") && !error.contains("holds") => {}
+            Err(error) => return Err(format!("{what}: {error}")),
         }
     }
     Ok(())

@@ -35,19 +35,19 @@ pub fn digest(bytes: &[u8]) -> u64 {
 }
 
 /// What a device holds of a log, each record read and checked.
-pub fn holding(device: &mut Device, log: LogId) -> Holding {
+pub fn holding(device: &mut Device, log: LogId) -> Result<Holding, String> {
     let Some(shelf) = device.shelf(log) else {
-        return Holding::NOTHING;
+        return Ok(Holding::NOTHING);
     };
-    let records = contents(device, log, Way::Plain);
-    Holding {
+    let records = try_contents(device, log, Way::Plain)?;
+    Ok(Holding {
         first: shelf.first().0,
         next: shelf.durable_until().0,
         records: records
             .iter()
             .map(|(index, body)| (*index, digest(body)))
             .collect(),
-    }
+    })
 }
 
 /// One log's history: what it holds after each operation; the first is before
@@ -230,7 +230,7 @@ impl Workload {
                 .map(|&note| (note as u32) as usize)
                 .max()
                 .unwrap_or(0);
-            let holds = holding(device, history.log);
+            let holds = holding(device, history.log)?;
             if !history.after[acknowledged..].contains(&holds) {
                 let earlier = history.after[..acknowledged]
                     .iter()
