@@ -23,7 +23,7 @@ type Trier = fn(u64) -> Result<(), String>;
 fn trial_for(fault: Fault) -> (Trier, u64) {
     match fault {
         Fault::ChecksumNotChecked => (rot, 2),
-        Fault::HoleCut => (rot, 8),
+        Fault::HoleCut => (rot_in_the_journal, 1),
         Fault::FsyncErrorIgnored => (failing_sync, 1),
         Fault::StaleMapLength => (growing_map, 1),
         Fault::FullDiskNotNoticed => (full_disk, 1),
@@ -125,6 +125,14 @@ fn named_or_harmless(
 
 /// One bit of what is stored flips, anywhere.
 fn rot(seed: u64) -> Result<(), String> {
+    rot_in(seed, "")
+}
+
+fn rot_in_the_journal(seed: u64) -> Result<(), String> {
+    rot_in(seed, "journal/")
+}
+
+fn rot_in(seed: u64, prefix: &str) -> Result<(), String> {
     let disk = SimDisk::new(seed);
     let workload = rested(seed, &disk)?;
     let trace = disk.trace();
@@ -133,7 +141,8 @@ fn rot(seed: u64) -> Result<(), String> {
     let mut dice = dolmen::entropy::Seeded::new(seed);
     for _ in 0..60 {
         let disk = trace.image(cut.parse().expect("a cut")).into_disk();
-        let names = disk.names();
+        let mut names = disk.names();
+        names.retain(|name| name.starts_with(prefix));
         let name = &names[dice.below(names.len() as u64) as usize];
         let bytes = disk.file_bytes(name);
         if bytes.is_empty() {
@@ -301,6 +310,46 @@ fn growing_map(seed: u64) -> Result<(), String> {
     }));
     let _ = std::fs::remove_dir_all(&folder);
     outcome.unwrap_or_else(|_| Err("a reader by map fails".into()))
+}
+
+/// A disk that was full before the journal had a second file.
+fn full_from_the_start(straight: bool) -> Result<(), String> {
+    let disk = SimDisk::new(1);
+    let (mut device, _) = open_small(&disk).map_err(|error| error.to_string())?;
+    // The segment has its room; the journal never gets its second file.
+    let size = if straight { 6000 } else { 10 };
+    append(&mut device, 1, &vec![1; size]).map_err(|refused| refused.to_string())?;
+    disk.faults(|faults| faults.room = Some(0));
+    let outcomes: Vec<_> = (0..40)
+        .map(|_| append(&mut device, 1, &vec![1; size]))
+        .collect();
+    let refused = outcomes
+        .iter()
+        .filter(|one| matches!(one, Err(Refused::Full(_))))
+        .count();
+    if refused == 0
+        || outcomes
+            .iter()
+            .any(|one| matches!(one, Err(Refused::Failed(_))))
+    {
+        return Err(format!("{refused} refused"));
+    }
+    disk.faults(|faults| faults.room = None);
+    for _ in 0..40 {
+        append(&mut device, 1, &vec![1; size]).map_err(|refused| format!("after: {refused}"))?;
+    }
+    let held = contents(&mut device, LogId(1), Way::Plain).len();
+    device.close().map_err(|fatal| fatal.to_string())?;
+    match held == 81 - refused {
+        true => Ok(()),
+        false => Err(format!("{held} records, {refused} refused")),
+    }
+}
+
+#[test]
+fn a_disk_full_from_the_start_refuses_and_resumes() {
+    assert_eq!(full_from_the_start(false), Ok(()));
+    assert_eq!(full_from_the_start(true), Ok(()));
 }
 
 #[test]
