@@ -48,10 +48,10 @@ const PURE: &[(&str, Stands)] = &[
     ("src/state/", Stands::Later),
     ("src/consensus/", Stands::Later),
     ("src/streams/groups/", Stands::Later),
-    ("src/log/frame.rs", Stands::Later),
-    ("src/log/format.rs", Stands::Later),
-    ("src/log/footer.rs", Stands::Later),
-    ("src/log/batch.rs", Stands::Later),
+    ("src/log/frame.rs", Stands::Now),
+    ("src/log/format.rs", Stands::Now),
+    ("src/log/footer.rs", Stands::Now),
+    ("src/log/batch.rs", Stands::Now),
     ("/codec.rs", Stands::Later),
     ("/session.rs", Stands::Later),
 ];
@@ -112,7 +112,16 @@ const HOMES: &[(&str, &[&str])] = &[
     ("memmap2", &["src/disk"]),
     ("quinn", &["src/peers"]),
     ("raft", &["src/consensus"]),
-    ("rkyv", &["src/log", "src/state/snapshot", "src/files"]),
+    // The chronicle's records are the daemon's own, and no other file's matter.
+    (
+        "rkyv",
+        &[
+            "src/log",
+            "src/state/snapshot",
+            "src/files",
+            "src/daemon/chronicle",
+        ],
+    ),
     ("rustls", &["src/peers/tls", "src/ports"]),
     ("sysinfo", &["src/profile/detect"]),
     ("toml", &["src/profile", "src/daemon/config"]),

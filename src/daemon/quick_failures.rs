@@ -19,6 +19,11 @@ const VERSION: u32 = 1;
 pub const QUICK_FAILURES_MAX: u32 = 3;
 /// Long enough to have replayed a journal and met the clients.
 pub const SERVED_LONG_ENOUGH: Duration = Duration::from_secs(60);
+/// What the reduced state lasts before the whole start is tried again: an
+/// unattended box heals once what was missing (an address, room on the disk, a
+/// mount) has come back, and a person who looks at once still finds the
+/// reason. Six tries an hour wear nothing out.
+pub const REDUCED_LASTS: Duration = Duration::from_secs(600);
 /// A reason is a line; a panic's may be longer.
 const REASON_BYTES_MAX: usize = 1024;
 
@@ -69,6 +74,14 @@ impl QuickFailures {
         (failures, start)
     }
 
+    /// The reduced state has lasted: the next start is a full one.
+    pub fn allow_one_more(&self) {
+        self.is_taken_back.store(true, Relaxed);
+        if let Err(error) = write(&self.folder, &one_more_try(&self.counted)) {
+            tracing::warn!(%error, file = NAME, "the next start is reduced as well");
+        }
+    }
+
     /// How this start failed. Does nothing where it has been taken back.
     pub fn record(&self, reason: &str) {
         if self.is_taken_back.load(Relaxed) {
@@ -93,6 +106,16 @@ impl QuickFailures {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => tracing::warn!(%error, file = NAME, "this start stays counted"),
         }
+    }
+}
+
+/// What a reduced start leaves behind: the next one is a full one, and fails
+/// into the reduced state at once.
+fn one_more_try(counted: &Counted) -> Counted {
+    Counted {
+        starts: QUICK_FAILURES_MAX - 1,
+        is_open: false,
+        ..counted.clone()
     }
 }
 
@@ -179,6 +202,7 @@ mod tests {
                     counted.reason = Some("port in use".into());
                 }
                 "killed" => {}
+                "waits" => counted = one_more_try(&counted),
                 "power" => counted.boot = "an earlier boot".into(),
                 other => panic!("no such fate: {other}"),
             }
@@ -218,6 +242,17 @@ mod tests {
             after("fails fails fails killed killed"),
             reduced("port in use")
         );
+    }
+
+    #[test]
+    fn after_a_while_reduced_the_whole_start_is_tried_once() {
+        assert_eq!(after("fails fails fails waits"), Start::Full);
+        assert_eq!(
+            after("fails fails fails waits fails"),
+            reduced("port in use")
+        );
+        assert_eq!(after("fails fails fails waits fails waits"), Start::Full);
+        assert_eq!(after("fails fails fails waits power"), Start::Full);
     }
 
     #[test]

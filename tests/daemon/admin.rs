@@ -34,7 +34,7 @@ fn a_bad_question_gets_a_clear_error_and_the_next_an_answer() {
     let folder = Folder::new();
     let node = Node::start(&folder);
     let question = |text: &str| framed(text.as_bytes(), ADMIN_FRAME_BYTES_MAX).unwrap();
-    let unknown = "unknown variant `dance`, expected `status` or `stop`";
+    let unknown = "unknown variant `dance`, expected one of `status`, `chronicle`, `stop`";
     check_error(&node, &question(r#"{"ask":"dance"}"#), unknown);
     check_error(
         &node,
