@@ -51,7 +51,7 @@ pub fn run(sources: &Sources, what: &str) -> Result<(), Refused> {
         let _inside = runtime.enter();
         Calls::listen(stop_asked).map_err(Refused::machine("listen for signals"))?
     };
-    let (failures, start) = QuickFailures::count_start(data);
+    let (failures, start) = QuickFailures::count_start(data)?;
     let failures = Arc::new(failures);
     end_on_panic(failures.clone());
 

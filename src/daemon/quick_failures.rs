@@ -6,6 +6,7 @@
 //! off by a reboot without a word of failure is a power cut, and not counted:
 //! an edge site may lose power three times in a minute.
 
+use super::refused::Refused;
 use crate::wire::crc32c;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -58,20 +59,25 @@ pub struct QuickFailures {
 }
 
 impl QuickFailures {
-    /// Counts this start, and says which kind it is to be.
-    pub fn count_start(folder: &Path) -> (Self, Start) {
+    /// Counts this start, and says which kind it is to be. A full disk must not
+    /// keep from starting; a folder that may not be written to does.
+    pub fn count_start(folder: &Path) -> Result<(Self, Start), Refused> {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let before = read(&folder.join(NAME));
         let (counted, start) = next(before, boot.trim());
-        if let Err(error) = write(folder, &counted) {
-            tracing::warn!(%error, file = NAME, "this start is not counted");
+        match write(folder, &counted) {
+            Err(error) if is_forbidden(&error) => {
+                return Err(Refused::data_folder(folder.into())(error));
+            }
+            Err(error) => tracing::warn!(%error, file = NAME, "this start is not counted"),
+            Ok(()) => {}
         }
         let failures = Self {
             folder: folder.into(),
             counted,
             is_taken_back: AtomicBool::new(false),
         };
-        (failures, start)
+        Ok((failures, start))
     }
 
     /// The reduced state has lasted: the next start is a full one.
@@ -107,6 +113,11 @@ impl QuickFailures {
             Err(error) => tracing::warn!(%error, file = NAME, "this start stays counted"),
         }
     }
+}
+
+fn is_forbidden(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
 }
 
 /// What a reduced start leaves behind: the next one is a full one, and fails

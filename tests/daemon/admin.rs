@@ -72,7 +72,8 @@ fn a_full_socket_says_busy() {
     let talks: Vec<_> = (0..ADMIN_CONNECTIONS_MAX)
         .map(|_| UnixStream::connect(&node.admin).unwrap())
         .collect();
-    assert!(node.ask("status").unwrap_err().contains("busy"));
+    let refusal = node.ask("status").unwrap_err();
+    assert!(refusal.contains("busy"), "{refusal}");
     drop(talks);
     until("there is room again", || node.ask("status").ok());
 }
