@@ -1,6 +1,7 @@
 //! The log under the daemon: what is told of it, and the chronicle in it.
 
 use super::*;
+use dolmen::disk::testing::with_failing_writes;
 
 /// What befell a node, a word each.
 fn what(records: &[Value]) -> Vec<&str> {
@@ -100,6 +101,38 @@ fn a_class_that_is_not_granted_is_a_warning() {
         let is_told = node.words().contains(&format!("<4>{thread}"));
         assert_eq!(is_told, is_warned, "{}", node.words());
     }
+}
+
+#[test]
+fn a_failed_write_ends_the_process_before_anything_is_said() {
+    let folder = Folder::new();
+    Node::start(&folder).stop();
+    let settings = folder.path("dolmen.toml");
+    let mut command = dolmen();
+    command.args(["serve", "--config"]).arg(settings);
+    let (code, _, words) = run(with_failing_writes(&mut command));
+    assert_eq!(code, 1, "{words}");
+    assert!(!words.contains("chronicle="), "{words}");
+    let last = words.lines().last().unwrap();
+    assert!(
+        last.starts_with("dolmen: ") && last.contains("nothing more is acknowledged"),
+        "{words}"
+    );
+    let counted = fs::read_to_string(folder.path("data/dolmen.starts")).unwrap();
+    assert!(
+        counted.contains("nothing more is acknowledged"),
+        "{counted}"
+    );
+
+    let node = Node::start(&folder);
+    let life = [
+        "started",
+        "profile_chosen",
+        "stopping",
+        "started",
+        "profile_chosen",
+    ];
+    assert_eq!(what(&node.chronicle()), life);
 }
 
 /// A file system of its own, small, gone with the test.
