@@ -12,7 +12,7 @@ pub const RECORD_BYTES_MAX: usize = 16 << 20;
 /// write as the sync itself, so a larger batch would only add waiting.
 pub const JOURNAL_BATCH_BYTES_MAX: usize = 1 << 20;
 
-/// Appends that wait for the log thread, all logs of the device together.
+/// Appends that are not answered yet, all logs of the device together.
 pub const APPEND_QUEUE_LENGTH: usize = 4096;
 /// The bytes of those appends.
 pub const APPEND_QUEUE_BYTES: usize = 64 << 20;
@@ -27,8 +27,8 @@ pub const SEGMENT_FIRST_BYTES: u64 = 64 << 10;
 /// Sealed segments are checked in pieces of this size, one CRC each.
 pub const FOOTER_PIECE_BYTES: u64 = 1 << 20;
 
-/// Logs on one device. Each costs a line of 64 bytes in every journal file's
-/// opening table: 65,536 x 64 B = 4 MiB, an eighth of a journal file.
+/// Logs on one device. Each costs a line of 72 bytes in every journal file's
+/// opening table: 65,536 x 72 B = 4.5 MiB, a seventh of a journal file.
 pub const LOGS_PER_DEVICE: usize = 65_536;
 
 /// One request or answer on the admin socket.

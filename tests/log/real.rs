@@ -164,3 +164,38 @@ fn answers_come_in_order_for_a_pipelining_caller() {
     assert!(figures.batches < 500, "appends share batches: {figures:?}");
     owner.close().unwrap();
 }
+
+#[test]
+fn more_than_the_bound_outstanding_is_answered_busy() {
+    let folder = Folder::new("real-busy");
+    let (owner, _) = start_in(&folder.0, Engine::Threads).unwrap();
+    let log = owner.logs().open(LogId(1), &FRAMES).unwrap();
+    // The log's thread is held in an answer until the queue has been filled.
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (entered, when_entered) = std::sync::mpsc::channel();
+    let append = || Request::Append {
+        log: LogId(1),
+        records: payloads(&[b"x"]),
+    };
+    owner.logs().submit(
+        append(),
+        Box::new(move |_| {
+            entered.send(()).unwrap();
+            let _ = held.recv();
+        }),
+    );
+    when_entered.recv().unwrap();
+    let tickets: Vec<_> = (0..dolmen::limits::APPEND_QUEUE_LENGTH + 10)
+        .map(|_| log.append(payloads(&[b"x"])))
+        .collect();
+    drop(release);
+    let outcomes: Vec<_> = tickets.into_iter().map(|ticket| ticket.wait()).collect();
+    let busy = outcomes
+        .iter()
+        .filter(|outcome| **outcome == Err(Refused::Busy))
+        .count();
+    assert!((10..=11).contains(&busy), "{busy} were refused");
+    assert!(outcomes[0].is_ok());
+    assert!(log.append(payloads(&[b"again"])).wait().is_ok());
+    owner.close().unwrap();
+}
