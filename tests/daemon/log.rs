@@ -1,7 +1,15 @@
 //! The log under the daemon: what is told of it, and the chronicle in it.
 
 use super::*;
+use dolmen::clock::MachineClock;
+use dolmen::daemon::chronicle::{Chronicle, Event, LOG};
 use dolmen::disk::testing::with_failing_writes;
+use dolmen::disk::{self, Disk, Engine, RealDisk};
+use dolmen::entropy::MachineEntropy;
+use dolmen::ids::Index;
+use dolmen::limits::{CHRONICLE_ASKED_MAX, CHRONICLE_RECORDS_MAX};
+use dolmen::log::{FRAMES, Hooks, Opening, Owner, Settings, open, start};
+use std::sync::Arc;
 
 /// What befell a node, a word each.
 fn what(records: &[Value]) -> Vec<&str> {
@@ -133,6 +141,88 @@ fn a_failed_write_ends_the_process_before_anything_is_said() {
         "profile_chosen",
     ];
     assert_eq!(what(&node.chronicle()), life);
+}
+
+/// A log without a daemon. In memory where there is such a file system: ten
+/// thousand syncs take a minute on a slow disk.
+struct Logs {
+    folder: PathBuf,
+    clock: Arc<MachineClock>,
+}
+
+impl Logs {
+    fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        let parent = match memory.exists() {
+            true => memory.to_owned(),
+            false => std::env::temp_dir(),
+        };
+        let folder = parent.join(format!("dolmen-chronicle-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        Self {
+            folder,
+            clock: Arc::default(),
+        }
+    }
+
+    fn open(&self) -> Owner {
+        let lanes = disk::Settings {
+            engine: Engine::Threads,
+            entries: 8,
+            lone_blocking: true,
+        };
+        let disk = Arc::new(RealDisk::open(&self.folder, lanes).unwrap());
+        let open = move || {
+            open(Opening {
+                lane: disk.lane().unwrap(),
+                disk,
+                entropy: &MachineEntropy,
+                settings: Settings {
+                    journal_direct: false,
+                    ..Settings::default()
+                },
+                formats: &[&FRAMES],
+            })
+        };
+        let hooks = Hooks {
+            beat: Box::new(|| ()),
+            fatal: Box::new(|fatal| panic!("{fatal}")),
+        };
+        start(open, self.clock.clone(), hooks).unwrap().0
+    }
+}
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[test]
+fn old_records_are_forgotten_and_the_others_keep_their_index() {
+    let logs = Logs::in_memory();
+    let owner = logs.open();
+    let chronicle = Chronicle::open(owner.logs(), logs.clock.clone()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(async {
+        for number in 0..=CHRONICLE_RECORDS_MAX {
+            let why = number.to_string();
+            let written = chronicle.write(Event::Stopping { why }).await;
+            assert_eq!(written, Ok(Index(number)));
+        }
+    });
+    let last = chronicle.last(usize::MAX).unwrap();
+    assert_eq!(last.len(), CHRONICLE_ASKED_MAX);
+    assert!(last.windows(2).all(|two| two[0].index + 1 == two[1].index));
+    let says = format!("stopping: {CHRONICLE_RECORDS_MAX}");
+    assert_eq!(last.last().unwrap().says, says);
+    owner.close().unwrap();
+
+    let owner = logs.open();
+    let kept = owner.logs().open(LOG, &FRAMES).unwrap();
+    let until = Index(CHRONICLE_RECORDS_MAX + 1);
+    assert_eq!((kept.first(), kept.durable_until()), (Index(1001), until));
+    owner.close().unwrap();
 }
 
 /// A file system of its own, small, gone with the test.
