@@ -35,6 +35,14 @@ pub const LOGS_PER_DEVICE: usize = 65_536;
 pub const ADMIN_FRAME_BYTES_MAX: usize = 1 << 20;
 /// People and scripts on one host; each asks one thing and leaves.
 pub const ADMIN_CONNECTIONS_MAX: usize = 16;
+/// Records that the chronicle keeps: about a tenth fewer after each cut. A node
+/// that is started, reloaded and stopped once a day fills it in nine years.
+pub const CHRONICLE_RECORDS_MAX: u64 = 10_000;
+/// Records of the chronicle in one answer. One is at most some 500 bytes of
+/// JSON, so that they fit a frame of the admin socket.
+pub const CHRONICLE_ASKED_MAX: usize = 1000;
+/// A text in a record of the chronicle.
+pub const CHRONICLE_TEXT_BYTES_MAX: usize = 256;
 /// A request's head on the operator door. Browsers send 1 to 2 KiB; 8 KiB is
 /// the least that hyper takes.
 pub const OPERATOR_HEAD_BYTES_MAX: usize = 8 << 10;

@@ -5,12 +5,13 @@
 
 pub mod admin;
 pub mod ask;
+pub mod chronicle;
 pub mod compose;
 pub mod config;
 pub mod data_folder;
-mod few_settings;
 pub mod journal;
 pub mod lock;
+mod logs;
 pub mod node;
 mod notify;
 mod quick_failures;

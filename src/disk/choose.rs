@@ -70,7 +70,7 @@ pub fn choose(
     clock: &dyn Clock,
 ) -> io::Result<Chosen> {
     if wanted == Wanted::Only(Engine::Threads) {
-        return Ok(without_measuring("threads: as configured".into()));
+        return Ok(as_configured(Engine::Threads));
     }
     thread::scope(|scope| {
         Builder::new()
@@ -82,6 +82,15 @@ pub fn choose(
             .join()
             .unwrap_or_else(|_| Err(io::Error::other("the engine probe panicked")))
     })
+}
+
+/// A lone block takes the blocking path, which no measurement has yet found to
+/// be the worse one under load.
+fn as_configured(engine: Engine) -> Chosen {
+    Chosen {
+        engine,
+        ..without_measuring(format!("{}: as configured", engine.name()))
+    }
 }
 
 fn without_measuring(reason: String) -> Chosen {
@@ -115,18 +124,14 @@ fn measured_choice(
             return Ok(without_measuring(format!("threads: {refused}")));
         }
         (Err(refused), Wanted::Only(_)) => return Err(refused),
-        (Ok(_), _) => {}
+        (Ok(_), Wanted::Only(engine)) => return Ok(as_configured(engine)),
+        (Ok(_), Wanted::Auto) => {}
     }
     let measured = Probe::make(&threads)
         .and_then(|probe| probe.measure([&threads, &uring], how, clock))
         .map(|[threads, uring]| decide(threads, uring));
-    let mut chosen = measured
-        .unwrap_or_else(|error| without_measuring(format!("threads: not measured: {error}")));
-    if let Wanted::Only(engine) = wanted {
-        chosen.engine = engine;
-        chosen.reason = format!("{}: as configured", engine.name());
-    }
-    Ok(chosen)
+    Ok(measured
+        .unwrap_or_else(|error| without_measuring(format!("threads: not measured: {error}"))))
 }
 
 /// The better p99 under load wins; where the two are alike, the better quiet

@@ -16,6 +16,7 @@ mod fatal;
 #[cfg(test)]
 #[allow(clippy::disallowed_methods)] // what a disk did is checked without it
 mod lane_tests;
+mod late;
 mod map;
 mod real;
 mod reserve;
@@ -32,6 +33,7 @@ mod worker;
 pub use block::Block;
 pub use errors::os_code;
 pub use fatal::end_process;
+pub use late::LateLane;
 pub use real::{Engine, RealDisk, Settings};
 pub use reserve::Reserve;
 pub use testing::forbid_io_uring;
