@@ -19,6 +19,7 @@ mod lane_tests;
 mod map;
 mod real;
 mod reserve;
+mod room;
 pub mod sim;
 pub mod testing;
 mod threads;
@@ -34,7 +35,9 @@ pub use errors::os_code;
 pub use fatal::end_process;
 pub use real::{Engine, RealDisk, Settings};
 pub use reserve::Reserve;
+pub use room::{Room, room};
 pub use testing::forbid_io_uring;
+pub use uring::{Ring, try_ring};
 
 use std::io;
 use std::os::fd::BorrowedFd;
