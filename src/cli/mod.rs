@@ -37,6 +37,7 @@ subcommands! {
     Dev dev,
     Status status,
     CheckConfig check_config,
+    Probe probe,
     Profile profile,
 }
 

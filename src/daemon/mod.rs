@@ -13,6 +13,7 @@ pub mod journal;
 pub mod lock;
 pub mod node;
 mod notify;
+pub mod probe;
 mod quick_failures;
 pub mod refused;
 mod standing;
