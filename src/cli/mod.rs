@@ -36,6 +36,7 @@ subcommands! {
     Serve serve,
     Dev dev,
     Status status,
+    Doctor doctor,
     CheckConfig check_config,
     Probe probe,
     Profile profile,

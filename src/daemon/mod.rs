@@ -8,6 +8,7 @@ pub mod ask;
 pub mod compose;
 pub mod config;
 pub mod data_folder;
+pub mod doctor;
 mod few_settings;
 pub mod journal;
 pub mod lock;
