@@ -54,7 +54,7 @@ pub struct Verify {
 }
 
 /// Whose settings: the data directory decides which disk is looked at.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct Node {
     /// The node's configuration [default: /etc/dolmen/dolmen.toml, where it exists]
     #[arg(long)]
@@ -205,7 +205,7 @@ fn faults_of(files: &[PathBuf]) -> Result<Vec<Fault>, Failure> {
     Ok(faults)
 }
 
-fn load(node: Node) -> Result<Loaded, Failure> {
+pub(super) fn load(node: Node) -> Result<Loaded, Failure> {
     Config::load(Sources {
         file: node.config.or_else(installed_file),
         data: node.data,

@@ -134,10 +134,11 @@ fn measured_choice(
         .unwrap_or_else(|error| without_measuring(format!("threads: not measured: {error}"))))
 }
 
-/// The better p99 under load wins; where the two are alike, the better quiet
-/// p50. Whichever wins, a lone block takes the blocking path where that is as
-/// good under load and better when quiet.
-fn decide(threads: Figures, uring: Figures) -> Chosen {
+/// The rule, also for who has measured for longer: the better p99 under load
+/// wins; where the two are alike, the better quiet p50. Whichever wins, a lone
+/// block takes the blocking path where that is as good under load and better
+/// when quiet.
+pub fn decide(threads: Figures, uring: Figures) -> Chosen {
     let is_alike = is_as_good(threads.loaded_p99, uring.loaded_p99)
         && is_as_good(uring.loaded_p99, threads.loaded_p99);
     let measure = |figures: &Figures| match is_alike {
@@ -175,7 +176,7 @@ fn decide(threads: Figures, uring: Figures) -> Chosen {
 }
 
 /// Within a quarter, the spread between two runs of the same path.
-fn is_as_good(ours: Duration, theirs: Duration) -> bool {
+pub fn is_as_good(ours: Duration, theirs: Duration) -> bool {
     ours <= theirs + theirs / 4
 }
 
@@ -281,7 +282,7 @@ fn sample(
 
 /// Does the work while twice as many hogs as there are cores do theirs. They
 /// are gone when it returns.
-fn beside_hogs(work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+pub fn beside_hogs<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let cores = thread::available_parallelism().map_or(1, |count| count.get());
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {

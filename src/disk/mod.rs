@@ -20,6 +20,7 @@ mod late;
 mod map;
 mod real;
 mod reserve;
+mod room;
 pub mod sim;
 pub mod testing;
 mod threads;
@@ -36,7 +37,9 @@ pub use fatal::end_process;
 pub use late::LateLane;
 pub use real::{Engine, RealDisk, Settings};
 pub use reserve::Reserve;
+pub use room::{Room, room};
 pub use testing::forbid_io_uring;
+pub use uring::{Ring, try_ring};
 
 use std::io;
 use std::os::fd::BorrowedFd;

@@ -23,7 +23,7 @@ type Trier = fn(u64) -> Result<(), String>;
 fn trial_for(fault: Fault) -> (Trier, u64) {
     match fault {
         Fault::ChecksumNotChecked => (rot, 2),
-        Fault::HoleCut => (rot_in_the_journal, 1),
+        Fault::HoleCut => (rot_in_the_journal, 5),
         Fault::FsyncErrorIgnored => (failing_sync, 1),
         Fault::StaleMapLength => (growing_map, 1),
         Fault::FullDiskNotNoticed => (full_disk, 1),
