@@ -49,9 +49,9 @@ use dolmen::log::Settings;
 use folder::Folder;
 use head::Head;
 use hogs::Hogs;
-use load::Variant;
+use load::{Load, Variant};
 use others::Others;
-use plan::{Plan, Who};
+use plan::{Plan, Row, Who};
 use report::Report;
 use station::{Job, Station};
 use std::path::{Path, PathBuf};
@@ -72,6 +72,10 @@ struct Options {
     /// Only this part
     #[arg(long, value_enum)]
     only: Option<Part>,
+    /// Only the rows of the table that read like this, "uring 512 64", and no
+    /// goals: to profile one path
+    #[arg(long, value_name = "TEXT")]
+    rows: Option<String>,
     /// Rounds of the table, in place of 5 (3 when quick)
     #[arg(long)]
     rounds: Option<usize>,
@@ -145,7 +149,11 @@ fn run(options: &Options, folder: &Path) -> Report {
     let chosen = choose(folder, Wanted::Auto, RING_ENTRIES, how, &clock);
     let chosen = chosen.expect("auto always finds an engine");
     let (variants, auto) = variants(folder, &chosen);
-    let wants = |part| options.only.is_none_or(|only| only == part);
+    let only = options
+        .rows
+        .as_ref()
+        .map_or(options.only, |_| Some(Part::Append));
+    let wants = |part| only.is_none_or(|only| only == part);
     let (rounds, time) = match options.quick {
         true => (options.rounds.unwrap_or(3), Duration::from_millis(100)),
         false => (options.rounds.unwrap_or(5), Duration::from_millis(500)),
@@ -165,6 +173,10 @@ fn run(options: &Options, folder: &Path) -> Report {
     );
     (head.rounds, head.round_ms) = (rounds, time.as_millis());
     let mut plan = Plan::new(&variants, auto);
+    if let Some(text) = &options.rows {
+        plan.rows
+            .retain(|row| reads_like(text, row, &variants, auto));
+    }
     match wants(Part::Append) {
         true => measure_rows(&mut plan, folder, &variants, &log_class, rounds, time),
         false => plan.rows.clear(),
@@ -179,13 +191,25 @@ fn run(options: &Options, folder: &Path) -> Report {
     let recovery =
         wants(Part::Recovery).then(|| recovery::measure(folder, variants[auto], bytes, times));
     let idle = wants(Part::Idle).then(|| idle::measure(folder, variants[auto]));
+    let goals = match &options.rows {
+        Some(_) => Vec::new(),
+        None => goals::judge(&plan, recovery.as_ref(), idle.as_ref()),
+    };
     Report {
-        goals: goals::judge(&plan, recovery.as_ref(), idle.as_ref()),
+        goals,
         head,
         rows: report::lines(plan, &variants),
         recovery,
         idle,
     }
+}
+
+fn reads_like(text: &str, row: &Row, variants: &[Variant], auto: usize) -> bool {
+    let Load {
+        bytes, outstanding, ..
+    } = row.load;
+    let name = report::name(row, variants, auto);
+    format!("{name} {bytes} {outstanding}").contains(text)
 }
 
 /// The engines that this machine grants, and the place of the one that `auto`

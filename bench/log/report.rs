@@ -41,29 +41,32 @@ pub fn lines(plan: Plan, variants: &[Variant]) -> Vec<Line> {
     each.map(|row| line(row, variants, auto)).collect()
 }
 
-fn line(row: Row, variants: &[Variant], auto: usize) -> Line {
+/// Who a row measures, in words.
+pub fn name(row: &Row, variants: &[Variant], auto: usize) -> String {
     let engine = |variant: usize| match variant == auto {
         true => format!("{} (auto)", variants[variant].0),
         false => variants[variant].0.to_owned(),
     };
-    let who = match row.who {
+    match row.who {
         Who::Raw(way) => way.name().to_owned(),
         Who::Own(variant) => format!("own thread, {}", engine(variant)),
         Who::Ordinary(_) => format!("own thread of ordinary class, {}", engine(auto)),
         Who::Others(variant, class, answer) => {
-            let class = if class == Class::Log {
-                "replica's class"
-            } else {
-                "doors"
+            let class = match class {
+                Class::Log => "replica's class",
+                _ => "doors",
             };
-            let answer = if answer == Answer::Ticket {
-                "ticket"
-            } else {
-                "callback"
+            let answer = match answer {
+                Answer::Ticket => "ticket",
+                Answer::Callback => "callback",
             };
             format!("{class}, {answer}, {}", engine(variant))
         }
-    };
+    }
+}
+
+fn line(row: Row, variants: &[Variant], auto: usize) -> Line {
+    let who = name(&row, variants, auto);
     let per_second = over(&row.rounds, |round| round.per_second);
     Line {
         who,
@@ -91,7 +94,9 @@ impl Report {
         if let Some(idle) = &self.idle {
             print_idle(idle);
         }
-        println!("\n{:<78} {:<44} holds", "goal", "measured");
+        if !self.goals.is_empty() {
+            println!("\n{:<78} {:<44} holds", "goal", "measured");
+        }
         for Goal {
             goal,
             measured,
