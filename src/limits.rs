@@ -33,6 +33,16 @@ pub const LOGS_PER_DEVICE: usize = 65_536;
 
 /// One request or answer on the admin socket.
 pub const ADMIN_FRAME_BYTES_MAX: usize = 1 << 20;
+/// People and scripts on one host; each asks one thing and leaves.
+pub const ADMIN_CONNECTIONS_MAX: usize = 16;
+/// A request's head on the operator door. Browsers send 1 to 2 KiB; 8 KiB is
+/// the least that hyper takes.
+pub const OPERATOR_HEAD_BYTES_MAX: usize = 8 << 10;
+pub const OPERATOR_HEADERS_MAX: usize = 64;
+/// A body, or what follows a head that is too large, is of no use to the
+/// operator door. This much is read and thrown away, so that the refusal
+/// arrives.
+pub const OPERATOR_UNREAD_BYTES_MAX: usize = 256 << 10;
 /// Connections on the operator door at once: a browser opens six, a scraper
 /// one.
 pub const OPERATOR_CONNECTIONS_MAX: usize = 64;

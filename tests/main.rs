@@ -4,5 +4,11 @@
 #![allow(clippy::disallowed_methods)]
 
 mod arrows;
+mod daemon;
 mod log;
 mod profile;
+
+/// Whether the full sizes were asked for.
+pub fn full() -> bool {
+    std::env::var_os("DOLMEN_FULL").is_some_and(|value| value == "1")
+}

@@ -1,3 +1,18 @@
 //! Composes a node, starts it, drains it, stops it.
+//!
+//! `node` is the order of a life; `compose` fills what each part needs from
+//! the settings. The rest are the parts that only a daemon has.
 
+pub mod admin;
+pub mod ask;
+pub mod compose;
 pub mod config;
+pub mod data_folder;
+mod few_settings;
+pub mod journal;
+pub mod lock;
+pub mod node;
+mod notify;
+mod quick_failures;
+pub mod refused;
+mod standing;

@@ -1,1 +1,3 @@
 //! Front doors.
+
+pub mod operator;

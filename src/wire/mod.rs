@@ -2,6 +2,7 @@
 //! a stranger, so nothing is allocated from a length that was declared.
 
 mod cursor;
+pub mod frame;
 
 pub use cursor::{Cursor, Short};
 

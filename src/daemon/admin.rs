@@ -1,0 +1,207 @@
+//! The admin socket: every change to a node comes through here, from the CLI
+//! on the same host. The socket's mode is the rule of access: 0660, so owner
+//! and group. Frames of `wire::frame` carry JSON: `{"ask":"status"}` is
+//! answered by `{"answer":...}` or `{"error":"..."}`.
+
+use super::refused::Refused;
+use super::standing::Standing;
+use crate::limits::{ADMIN_CONNECTIONS_MAX, ADMIN_FRAME_BYTES_MAX};
+use crate::wire::frame::{Frames, framed};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+
+const MODE: u32 = 0o660;
+/// The next bytes of a question, or room for the next bytes of an answer.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// An answer that is ready leaves in far less.
+const CLOSING_TIME_MAX: Duration = Duration::from_secs(1);
+/// The pace of accepting while the machine has no descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+const READ_BYTES: usize = 8 << 10;
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
+enum Ask {
+    Status,
+    Stop,
+}
+
+/// What may be asked, and what it works on.
+pub struct Desk {
+    pub standing: Arc<Standing>,
+    /// Takes the word that the node is to stop.
+    pub stop: mpsc::Sender<()>,
+}
+
+impl Desk {
+    /// `pid` is the asker's, for the journal; no rule depends on it.
+    fn answer(&self, question: &[u8], pid: Option<i32>) -> Value {
+        match serde_json::from_slice(question) {
+            Ok(Ask::Status) => json!({ "answer": self.standing.status() }),
+            Ok(Ask::Stop) => {
+                tracing::info!(pid, "asked to stop over the admin socket");
+                // A full queue holds the same word already.
+                let _ = self.stop.try_send(());
+                json!({ "answer": "stopping" })
+            }
+            Err(error) => json!({ "error": format!("this node does not understand: {error}") }),
+        }
+    }
+}
+
+/// The open socket. Its file goes when this is dropped.
+pub struct AdminSocket {
+    closing: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+    _file: SocketFile,
+}
+
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+impl AdminSocket {
+    /// A socket file that nobody answers on is what a killed daemon left.
+    pub async fn open(path: &Path, desk: Desk) -> Result<Self, Refused> {
+        let refused = |error| Refused::AdminSocket {
+            path: path.into(),
+            error,
+        };
+        let answers = || Refused::AdminSocketAnswers(path.into());
+        match UnixStream::connect(path).await {
+            Ok(_) => return Err(answers()),
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound => {}
+                io::ErrorKind::ConnectionRefused => stale(path).map_err(refused)?,
+                // Too busy to take one more.
+                io::ErrorKind::WouldBlock => return Err(answers()),
+                _ => return Err(refused(error)),
+            },
+        }
+        let listener = listen(path).map_err(refused)?;
+        let (closing, closed) = oneshot::channel();
+        Ok(Self {
+            closing,
+            task: tokio::spawn(accept(listener, closed, Arc::new(desk))),
+            _file: SocketFile(path.into()),
+        })
+    }
+
+    /// Stops accepting and lets the answers that are under way leave.
+    pub async fn close(self) {
+        let _ = self.closing.send(());
+        if let Err(error) = self.task.await {
+            tracing::warn!(%error, "the admin socket ended badly");
+        }
+    }
+}
+
+/// A file that is no socket refuses connections as well, and is not ours to
+/// replace.
+fn stale(path: &Path) -> io::Result<()> {
+    match fs::metadata(path)?.file_type().is_socket() {
+        true => Ok(()),
+        false => Err(io::Error::other("a file that is no socket has that name")),
+    }
+}
+
+/// The socket is made beside its name and moved there with its mode set: at
+/// no moment can a stranger connect, and a stale file is replaced at once.
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".new");
+    match fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&unfinished)?;
+    fs::set_permissions(&unfinished, fs::Permissions::from_mode(MODE))?;
+    fs::rename(&unfinished, path)?;
+    Ok(listener)
+}
+
+async fn accept(listener: UnixListener, mut closing: oneshot::Receiver<()>, desk: Arc<Desk>) {
+    let mut talks = JoinSet::new();
+    loop {
+        tokio::select! {
+            _ = &mut closing => break,
+            Some(_) = talks.join_next() => {}
+            arrived = listener.accept() => match arrived {
+                Ok((stream, _)) if talks.len() >= ADMIN_CONNECTIONS_MAX => turn_away(&stream),
+                Ok((stream, _)) => {
+                    talks.spawn(talk(stream, desk.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "accept failed on the admin socket");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    let _ = timeout(CLOSING_TIME_MAX, async {
+        while talks.join_next().await.is_some() {}
+    })
+    .await;
+}
+
+/// One write and no waiting: a fresh socket's buffer takes it.
+fn turn_away(stream: &UnixStream) {
+    let busy = json!({ "error": "busy: the admin socket has all the connections it takes" });
+    if let Ok(frame) = framed(busy.to_string().as_bytes(), ADMIN_FRAME_BYTES_MAX) {
+        let _ = stream.try_write(&frame);
+    }
+}
+
+async fn talk(mut stream: UnixStream, desk: Arc<Desk>) {
+    let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
+    if let Err(error) = answer_all(&mut stream, &desk, pid).await {
+        tracing::debug!(%error, pid, "a client of the admin socket left early");
+    }
+}
+
+async fn answer_all(stream: &mut UnixStream, desk: &Desk, pid: Option<i32>) -> io::Result<()> {
+    let mut frames = Frames::new(ADMIN_FRAME_BYTES_MAX);
+    let mut arrived = [0; READ_BYTES];
+    loop {
+        let length = timeout(SILENCE_MAX, stream.read(&mut arrived)).await??;
+        if length == 0 {
+            return match frames.is_between_frames() {
+                true => Ok(()),
+                false => Err(io::ErrorKind::UnexpectedEof.into()),
+            };
+        }
+        frames.add(&arrived[..length]);
+        loop {
+            match frames.take() {
+                Ok(None) => break,
+                Ok(Some(question)) => send(stream, &desk.answer(&question, pid)).await?,
+                Err(too_long) => {
+                    send(stream, &json!({ "error": too_long.to_string() })).await?;
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+async fn send(stream: &mut UnixStream, answer: &Value) -> io::Result<()> {
+    let frame = framed(answer.to_string().as_bytes(), ADMIN_FRAME_BYTES_MAX)
+        .map_err(|too_long| io::Error::new(io::ErrorKind::InvalidData, too_long))?;
+    timeout(SILENCE_MAX, stream.write_all(&frame)).await?
+}

@@ -1,0 +1,104 @@
+//! The other end of the admin socket: one question to a running daemon, for
+//! the CLI. Blocking, with a bound on every wait.
+
+use crate::limits::ADMIN_FRAME_BYTES_MAX;
+use crate::wire::frame::{Frames, framed};
+use serde_json::Value;
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A daemon answers from memory; longer means that its thread is stuck.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub enum Unanswered {
+    NobodyThere(PathBuf),
+    NotAllowed(PathBuf),
+    Silent(PathBuf),
+    Broken {
+        path: PathBuf,
+        error: io::Error,
+    },
+    /// The daemon's own words.
+    Refused(String),
+}
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NobodyThere(path) => write!(
+                f,
+                "no daemon answers on {}: start one (systemctl start dolmen, or dolmen dev), or \
+                 name another socket",
+                path.display()
+            ),
+            Self::NotAllowed(path) => write!(
+                f,
+                "{} is not open to this user: use sudo, or join the socket's group (usermod -aG \
+                 dolmen NAME, then log in again)",
+                path.display()
+            ),
+            Self::Silent(path) => write!(
+                f,
+                "the daemon on {} took the question and did not answer in {} s: look at \
+                 journalctl -u dolmen",
+                path.display(),
+                SILENCE_MAX.as_secs()
+            ),
+            Self::Broken { path, error } => {
+                let path = path.display();
+                write!(f, "the talk on {path} broke off ({error}): try again")
+            }
+            Self::Refused(says) => f.write_str(says),
+        }
+    }
+}
+
+/// Asks and waits for the answer.
+pub fn ask(path: &Path, question: &Value) -> Result<Value, Unanswered> {
+    let reply = exchange(path, question).map_err(|error| named(path, error))?;
+    match (reply.get("answer"), reply.get("error")) {
+        (Some(answer), None) => Ok(answer.clone()),
+        (_, Some(error)) => Err(Unanswered::Refused(
+            error.as_str().unwrap_or("refused without a reason").into(),
+        )),
+        (None, None) => Err(Unanswered::Refused(
+            "the answer is of no known form: is the daemon of another version?".into(),
+        )),
+    }
+}
+
+fn named(path: &Path, error: io::Error) -> Unanswered {
+    use io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied, TimedOut, WouldBlock};
+    let path = path.to_owned();
+    match error.kind() {
+        NotFound | ConnectionRefused => Unanswered::NobodyThere(path),
+        PermissionDenied => Unanswered::NotAllowed(path),
+        WouldBlock | TimedOut => Unanswered::Silent(path),
+        _ => Unanswered::Broken { path, error },
+    }
+}
+
+fn exchange(path: &Path, question: &Value) -> io::Result<Value> {
+    let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+    let mut stream = UnixStream::connect(path)?;
+    stream.set_read_timeout(Some(SILENCE_MAX))?;
+    stream.set_write_timeout(Some(SILENCE_MAX))?;
+    let question = question.to_string();
+    stream.write_all(&framed(question.as_bytes(), ADMIN_FRAME_BYTES_MAX).map_err(invalid)?)?;
+
+    let mut frames = Frames::new(ADMIN_FRAME_BYTES_MAX);
+    let mut arrived = [0; 8 << 10];
+    loop {
+        if let Some(reply) = frames.take().map_err(invalid)? {
+            return Ok(serde_json::from_slice(&reply)?);
+        }
+        match stream.read(&mut arrived)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            length => frames.add(&arrived[..length]),
+        }
+    }
+}

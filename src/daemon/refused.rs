@@ -1,0 +1,154 @@
+//! Why a node did not start or could not go on. Each variant is the one line
+//! that a person reads, and says what to do next.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+#[derive(Debug)]
+pub enum Refused {
+    Settings(String),
+    NoDataFolder(PathBuf),
+    NotAFolder(PathBuf),
+    ForeignDataFolder {
+        folder: PathBuf,
+        owner: u32,
+        ours: u32,
+    },
+    DataFolder {
+        folder: PathBuf,
+        error: io::Error,
+    },
+    DataHeld {
+        folder: PathBuf,
+        holder: String,
+    },
+    AdminSocketAnswers(PathBuf),
+    AdminSocket {
+        path: PathBuf,
+        error: io::Error,
+    },
+    DoorInUse {
+        door: &'static str,
+        address: SocketAddr,
+    },
+    Door {
+        door: &'static str,
+        address: SocketAddr,
+        error: io::Error,
+    },
+    Log(String),
+    Machine {
+        what: &'static str,
+        error: io::Error,
+    },
+}
+
+impl Refused {
+    pub fn data_folder(folder: PathBuf) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::DataFolder { folder, error }
+    }
+
+    pub fn door(door: &'static str, address: SocketAddr) -> impl FnOnce(io::Error) -> Self {
+        move |error| match error.kind() {
+            io::ErrorKind::AddrInUse => Self::DoorInUse { door, address },
+            _ => Self::Door {
+                door,
+                address,
+                error,
+            },
+        }
+    }
+
+    pub fn machine(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::Machine { what, error }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Settings(says) => f.write_str(says),
+            Self::NoDataFolder(folder) => {
+                let folder = folder.display();
+                write!(
+                    f,
+                    "the data folder {folder} does not exist: make it, owned by the user that \
+                     runs dolmen, or set node.data to another"
+                )
+            }
+            Self::NotAFolder(folder) => write!(
+                f,
+                "the data folder {} is not a folder: set node.data to one",
+                folder.display()
+            ),
+            Self::ForeignDataFolder {
+                folder,
+                owner,
+                ours,
+            } => {
+                let folder = folder.display();
+                write!(
+                    f,
+                    "the data folder {folder} belongs to uid {owner} and this is uid {ours}: run \
+                     dolmen as uid {owner}, or chown -R {ours} {folder}"
+                )
+            }
+            Self::DataFolder { folder, error } => {
+                let next = match error.kind() {
+                    io::ErrorKind::ReadOnlyFilesystem => "mount it writable",
+                    io::ErrorKind::PermissionDenied => "chmod it so that its owner may write",
+                    io::ErrorKind::StorageFull => "make room on its file system",
+                    _ => "check it and its file system",
+                };
+                write!(
+                    f,
+                    "cannot write in the data folder {} ({error}): {next}, or set node.data to \
+                     another",
+                    folder.display()
+                )
+            }
+            Self::DataHeld { folder, holder } => write!(
+                f,
+                "the data folder {} is held by {holder}: stop that first, or set node.data to \
+                 another",
+                folder.display()
+            ),
+            Self::AdminSocketAnswers(path) => write!(
+                f,
+                "another daemon answers on the admin socket {}: stop it, or set admin.socket to \
+                 another path",
+                path.display()
+            ),
+            Self::AdminSocket { path, error } => write!(
+                f,
+                "cannot open the admin socket {} ({error}): make its folder, writable for the \
+                 user that runs dolmen, or set admin.socket to another path",
+                path.display()
+            ),
+            Self::DoorInUse { door, address } => {
+                let port = address.port();
+                write!(
+                    f,
+                    "the {door} door cannot listen on {address}, which is in use: stop what \
+                     listens there (ss -ltnp 'sport = :{port}' names it), or set \
+                     doors.{door}.listen to another address"
+                )
+            }
+            Self::Door {
+                door,
+                address,
+                error,
+            } => write!(
+                f,
+                "the {door} door cannot listen on {address} ({error}): set doors.{door}.listen to \
+                 an address of this machine that its user may use"
+            ),
+            Self::Log(says) => write!(f, "the log: {says}"),
+            Self::Machine { what, error } => write!(f, "{what}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}

@@ -1,0 +1,135 @@
+//! `dolmen dev`: a node of one's own, and its end.
+
+use super::*;
+use std::net::TcpListener;
+
+/// `dolmen dev`, interrupted where the test ends before it, so that its node
+/// ends as well.
+struct Dev {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Dev {
+    fn start(folder: &Folder) -> Self {
+        let data = folder.path("dev");
+        let child = dolmen()
+            .args(["dev", "--base-port", &free_base().to_string()])
+            .args(["--set", "node.log_level=debug", "--data"])
+            .arg(&data)
+            .stdout(File::create(folder.path("shown")).unwrap())
+            .stderr(File::create(folder.path("words")).unwrap())
+            .spawn()
+            .unwrap();
+        let dev = Self {
+            child,
+            folder: data,
+        };
+        until("every door answers", || dev.cluster());
+        dev
+    }
+
+    fn cluster(&self) -> Option<Value> {
+        let text = fs::read(self.folder.join("cluster.json")).ok()?;
+        Some(serde_json::from_slice(&text).unwrap())
+    }
+
+    fn node(&self) -> Value {
+        self.cluster().unwrap()["nodes"][0].clone()
+    }
+
+    fn interrupt(&mut self) -> ExitStatus {
+        send("INT", self.child.id());
+        until("dev has ended", || self.child.try_wait().unwrap())
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            self.interrupt();
+        }
+    }
+}
+
+/// A base whose operator port is free.
+fn free_base() -> u16 {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    taken.local_addr().unwrap().port() - 106
+}
+
+fn is_running(pid: &Value) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
+
+#[test]
+fn dev_tells_what_runs_and_takes_it_along_at_its_end() {
+    let folder = Folder::new();
+    let mut dev = Dev::start(&folder);
+    let node = dev.node();
+    let operator = node["doors"]["operator"].as_str().unwrap();
+    assert_eq!(get(operator.parse().unwrap(), "/health").status, 200);
+    assert_eq!(node["id"], 1);
+    for path in ["config", "data"] {
+        assert!(
+            Path::new(node[path].as_str().unwrap()).is_absolute(),
+            "{node}"
+        );
+    }
+    let settings = fs::read_to_string(node["config"].as_str().unwrap()).unwrap();
+    assert!(
+        settings.contains("node.log_level = \"debug\""),
+        "{settings}"
+    );
+    let shown = until("it is shown", || {
+        let shown = fs::read_to_string(folder.path("shown")).unwrap();
+        shown.contains("Ctrl-C").then_some(shown)
+    });
+    assert!(
+        shown.contains(&format!("try: curl http://{operator}/health")),
+        "{shown}"
+    );
+
+    let (code, table, words) = run(dolmen().args(["status", "--data"]).arg(&dev.folder));
+    assert_eq!(code, 0, "{words}");
+    assert!(table.contains(operator), "{table}");
+
+    assert_eq!(dev.interrupt().code(), Some(0));
+    assert!(!is_running(&node["pid"]));
+    assert!(dev.cluster().is_none());
+}
+
+#[test]
+fn a_killed_node_is_started_again_by_hand_and_still_ends_with_dev() {
+    let folder = Folder::new();
+    let mut dev = Dev::start(&folder);
+    let node = dev.node();
+    send("KILL", node["pid"].as_u64().unwrap() as u32);
+    until("dev has noticed", || {
+        let words = fs::read_to_string(folder.path("words")).unwrap();
+        words
+            .contains("start it again with: dolmen serve")
+            .then_some(())
+    });
+    let again = fs::File::create(folder.path("again")).unwrap();
+    let mut again = dolmen()
+        .args(["serve", "--config", node["config"].as_str().unwrap()])
+        .stderr(again)
+        .spawn()
+        .unwrap();
+    let operator = node["doors"]["operator"].as_str().unwrap().parse().unwrap();
+    until("it answers again", || {
+        let address: SocketAddr = operator;
+        TcpStream::connect(address).ok()
+    });
+    assert_eq!(dev.interrupt().code(), Some(0));
+    let ended = until("the node has ended", || again.try_wait().unwrap());
+    assert_eq!(ended.code(), Some(0));
+}
+
+#[test]
+fn several_nodes_are_refused_until_they_are_there() {
+    let (code, _, words) = run(dolmen().args(["dev", "--nodes", "3"]));
+    assert_eq!(code, 1);
+    assert!(words.contains("not there yet"), "{words}");
+}
