@@ -76,6 +76,9 @@ struct Options {
     /// goals: to profile one path
     #[arg(long, value_name = "TEXT")]
     rows: Option<String>,
+    /// Appends from this size on go straight to their segment
+    #[arg(long, value_name = "KIB")]
+    bypass_kib: Option<usize>,
     /// Rounds of the table, in place of 5 (3 when quick)
     #[arg(long)]
     rounds: Option<usize>,
@@ -159,26 +162,33 @@ fn run(options: &Options, folder: &Path) -> Report {
         false => (options.rounds.unwrap_or(5), Duration::from_millis(500)),
     };
 
-    let log_class = Station::start(
-        &folder.join("log"),
-        Class::Log,
-        &variants,
-        &Settings::default(),
-    );
+    let mut settings = Settings::default();
+    if let Some(kib) = options.bypass_kib {
+        settings.bypass_bytes = kib << 10;
+    }
+    let log_class = Station::start(&folder.join("log"), Class::Log, &variants, &settings);
     let mut head = Head::of(
         folder,
         &chosen,
         &log_class.granted,
         log_class.direct_refused,
     );
+    head.settings = format!("{settings:?}");
     (head.rounds, head.round_ms) = (rounds, time.as_millis());
     let mut plan = Plan::new(&variants, auto);
     if let Some(text) = &options.rows {
         plan.rows
             .retain(|row| reads_like(text, row, &variants, auto));
     }
+    let table = Table {
+        folder,
+        variants: &variants,
+        settings: &settings,
+        rounds,
+        time,
+    };
     match wants(Part::Append) {
-        true => measure_rows(&mut plan, folder, &variants, &log_class, rounds, time),
+        true => table.measure(&mut plan, &log_class),
         false => plan.rows.clear(),
     }
     log_class.end();
@@ -230,43 +240,47 @@ fn variants(folder: &Path, chosen: &Chosen) -> (Vec<Variant>, usize) {
     }
 }
 
-/// Every row once a round, the quiet ones first.
-fn measure_rows(
-    plan: &mut Plan,
-    folder: &Path,
-    variants: &[Variant],
-    log_class: &Station,
+/// How the table is measured.
+struct Table<'a> {
+    folder: &'a Path,
+    variants: &'a [Variant],
+    settings: &'a Settings,
     rounds: usize,
     time: Duration,
-) {
-    let settings = Settings::default();
-    let ordinary = [variants[plan.auto]];
-    let ordinary = Station::start(&folder.join("bulk"), Class::Bulk, &ordinary, &settings);
-    let others = |variant: &Variant| {
-        let place = folder.join(format!("others-{}", variant.0));
-        std::fs::create_dir(&place).expect("a folder of the bench");
-        Others::start(place, *variant, settings.clone())
-    };
-    let others: Vec<Others> = variants.iter().map(others).collect();
-    for _ in 0..rounds {
-        let mut hogs = None;
-        for row in &mut plan.rows {
-            if row.beside_hogs && hogs.is_none() {
-                hogs = Some(Hogs::start());
-            }
-            let load = row.load;
-            let bytes = load.bytes;
-            let samples = match row.who {
-                Who::Raw(way) => log_class.measure(Job::Raw { way, bytes }, time),
-                Who::Own(variant) => log_class.measure(Job::Own { variant, load }, time),
-                Who::Ordinary(variant) => ordinary.measure(Job::Own { variant, load }, time),
-                Who::Others(variant, class, answer) => {
-                    others[variant].measure(load, class, answer, time)
+}
+
+impl Table<'_> {
+    /// Every row once a round, the quiet ones first.
+    fn measure(&self, plan: &mut Plan, log_class: &Station) {
+        let ordinary = [self.variants[plan.auto]];
+        let bulk = self.folder.join("bulk");
+        let ordinary = Station::start(&bulk, Class::Bulk, &ordinary, self.settings);
+        let others: Vec<Others> = self.variants.iter().map(|one| self.others(*one)).collect();
+        for _ in 0..self.rounds {
+            let mut hogs = None;
+            for row in &mut plan.rows {
+                if row.beside_hogs && hogs.is_none() {
+                    hogs = Some(Hogs::start());
                 }
-            };
-            row.rounds.push(samples.round());
+                let (load, bytes, time) = (row.load, row.load.bytes, self.time);
+                let samples = match row.who {
+                    Who::Raw(way) => log_class.measure(Job::Raw { way, bytes }, time),
+                    Who::Own(variant) => log_class.measure(Job::Own { variant, load }, time),
+                    Who::Ordinary(variant) => ordinary.measure(Job::Own { variant, load }, time),
+                    Who::Others(variant, class, answer) => {
+                        others[variant].measure(load, class, answer, time)
+                    }
+                };
+                row.rounds.push(samples.round());
+            }
         }
+        ordinary.end();
+        others.into_iter().for_each(Others::close);
     }
-    ordinary.end();
-    others.into_iter().for_each(Others::close);
+
+    fn others(&self, variant: Variant) -> Others {
+        let place = self.folder.join(format!("others-{}", variant.0));
+        std::fs::create_dir(&place).expect("a folder of the bench");
+        Others::start(place, variant, self.settings.clone())
+    }
 }

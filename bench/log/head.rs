@@ -2,7 +2,6 @@
 
 use dolmen::disk::choose::Chosen;
 use dolmen::disk::class::Granted;
-use dolmen::log::Settings;
 use dolmen::profile::Machine;
 use serde::Serialize;
 use std::fs;
@@ -54,7 +53,7 @@ impl Head {
             engine: chosen.reason.clone(),
             lone_blocking: chosen.lone_blocking,
             class: format!("{granted:?}"),
-            settings: format!("{:?}", Settings::default()),
+            settings: String::new(),
             load_average: text("/proc/loadavg").trim().to_owned(),
             rounds: 0,
             round_ms: 0,

@@ -7,7 +7,7 @@ use super::own::Own;
 use super::raw::{Raw, Way};
 use dolmen::disk::class::{self, Class, Granted};
 use dolmen::log::Settings;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -35,7 +35,8 @@ pub struct Station {
 }
 
 impl Station {
-    /// Opens a device for each variant, in a folder of its own under `folder`.
+    /// Opens a device for each variant, in a folder of its own under `folder`,
+    /// and is still when it returns.
     pub fn start(folder: &Path, class: Class, variants: &[Variant], settings: &Settings) -> Self {
         let (jobs, queue) = channel();
         let (back, answers) = channel();
@@ -47,9 +48,11 @@ impl Station {
                 let granted = class::take(class);
                 std::fs::create_dir(&folder).expect("a folder of the bench");
                 let raw = Raw::make(&folder).expect("room for the raw loop's file");
+                let each = variants.iter();
+                let own = each.map(|&one| open_own(&folder, one, &settings)).collect();
                 let told = (granted, raw.direct_refused());
                 granting.send(told).expect("the bench waits for it");
-                work(&folder, raw, &variants, &settings, &queue, &back);
+                work(raw, own, &queue, &back);
             })
             .expect("a thread");
         let (granted, direct_refused) = granted.recv().expect("the station says it first");
@@ -74,22 +77,11 @@ impl Station {
 }
 
 fn work(
-    folder: &Path,
     mut raw: Raw,
-    variants: &[Variant],
-    settings: &Settings,
+    mut own: Vec<Own>,
     queue: &Receiver<(Job, Duration)>,
     back: &Sender<Samples>,
 ) {
-    let mut own: Vec<Own> = variants
-        .iter()
-        .map(|&variant| {
-            let place: PathBuf = folder.join(variant.0);
-            std::fs::create_dir(&place).expect("a folder of the bench");
-            let (device, _) = open_here(&place, variant.1, settings.clone()).expect("a new folder");
-            Own::new(device)
-        })
-        .collect();
     while let Ok((job, time)) = queue.recv() {
         let samples = match job {
             Job::Raw { way, bytes } => raw.measure(way, bytes, time).expect("the disk works"),
@@ -97,4 +89,11 @@ fn work(
         };
         back.send(samples).expect("the bench waits for it");
     }
+}
+
+fn open_own(folder: &Path, variant: Variant, settings: &Settings) -> Own {
+    let place = folder.join(variant.0);
+    std::fs::create_dir(&place).expect("a folder of the bench");
+    let opened = open_here(&place, variant.1, settings.clone());
+    Own::new(opened.expect("a new folder opens").0)
 }
