@@ -263,10 +263,16 @@ impl Table<'_> {
                     hogs = Some(Hogs::start());
                 }
                 let (load, bytes, time) = (row.load, row.load.bytes, self.time);
+                let own = |variant, is_resting| Job::Own {
+                    variant,
+                    load,
+                    is_resting,
+                };
                 let samples = match row.who {
                     Who::Raw(way) => log_class.measure(Job::Raw { way, bytes }, time),
-                    Who::Own(variant) => log_class.measure(Job::Own { variant, load }, time),
-                    Who::Ordinary(variant) => ordinary.measure(Job::Own { variant, load }, time),
+                    Who::Own(variant) => log_class.measure(own(variant, false), time),
+                    Who::Resting(variant) => log_class.measure(own(variant, true), time),
+                    Who::Ordinary(variant) => ordinary.measure(own(variant, false), time),
                     Who::Others(variant, class, answer) => {
                         others[variant].measure(load, class, answer, time)
                     }

@@ -21,7 +21,10 @@ impl Own {
 
     /// Keeps the load's appends outstanding for this long: each answer brings
     /// the next append. The first eighth warms up and is not counted.
-    pub fn measure(&mut self, load: Load, time: Duration) -> Samples {
+    ///
+    /// Resting, the thread has each append shown to readers as soon as it is
+    /// durable, as a log's own thread does when its queue is empty.
+    pub fn measure(&mut self, load: Load, is_resting: bool, time: Duration) -> Samples {
         for id in 0..load.logs {
             self.device
                 .log(LogId(id), &FRAMES)
@@ -40,6 +43,9 @@ impl Own {
         while left > 0 {
             self.device.turn().expect("the bench's disk does not fail");
             let batch = std::mem::take(&mut *answered.lock().expect("nobody panics"));
+            if is_resting {
+                self.device.rest();
+            }
             if batch.is_empty() && self.device.is_waiting() {
                 self.device.wait(&mut || true);
             }

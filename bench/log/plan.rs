@@ -14,7 +14,9 @@ pub enum Who {
     Raw(Way),
     /// The thread of class Log that owns the device of this variant.
     Own(usize),
-    /// The same, on a thread of an ordinary class.
+    /// The same, that rests after each turn.
+    Resting(usize),
+    /// The same as `Own`, on a thread of an ordinary class.
     Ordinary(usize),
     /// Threads of this class, through the queue of the log's thread.
     Others(usize, Class, Answer),
@@ -72,6 +74,7 @@ impl Plan {
                 plan.quiet(Who::Own(variant), of(bytes, 1));
             }
             if bytes <= BLOCK {
+                plan.quiet(Who::Resting(auto), of(bytes, 1));
                 plan.quiet(doors(Answer::Ticket), of(bytes, 1));
                 let replica = Who::Others(auto, Class::Log, Answer::Ticket);
                 plan.quiet(replica, of(bytes, 1));

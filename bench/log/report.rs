@@ -50,6 +50,7 @@ pub fn name(row: &Row, variants: &[Variant], auto: usize) -> String {
     match row.who {
         Who::Raw(way) => way.name().to_owned(),
         Who::Own(variant) => format!("own thread, {}", engine(variant)),
+        Who::Resting(variant) => format!("own thread, resting, {}", engine(variant)),
         Who::Ordinary(_) => format!("own thread of ordinary class, {}", engine(auto)),
         Who::Others(variant, class, answer) => {
             let class = match class {

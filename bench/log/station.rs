@@ -22,6 +22,7 @@ pub enum Job {
     Own {
         variant: usize,
         load: Load,
+        is_resting: bool,
     },
 }
 
@@ -85,7 +86,11 @@ fn work(
     while let Ok((job, time)) = queue.recv() {
         let samples = match job {
             Job::Raw { way, bytes } => raw.measure(way, bytes, time).expect("the disk works"),
-            Job::Own { variant, load } => own[variant].measure(load, time),
+            Job::Own {
+                variant,
+                load,
+                is_resting,
+            } => own[variant].measure(load, is_resting, time),
         };
         back.send(samples).expect("the bench waits for it");
     }
