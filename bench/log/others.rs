@@ -115,11 +115,11 @@ fn by_ticket(logs: &[&LogHandle], step: usize, load: Load, time: Duration) -> Sa
     while let Some((log, began, ticket)) = asked.pop_front() {
         ticket.wait().expect("the bench's appends are taken");
         let now = Instant::now();
-        if began >= counted_from && began < end {
+        if began >= counted_from {
             times.push(now - began);
             last = now;
         }
-        if now < end {
+        if now < end || times.is_empty() {
             asked.push_back(ask(log));
         }
     }
@@ -159,11 +159,11 @@ fn by_callback(logs: &Logs, load: Load, time: Duration) -> Samples {
             thread::park();
         }
         for (log, asked, at) in batch {
-            if asked >= counted_from && asked < end {
+            if asked >= counted_from {
                 times.push(at - asked);
                 last = at;
             }
-            match at < end {
+            match at < end || times.is_empty() {
                 true => ask(log),
                 false => left -= 1,
             }
