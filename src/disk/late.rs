@@ -57,6 +57,10 @@ impl Lane for LateLane {
         self.lane_mut().background(token, task);
     }
 
+    fn beside(&mut self, token: Token, task: Task) {
+        self.lane_mut().beside(token, task);
+    }
+
     fn reap(&mut self, done: &mut Vec<Done>) {
         self.lane_mut().reap(done);
     }

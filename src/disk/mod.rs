@@ -62,6 +62,10 @@ pub enum How {
 /// A folder, the names in it, and the way to its files.
 pub trait Disk: Send + Sync {
     fn open(&self, name: &str, how: How) -> io::Result<Arc<dyn File>>;
+    /// Syncs many files, in whatever order is quickest.
+    fn sync_all(&self, files: &[Arc<dyn File>]) -> io::Result<()> {
+        files.iter().try_for_each(|file| file.sync())
+    }
     /// The names in a folder (without the folder); empty where it is absent.
     fn list(&self, folder: &str) -> io::Result<Vec<String>>;
     /// Makes a folder and syncs its name; does nothing where it is there.
@@ -166,6 +170,9 @@ pub trait Lane {
     /// Hands work to the lane's worker, which does one thing after another in
     /// the order given.
     fn background(&mut self, token: Token, task: Task);
+    /// Work that somebody waits for: done in the order given as well, beside
+    /// the background's, by a worker of the lane's own class.
+    fn beside(&mut self, token: Token, task: Task);
     /// Takes what is finished, without waiting.
     fn reap(&mut self, done: &mut Vec<Done>);
     /// Waits until something is finished or the waker is rung. Calls

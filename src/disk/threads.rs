@@ -5,13 +5,16 @@
 use std::io;
 use std::sync::Arc;
 
+use super::class::Class;
 use super::wake::Bell;
-use super::worker::Worker;
+use super::worker::{self, Worker};
 use super::{Block, Done, File, Lane, Task, Token, Waker};
 
 pub(super) struct ThreadsLane {
     bell: Arc<Bell>,
     worker: Worker,
+    /// Started when it is first needed.
+    helper: Option<Worker>,
     finished: Vec<Done>,
 }
 
@@ -19,7 +22,8 @@ impl ThreadsLane {
     pub(super) fn new() -> io::Result<Self> {
         let bell = Bell::new()?;
         Ok(Self {
-            worker: Worker::start(bell.clone())?,
+            worker: Worker::start(bell.clone(), Class::Bulk)?,
+            helper: None,
             bell,
             finished: Vec::new(),
         })
@@ -48,9 +52,18 @@ impl Lane for ThreadsLane {
         self.worker.give(token, task);
     }
 
+    fn beside(&mut self, token: Token, task: Task) {
+        match worker::helper(&mut self.helper, &self.bell) {
+            Ok(helper) => helper.give(token, task),
+            // Without a second thread the first does it.
+            Err(_) => self.worker.give(token, task),
+        }
+    }
+
     fn reap(&mut self, done: &mut Vec<Done>) {
         done.append(&mut self.finished);
         self.worker.reap(done);
+        self.helper.iter().for_each(|helper| helper.reap(done));
     }
 
     fn wait(&mut self, still_idle: &mut dyn FnMut() -> bool) {
@@ -58,7 +71,9 @@ impl Lane for ThreadsLane {
             return;
         }
         self.bell.prepare();
-        if !self.worker.has_finished() && still_idle() {
+        let has_finished = |worker: &Worker| worker.has_finished();
+        let is_done = self.worker.has_finished() || self.helper.as_ref().is_some_and(has_finished);
+        if !is_done && still_idle() {
             self.bell.sleep();
         }
         self.bell.stay_awake();

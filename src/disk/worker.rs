@@ -1,7 +1,8 @@
-//! The worker of a lane: one thread of class Bulk that does one task after
-//! another, for what may take its time beside the log thread.
+//! A worker of a lane: one thread that does one task after another. One of
+//! class Bulk takes what may take its time, one of class Log what an append
+//! waits for.
 //!
-//! It lowers its own class. SCHED_RESET_ON_FORK on the log thread would do it
+//! It sets its own class. SCHED_RESET_ON_FORK on the log thread would do it
 //! too, but would also take the class from the kernel's workers of a ring,
 //! which are to have it.
 #![allow(unsafe_code)]
@@ -25,13 +26,13 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn start(bell: Arc<Bell>) -> io::Result<Self> {
+    pub(super) fn start(bell: Arc<Bell>, class: Class) -> io::Result<Self> {
         let (tasks, queue) = mpsc::channel();
         let finished = Arc::new(Finished::default());
         let thread = Builder::new().name("disk-worker".into()).spawn({
             let finished = finished.clone();
             move || {
-                class::take(Class::Bulk);
+                class::take(class);
                 work(&queue, &finished, &bell);
             }
         })?;
@@ -60,6 +61,17 @@ impl Worker {
         if self.has_finished() {
             self.finished.take_into(done);
         }
+    }
+}
+
+/// The worker of a lane's own class, started when it is first needed.
+pub(super) fn helper<'a>(
+    helper: &'a mut Option<Worker>,
+    bell: &Arc<Bell>,
+) -> io::Result<&'a Worker> {
+    match helper {
+        Some(worker) => Ok(worker),
+        None => Ok(helper.insert(Worker::start(bell.clone(), Class::Log)?)),
     }
 }
 

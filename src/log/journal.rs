@@ -286,10 +286,6 @@ impl Journal {
         self.file.is_none() || self.at + reserve > self.file_bytes
     }
 
-    pub(super) fn is_half_full(&self) -> bool {
-        self.at > self.file_bytes / 2
-    }
-
     /// Whether not even a batch without entries fits the file.
     pub(super) fn is_file_full(&self) -> bool {
         self.file.is_none() || self.at + BLOCK_BYTES as u64 > self.file_bytes
@@ -434,8 +430,13 @@ impl Journal {
         self.is_last_in_doubt = false;
     }
 
+    /// Whether a file should be made ahead of need. Later, where an older file
+    /// may still come free in time.
     pub(super) fn wants_spare(&self) -> bool {
-        self.spares.is_empty() && self.live.len() < self.files_max
+        let quarters = if self.live.len() == 1 { 2 } else { 3 };
+        self.spares.is_empty()
+            && self.live.len() < self.files_max
+            && self.at > self.file_bytes / 4 * quarters
     }
 
     pub(super) fn add_spare(&mut self, name: String) {

@@ -204,7 +204,6 @@ impl Loop {
                 return self.device.close();
             }
             if self.device.is_waiting() {
-                self.device.rest();
                 let shared = &self.shared;
                 // A message in the channel shows only by taking it, so the
                 // waker alone tells: it rings after each send.

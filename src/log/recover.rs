@@ -13,18 +13,19 @@ use super::format::{Fault, Format};
 use super::identity::{self, Identity};
 use super::journal::{self, Current, Found, Journal};
 use super::plan::{LogPlan, Part, Plan};
-use super::scan::{self, Bad, Ending, File, Scanned};
+use super::scan::{self, Bad, Ending, Scanned};
 use super::segment::{self, BODY, Header, Named};
 use super::settings::Settings;
 use super::shelf::{Segment, Shelf};
-use crate::disk::{Disk, How, Lane};
+use crate::disk::{Disk, File, How, Lane, Map};
 use crate::entropy::Entropy;
 use crate::ids::{Epoch, JournalNumber, LogId};
 use crate::limits::BLOCK_BYTES;
 use crate::planted;
 use crate::wire::{crc32c, crc32c_append};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::io;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -177,24 +178,58 @@ impl Survey {
 struct Reading {
     identity: Identity,
     /// The files that recovery needs, oldest first.
-    needed: Vec<JournalNumber>,
+    needed: Vec<Loaded>,
     last: Scanned,
     plan: Plan,
     torn: Option<String>,
 }
 
-fn load(disk: &dyn Disk, number: JournalNumber) -> Result<Vec<u8>, OpenError> {
+/// A journal file's bytes: from a map where the disk has maps, so that a
+/// large journal costs no memory of its own.
+enum Bytes {
+    Mapped(Map),
+    Held(Vec<u8>),
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match self {
+            Bytes::Mapped(map) => map.bytes(),
+            Bytes::Held(bytes) => bytes,
+        }
+    }
+}
+
+/// A journal file that recovery needs.
+struct Loaded {
+    bytes: Bytes,
+    scanned: Scanned,
+}
+
+fn load(disk: &dyn Disk, number: JournalNumber) -> Result<Bytes, OpenError> {
     let name = journal::file_name(number);
-    let read = || -> io::Result<Vec<u8>> {
+    let read = || -> io::Result<Bytes> {
         let file = disk.open(&name, How::Read)?;
-        let mut bytes = vec![0; file.len()? as usize];
+        let length = file.len()?;
+        if length > 0
+            && let Some(map) = file.map(length)?
+        {
+            map.populate(0..length as usize)?;
+            return Ok(Bytes::Mapped(map));
+        }
+        let mut bytes = vec![0; length as usize];
         file.read_exact_at(0, &mut bytes)?;
-        Ok(bytes)
+        Ok(Bytes::Held(bytes))
     };
     read().map_err(OpenError::io(format!("read {name}")))
 }
 
-fn scan_file(bytes: &[u8], number: JournalNumber, identity: &Identity) -> Result<File, OpenError> {
+fn scan_file(
+    bytes: &[u8],
+    number: JournalNumber,
+    identity: &Identity,
+) -> Result<scan::File, OpenError> {
     let name = journal::file_name(number);
     let scanned = scan::scan(bytes, number).map_err(|bad| match bad {
         Bad::Version { found } => OpenError::Identity(format!(
@@ -209,7 +244,7 @@ fn scan_file(bytes: &[u8], number: JournalNumber, identity: &Identity) -> Result
             fault,
         }),
     })?;
-    if let File::Begun(scanned) = &scanned
+    if let scan::File::Begun(scanned) = &scanned
         && scanned.header.home != identity.home
     {
         return Err(foreign(&name, scanned.header.home.to_string(), identity));
@@ -233,7 +268,7 @@ impl Reading {
                 return Self::empty(identity, survey);
             };
             let bytes = load(disk, number)?;
-            if let File::Begun(scanned) = scan_file(&bytes, number, &identity)? {
+            if let scan::File::Begun(scanned) = scan_file(&bytes, number, &identity)? {
                 break (number, scanned, bytes);
             }
         };
@@ -260,21 +295,22 @@ impl Reading {
                 return Err(missing("the file"));
             }
             let bytes = load(disk, number)?;
-            let File::Begun(scanned) = scan_file(&bytes, number, &identity)? else {
+            let scan::File::Begun(scanned) = scan_file(&bytes, number, &identity)? else {
                 return Err(missing("the opening table"));
             };
             Self::check_order(&name, &mut sequence, &scanned)?;
             take(&mut plan, &bytes, &scanned, &name, needed.is_empty())?;
-            needed.push(number);
+            needed.push(Loaded { bytes, scanned });
         }
         let name = journal::file_name(last_number);
         Self::check_order(&name, &mut sequence, &last)?;
         take(&mut plan, &bytes, &last, &name, needed.is_empty())?;
-        needed.push(last_number);
         let torn = match last.ending {
             Ending::Torn { at, fault } => Some(format!("{name} at byte {at}: {fault}")),
             Ending::Clean => None,
         };
+        let scanned = last.clone();
+        needed.push(Loaded { bytes, scanned });
         Ok(Self {
             identity,
             needed,
@@ -667,25 +703,10 @@ impl Recovery<'_> {
             .filter(|(_, (chosen, _))| chosen.is_in_journal)
             .map(|(&key, &(_, segment))| (key, segment))
             .collect();
-        for &number in &self.reading.needed {
-            let name = journal::file_name(number);
-            let bytes = load(&*self.disk, number)?;
-            let File::Begun(scanned) = scan_file(&bytes, number, &self.reading.identity)? else {
-                let what = "the opening table";
-                let fault = Fault {
-                    what,
-                    expected: 1,
-                    found: 0,
-                };
-                return Err(OpenError::Hole(Hole {
-                    log: None,
-                    file: name,
-                    at: 0,
-                    fault,
-                }));
-            };
+        let mut redoing = BTreeMap::new();
+        for Loaded { bytes, scanned, .. } in &self.reading.needed {
             for &at in &scanned.batches[scanned.table_parts..] {
-                let parsed = batch::parse(&bytes, at).ok().flatten();
+                let parsed = batch::parse(bytes, at).ok().flatten();
                 let body = parsed.map(|batch| batch.body).unwrap_or_default();
                 report.replayed_batches += 1;
                 for entry in batch::entries(body).flatten() {
@@ -696,16 +717,27 @@ impl Recovery<'_> {
                     let key = (entry.log(), epoch);
                     if let Some(&(chosen, segment)) = places.get(&key) {
                         touched.insert(key, segment);
-                        self.redo(&entry, chosen, segment, report)?;
+                        let target = match redoing.entry(key) {
+                            btree_map::Entry::Occupied(held) => held.into_mut(),
+                            btree_map::Entry::Vacant(empty) => {
+                                let opened = Target::open(&*self.disk, segment);
+                                let opened = opened
+                                    .map_err(OpenError::io(format!("open {}", segment.name)))?;
+                                empty.insert(opened)
+                            }
+                        };
+                        self.redo(&entry, chosen, target, report)?;
                     }
                 }
             }
         }
-        for segment in touched.values() {
-            let sync = || segment.file(&*self.disk)?.sync();
-            sync().map_err(OpenError::io(format!("sync {}", segment.name)))?;
-        }
-        Ok(())
+        drop(redoing);
+        let files: io::Result<Vec<_>> = touched
+            .values()
+            .map(|segment| segment.file(&*self.disk))
+            .collect();
+        let sync = || self.disk.sync_all(&files?);
+        sync().map_err(OpenError::io("sync the segments that were replayed"))
     }
 
     /// Makes sure that a segment whose beginning the journal holds is there,
@@ -738,31 +770,24 @@ impl Recovery<'_> {
         &self,
         entry: &Entry<'_>,
         chosen: &Chosen,
-        segment: &Segment,
+        target: &mut Target,
         report: &mut Report,
     ) -> Result<(), OpenError> {
-        let file = segment
-            .file(&*self.disk)
-            .map_err(OpenError::io(format!("open {}", segment.name)))?;
         match *entry {
             // Beyond the end are records that were truncated later.
             Entry::Append { at, .. } | Entry::Mark { at, .. } if at >= chosen.until => Ok(()),
             Entry::Append { at, bytes, .. } => {
                 report.replayed_bytes += bytes.len() as u64;
-                let redo = || -> io::Result<()> {
-                    let end = at + bytes.len() as u64;
-                    if file.len()? < end {
-                        file.allocate(super::device::step_for(&self.settings, end))?;
-                    }
-                    // What is there already need not be written again.
-                    let mut found = vec![0; bytes.len()];
-                    file.read_exact_at(at, &mut found)?;
-                    match found == bytes {
-                        true => Ok(()),
-                        false => file.write_all_at(at, bytes),
-                    }
+                // What is there already need not be written again.
+                let done = match target.holds(at, bytes) {
+                    Ok(true) => Ok(()),
+                    Ok(false) => target.write(at, bytes, &self.settings),
+                    Err(error) => Err(error),
                 };
-                redo().map_err(OpenError::io(format!("replay into {}", segment.name)))
+                done.map_err(|source| OpenError::Io {
+                    doing: format!("replay into {}", target.file.name()),
+                    source,
+                })
             }
             Entry::Mark {
                 log,
@@ -772,8 +797,9 @@ impl Recovery<'_> {
                 ..
             } => {
                 // Synced before the mark was written, so it must be there.
-                let found = sum(&*file, at, until);
-                let found = found.map_err(OpenError::io(format!("read {}", segment.name)))?;
+                let name = target.file.name().to_string();
+                let found = sum(&*target.file, at, until);
+                let found = found.map_err(OpenError::io(format!("read {name}")))?;
                 match found == crc || planted!(HoleCut) {
                     true => Ok(()),
                     false => {
@@ -784,7 +810,7 @@ impl Recovery<'_> {
                             expected,
                             found,
                         };
-                        Err(self.hole(log, segment.name.clone(), at, fault))
+                        Err(self.hole(log, name, at, fault))
                     }
                 }
             }
@@ -959,6 +985,55 @@ impl Recovery<'_> {
     }
 }
 
+/// A segment that is replayed into.
+struct Target {
+    file: Arc<dyn File>,
+    /// What is there already, to compare with.
+    map: Option<Map>,
+    length: u64,
+}
+
+impl Target {
+    fn open(disk: &dyn Disk, segment: &Segment) -> io::Result<Self> {
+        let file = segment.file(disk)?;
+        let length = file.len()?;
+        let mut map = if length > 0 { file.map(length)? } else { None };
+        // Where a page cannot be read, the plain read says so with its place.
+        if map
+            .as_ref()
+            .is_some_and(|map| map.populate(0..length as usize).is_err())
+        {
+            map = None;
+        }
+        Ok(Self { file, map, length })
+    }
+
+    fn holds(&self, at: u64, bytes: &[u8]) -> io::Result<bool> {
+        let end = at + bytes.len() as u64;
+        if end > self.length {
+            return Ok(false);
+        }
+        if let Some(map) = &self.map
+            && let Some(found) = map.bytes().get(at as usize..end as usize)
+        {
+            return Ok(found == bytes);
+        }
+        let mut found = vec![0; bytes.len()];
+        self.file.read_exact_at(at, &mut found)?;
+        Ok(found == bytes)
+    }
+
+    fn write(&mut self, at: u64, bytes: &[u8], settings: &Settings) -> io::Result<()> {
+        let end = at + bytes.len() as u64;
+        if end > self.length {
+            let room = super::device::step_for(settings, end);
+            self.file.allocate(room)?;
+            self.length = room;
+        }
+        self.file.write_all_at(at, bytes)
+    }
+}
+
 /// A log on its way into the device.
 struct Shelved {
     shelf: Arc<Shelf>,
@@ -987,7 +1062,7 @@ impl Shelved {
     }
 }
 
-fn sum(file: &dyn crate::disk::File, from: u64, until: u64) -> io::Result<u32> {
+fn sum(file: &dyn File, from: u64, until: u64) -> io::Result<u32> {
     let mut crc = crc32c(&[]);
     let mut buffer = vec![0; (256 << 10).min((until - from) as usize)];
     let mut at = from;

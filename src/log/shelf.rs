@@ -9,7 +9,7 @@ use super::segment::{BODY, Header, footer_name};
 use super::sparse::{DISTANCE_BYTES, Sparse};
 use crate::disk::{Block, Disk, File, How, Map};
 use crate::ids::{Index, LogId};
-use crate::limits::RECORD_BYTES_MAX;
+use crate::limits::{EASE_BYTES, RECORD_BYTES_MAX};
 use crate::planted;
 use std::io;
 use std::ops::{Deref, Range};
@@ -31,6 +31,8 @@ pub(super) struct Segment {
     readable: AtomicU64,
     pub(super) is_sealed: AtomicBool,
     pub(super) is_name_synced: AtomicBool,
+    /// Bytes written since the file was last synced ahead of a sweep.
+    uneased: AtomicU64,
     sparse: Mutex<Sparse>,
     map: Mutex<Option<Map>>,
     pieces: Mutex<Pieces>,
@@ -45,6 +47,7 @@ impl Segment {
             readable: AtomicU64::new(readable),
             is_sealed: AtomicBool::new(false),
             is_name_synced: AtomicBool::new(true),
+            uneased: AtomicU64::new(0),
             sparse: Mutex::new(Sparse::from_points(Vec::new(), BODY)),
             map: Mutex::new(None),
             pieces: Mutex::new(Pieces::default()),
@@ -100,6 +103,15 @@ impl Segment {
             place += part.len() as u64;
         }
         Ok(())
+    }
+
+    /// Syncs now and then, so that a sweep finds little to do.
+    pub(super) fn ease(&self, disk: &dyn Disk, bytes: u64) -> io::Result<()> {
+        if self.uneased.fetch_add(bytes, Ordering::Relaxed) + bytes < EASE_BYTES {
+            return Ok(());
+        }
+        self.uneased.store(0, Ordering::Relaxed);
+        self.file(disk)?.sync()
     }
 
     pub(super) fn note(&self, first: Index, at: u64, until: u64) {
@@ -238,7 +250,7 @@ impl Segment {
         while at < until {
             let range = at..until.min(at + window);
             let is_last = range.end == until;
-            let chunk = self.read_window(disk, range, Way::Plain)?;
+            let chunk = self.read_window(disk, range, Way::Map)?;
             let mut place = 0;
             loop {
                 let rest = &chunk[place..];

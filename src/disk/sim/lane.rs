@@ -17,6 +17,7 @@ pub(super) struct SimLane {
     chance: Seeded,
     writes: Vec<Writing>,
     tasks: VecDeque<Waiting>,
+    beside: VecDeque<Waiting>,
     finished: Vec<Done>,
     is_rung: Arc<AtomicBool>,
 }
@@ -35,6 +36,14 @@ struct Writing {
     held: u32,
 }
 
+/// What a step may finish.
+#[derive(Clone, Copy)]
+enum Next {
+    Write(usize),
+    Task,
+    Beside,
+}
+
 struct Waiting {
     token: Token,
     task: Task,
@@ -49,6 +58,7 @@ impl SimLane {
             chance,
             writes: Vec::new(),
             tasks: VecDeque::new(),
+            beside: VecDeque::new(),
             finished: Vec::new(),
             is_rung: Arc::default(),
         }
@@ -57,21 +67,32 @@ impl SimLane {
     /// Finishes one thing, where one is not held back.
     fn step(&mut self) {
         let writes = (0..self.writes.len()).filter(|write| self.writes[*write].held == 0);
-        let mut able: Vec<_> = writes.map(Some).collect();
-        if self.tasks.front().is_some_and(|waiting| waiting.held == 0) {
-            able.push(None);
+        let mut able: Vec<_> = writes.map(Next::Write).collect();
+        let is_able = |tasks: &VecDeque<Waiting>| tasks.front().is_some_and(|task| task.held == 0);
+        if is_able(&self.tasks) {
+            able.push(Next::Task);
+        }
+        if is_able(&self.beside) {
+            able.push(Next::Beside);
         }
         if able.is_empty() {
             return;
         }
         match able[self.chance.below(able.len() as u64) as usize] {
-            Some(write) => self.complete(write),
-            None => self.run_task(),
+            Next::Write(write) => self.complete(write),
+            Next::Task => {
+                let task = self.tasks.pop_front();
+                self.run_task(task);
+            }
+            Next::Beside => {
+                let task = self.beside.pop_front();
+                self.run_task(task);
+            }
         }
     }
 
-    fn run_task(&mut self) {
-        let Some(Waiting { token, task, .. }) = self.tasks.pop_front() else {
+    fn run_task(&mut self, task: Option<Waiting>) {
+        let Some(Waiting { token, task, .. }) = task else {
             return;
         };
         // The disk is not locked: the task uses its files.
@@ -194,6 +215,11 @@ impl Lane for SimLane {
         self.tasks.push_back(Waiting { token, task, held });
     }
 
+    fn beside(&mut self, token: Token, task: Task) {
+        let held = self.draw_held("");
+        self.beside.push_back(Waiting { token, task, held });
+    }
+
     fn reap(&mut self, done: &mut Vec<Done>) {
         if self.chance.one_in(2) {
             self.step();
@@ -209,7 +235,8 @@ impl Lane for SimLane {
             return;
         }
         let writes = self.writes.iter_mut().map(|write| &mut write.held);
-        for held in writes.chain(self.tasks.iter_mut().map(|task| &mut task.held)) {
+        let tasks = self.tasks.iter_mut().chain(&mut self.beside);
+        for held in writes.chain(tasks.map(|task| &mut task.held)) {
             *held = held.saturating_sub(1);
         }
         self.step();

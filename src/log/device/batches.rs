@@ -42,7 +42,7 @@ impl Device {
         self.figures.batches += 1;
         self.lane.write_durable(token, &file, at, block);
         // Made while there is time, so that nobody waits for it.
-        if self.journal.is_half_full() {
+        if self.journal.wants_spare() {
             self.prepare_spare();
         }
     }
@@ -99,7 +99,6 @@ impl Device {
         self.journal.opened();
         if why == Roll::Going {
             self.begin_sweep();
-            self.prepare_spare();
         }
         Ok(true)
     }
@@ -138,12 +137,7 @@ impl Device {
     }
 
     pub(super) fn prepare_spare(&mut self) {
-        if self.journal.wants_spare()
-            && !self
-                .running
-                .values()
-                .any(|running| matches!(running, Running::Spare { .. }))
-        {
+        if self.spares_coming() == 0 {
             let epoch = self.take_epoch();
             let (name, task) =
                 crate::log::journal::make_spare(self.disk.clone(), &self.settings, epoch);

@@ -95,13 +95,11 @@ impl Device {
 
     pub(super) fn stage_append(&mut self, id: LogId, records: Records, answer: Answer) -> Staging {
         let bytes = records.bytes();
-        let is_straight = bytes >= self.settings.bypass_bytes
-            || append_bytes(bytes) + 2 * crate::log::batch::ENTRY_HEADER_BYTES
-                > self.journal.batch_room(&self.settings);
+        let is_straight = self.is_straight(bytes);
         if !is_straight && !self.journal.has_room(append_bytes(bytes), &self.settings) {
             return Staging::Later(Request::Append { log: id, records }, answer);
         }
-        let checked = match self.check_records(id, &records) {
+        let checked = match self.check_records(id, &records, self.logs[&id].end) {
             Ok(end) => end,
             Err(refused) => {
                 answer(Err(refused));
@@ -124,9 +122,20 @@ impl Device {
         Staging::Taken
     }
 
+    pub(super) fn is_straight(&self, bytes: usize) -> bool {
+        bytes >= self.settings.bypass_bytes
+            || append_bytes(bytes) + 2 * crate::log::batch::ENTRY_HEADER_BYTES
+                > self.journal.batch_room(&self.settings)
+    }
+
     /// Checks foreign records; for our own frames only their size. Says where
     /// a foreign log would end with them.
-    pub(super) fn check_records(&self, id: LogId, records: &Records) -> Result<End, Refused> {
+    pub(super) fn check_records(
+        &self,
+        id: LogId,
+        records: &Records,
+        end: End,
+    ) -> Result<End, Refused> {
         let log = &self.logs[&id];
         let too_large = |bytes| Refused::TooLarge {
             bytes,
@@ -140,7 +149,7 @@ impl Device {
                     }
                 }
                 // An own frame's check is known when it is written.
-                Ok(log.end)
+                Ok(end)
             }
             Records::Whole(bytes) if !log.format.is_framed() => {
                 if bytes.len() > RECORD_BYTES_MAX {
@@ -149,7 +158,7 @@ impl Device {
                 let mut walk = Walk {
                     format: log.format,
                     epoch: Epoch(0),
-                    end: log.end,
+                    end,
                 };
                 let mut place = 0;
                 while place < bytes.len() {

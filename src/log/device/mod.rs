@@ -30,13 +30,13 @@ use super::settings::Settings;
 use super::shelf::{Read, Segment, Shelf, Way};
 use crate::disk::{Disk, Done, Lane, Token};
 use crate::ids::{Epoch, Index, JournalNumber, LogId, Uid};
-use crate::limits::{LOGS_PER_DEVICE, PENDING_BYTES_MAX, RECORD_BYTES_MAX};
+use crate::limits::{LOGS_PER_DEVICE, PENDING_BYTES_MAX, RECORD_BYTES_MAX, STRAIGHT_BYTES_MAX};
 use crate::planted;
 use crate::wire::crc32c_append;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Where an append went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +171,8 @@ struct Straight {
     epoch: Epoch,
     at: u64,
     until: u64,
-    crc: u32,
+    /// Summed by who writes the bytes.
+    crc: Arc<AtomicU32>,
     end: End,
     segment: Arc<Segment>,
     answers: Vec<(Answer, Appended)>,
@@ -249,8 +250,9 @@ pub(super) struct Dirty {
     since: JournalNumber,
 }
 
-/// Spare journal files kept; one is enough to never wait for a new one.
-const SPARES_KEPT: usize = 1;
+/// Spare journal files kept: one made ahead of need, and the trimmed one that
+/// comes free meanwhile.
+const SPARES_KEPT: usize = 2;
 
 /// Why a journal file is begun.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -399,7 +401,9 @@ impl Device {
         Ok(())
     }
 
-    /// Nothing more to take in: lets the readers see all that is durable.
+    /// Lets the readers see all that is durable, without waiting. Who owns the
+    /// device need not: a reader that misses something asks for it, and a tick
+    /// does it once a second; each time costs the worker's being woken.
     pub fn rest(&mut self) {
         self.show();
     }
@@ -433,6 +437,7 @@ impl Device {
         {
             self.seal_and_start();
         }
+        self.show();
         self.turn()
     }
 
@@ -525,6 +530,7 @@ fn write_tails(disk: &dyn Disk, shelf: &Shelf, tails: Vec<Tail>) -> io::Result<(
         };
         segment.write(disk, at, &[bytes])?;
         segment.set_readable(at + bytes.len() as u64);
+        segment.ease(disk, bytes.len() as u64)?;
         next = group.last().map(|tail| tail.next);
     }
     if let Some(next) = next {

@@ -5,8 +5,8 @@
 use super::*;
 
 impl Device {
-    /// Hands a large batch, and all that waits behind it and is large too, to
-    /// the worker: write, sync, and only then its mark.
+    /// Hands a large batch, and all that stands right behind it and is large
+    /// too, to the worker: write, sync, and only then its mark.
     pub(super) fn start_straight(
         &mut self,
         id: LogId,
@@ -14,73 +14,56 @@ impl Device {
         checked: End,
         answer: Answer,
     ) {
-        let log = self.logs.get_mut(&id).expect("looked up before");
+        let log = &self.logs[&id];
         let active = log.active.as_ref().expect("made room");
         let (segment, at) = (active.segment.clone(), active.until);
-        let first = log.end.next;
-        let durable_until = log.shelf.durable_until();
-        let mut end = log.end;
-        let mut parts: Vec<Vec<u8>> = Vec::new();
-        match records {
-            Records::Frames(payloads) => {
-                for payload in payloads {
-                    let epoch = segment.header.epoch;
-                    let (index, previous) = (end.next, end.check);
-                    let place = Place {
-                        epoch,
-                        index,
-                        previous,
-                        durable_until,
-                    };
-                    let (header, check) = frame::header(&payload, place);
-                    let padding = payload.padding();
-                    end = End {
-                        next: Index(index.0 + 1),
-                        term: payload.term,
-                        check,
-                    };
-                    parts.push(header.to_vec());
-                    parts.push(payload.bytes);
-                    if padding > 0 {
-                        parts.push(vec![0; padding]);
-                    }
-                }
-            }
-            Records::Whole(bytes) => {
-                parts.push(bytes);
-                end = checked;
-            }
+        let mut making = Making {
+            epoch: segment.header.epoch,
+            durable_until: log.shelf.durable_until(),
+            until: at,
+            end: log.end,
+            parts: Vec::new(),
+            answers: Vec::new(),
+        };
+        making.take(records, checked, answer);
+        while let Some((records, checked, answer)) = self.next_straight(id, &making) {
+            self.figures.appends += 1;
+            making.take(records, checked, answer);
         }
-        let until = at + parts.iter().map(|part| part.len() as u64).sum::<u64>();
+        let Making {
+            until,
+            end,
+            parts,
+            answers,
+            ..
+        } = making;
+        let log = self.logs.get_mut(&id).expect("looked up before");
         log.is_busy = true;
         self.busy += 1;
         log.shelf.set_written(end.next);
-        let crc = parts.iter().fold(0, |crc, part| crc32c_append(crc, part));
+        let crc = Arc::new(AtomicU32::new(0));
         let straight = Straight {
             log: id,
             epoch: segment.header.epoch,
             at,
             until,
-            crc,
+            crc: crc.clone(),
             end,
             segment: segment.clone(),
-            answers: vec![(
-                answer,
-                Appended {
-                    first,
-                    next: end.next,
-                },
-            )],
+            answers,
         };
         self.figures.straight_batches += 1;
-        // Tails before it go first, so that the segment is readable in order.
-        self.show();
         let disk = self.disk.clone();
-        self.background(
-            Running::Straight(Box::new(straight)),
+        let token = self.token();
+        self.running
+            .insert(token, Running::Straight(Box::new(straight)));
+        self.lane.beside(
+            token,
             Box::new(move || {
                 let slices: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
                 segment.write(&*disk, at, &slices)?;
+                let sum = parts.iter().fold(0, |crc, part| crc32c_append(crc, part));
+                crc.store(sum, Ordering::Release);
                 if planted!(MarkBeforeData) {
                     return Ok(());
                 }
@@ -95,6 +78,28 @@ impl Device {
                 Ok(())
             }),
         );
+    }
+
+    /// The next request, where it is a large append to the same log that fits
+    /// the same segment and the bound.
+    fn next_straight(&mut self, id: LogId, making: &Making) -> Option<(Records, End, Answer)> {
+        let Some((Request::Append { log, records }, _)) = self.backlog.front() else {
+            return None;
+        };
+        let bytes = records.bytes();
+        let active = self.logs[&id].active.as_ref()?;
+        let total = making.until - active.until + bytes as u64;
+        let fits = total <= STRAIGHT_BYTES_MAX as u64
+            && active.until + total <= self.settings.segment_bytes;
+        if *log != id || !self.is_straight(bytes) || !fits {
+            return None;
+        }
+        let checked = self.check_records(id, records, making.end).ok()?;
+        self.make_room(id, total).ok()?;
+        match self.backlog.pop_front() {
+            Some((Request::Append { records, .. }, answer)) => Some((records, checked, answer)),
+            _ => unreachable!("looked at above"),
+        }
     }
 
     pub(super) fn finish_straight(
@@ -113,6 +118,7 @@ impl Device {
             segment,
             answers,
         } = straight;
+        let crc = crc.load(Ordering::Acquire);
         let entry = Entry::Mark {
             log: id,
             epoch,
@@ -191,5 +197,58 @@ impl Device {
             self.reap()?;
         }
         Ok(())
+    }
+}
+
+/// A straight batch in the making.
+struct Making {
+    epoch: Epoch,
+    durable_until: Index,
+    /// The end of the bytes, and of the log with them.
+    until: u64,
+    end: End,
+    parts: Vec<Vec<u8>>,
+    answers: Vec<(Answer, Appended)>,
+}
+
+impl Making {
+    fn take(&mut self, records: Records, checked: End, answer: Answer) {
+        let first = self.end.next;
+        self.until += records.bytes() as u64;
+        match records {
+            Records::Frames(payloads) => {
+                payloads
+                    .into_iter()
+                    .for_each(|payload| self.take_frame(payload));
+            }
+            Records::Whole(bytes) => {
+                self.parts.push(bytes);
+                self.end = checked;
+            }
+        }
+        let next = self.end.next;
+        self.answers.push((answer, Appended { first, next }));
+    }
+
+    fn take_frame(&mut self, payload: Payload) {
+        let (index, previous) = (self.end.next, self.end.check);
+        let place = Place {
+            epoch: self.epoch,
+            index,
+            previous,
+            durable_until: self.durable_until,
+        };
+        let (header, check) = frame::header(&payload, place);
+        let padding = payload.padding();
+        self.end = End {
+            next: Index(index.0 + 1),
+            term: payload.term,
+            check,
+        };
+        self.parts.push(header.to_vec());
+        self.parts.push(payload.bytes);
+        if padding > 0 {
+            self.parts.push(vec![0; padding]);
+        }
     }
 }
