@@ -97,6 +97,11 @@ pub trait File: Send + Sync {
     /// Reserves room up to `until` and makes the file that long, reading as
     /// zeros; never shrinks. Fails with StorageFull where there is no room.
     fn allocate(&self, until: u64) -> io::Result<()>;
+    /// Asks that written bytes be on their way to the disk soon, so that the
+    /// sync behind them waits less. Promises nothing.
+    fn start_writing_out(&self, at: u64, length: u64) {
+        let _ = (at, length);
+    }
     /// A read-only map of the first `length` bytes of a file that never
     /// shrinks. None where this disk has no maps.
     fn map(&self, length: u64) -> io::Result<Option<Map>>;

@@ -280,6 +280,22 @@ impl File for RealFile {
         self.named("allocate", allocate(&self.file, until))
     }
 
+    fn start_writing_out(&self, at: u64, length: u64) {
+        let (Ok(at), Ok(length)) = (at.try_into(), length.try_into()) else {
+            return;
+        };
+        // A hint: what it fails to do, the sync does, and the sync reports.
+        // SAFETY: takes numbers only.
+        unsafe {
+            libc::sync_file_range(
+                self.file.as_raw_fd(),
+                at,
+                length,
+                libc::SYNC_FILE_RANGE_WRITE,
+            );
+        }
+    }
+
     fn map(&self, length: u64) -> io::Result<Option<Map>> {
         if self.is_direct {
             // open(2) warns against direct writes and a map of one file.

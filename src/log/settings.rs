@@ -12,7 +12,9 @@ pub struct Settings {
     pub journal_files_max: usize,
     /// Whether the journal goes past the page cache.
     pub journal_direct: bool,
-    /// Appends of this size and above go straight to their segment.
+    /// Appends of this size and above go straight to their segment: written
+    /// once instead of twice, but synced twice, themselves and then their
+    /// mark. At 64 KiB that took 530 us against 154 through the journal.
     pub bypass_bytes: usize,
     /// What one segment grows to.
     pub segment_bytes: u64,
@@ -31,7 +33,7 @@ impl Default for Settings {
             journal_file_bytes: 32 << 20,
             journal_files_max: 8,
             journal_direct: true,
-            bypass_bytes: 64 << 10,
+            bypass_bytes: 128 << 10,
             segment_bytes: 64 << 20,
             segment_first_bytes: crate::limits::SEGMENT_FIRST_BYTES,
             show_bytes: 256 << 10,

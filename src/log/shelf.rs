@@ -97,10 +97,17 @@ impl Segment {
         let file = self.file(disk)?;
         let mut place = at;
         let mut pieces = locked(&self.pieces);
+        let mut out = at;
         for part in parts {
             file.write_all_at(place, part)?;
             pieces.write(place, part);
             place += part.len() as u64;
+            // The disk works while the rest is copied: 8 MiB and one sync
+            // took 18 to 31 ms without this, 4.4 ms with it.
+            if place - out >= WRITE_OUT_BYTES {
+                file.start_writing_out(out, place - out);
+                out = place;
+            }
         }
         Ok(())
     }
@@ -381,6 +388,9 @@ impl Segment {
         }
     }
 }
+
+/// A straight write of more than this is sent on its way in pieces.
+const WRITE_OUT_BYTES: u64 = 1 << 20;
 
 /// Verification reads this much at a time.
 const WINDOW_BYTES: u64 = 1 << 20;

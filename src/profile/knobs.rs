@@ -93,7 +93,7 @@ pub static KNOBS: &[Knob] = &[
             min: 4,
             max: 1024,
         },
-        default: Some(Value::Number(64)),
+        default: Some(Value::Number(128)),
         doc: "A batch of at least this size goes straight to its segment, and only its mark to the journal.",
     },
     Knob {

@@ -427,6 +427,11 @@ impl Device {
         self.journal.is_full() || self.pending_bytes >= PENDING_BYTES_MAX
     }
 
+    /// Whether a turn may find something to do.
+    pub fn is_busy(&self) -> bool {
+        !self.is_quiet() || !self.landed.is_empty()
+    }
+
     /// Called about once a second. Idle, it proves the last batch durable with
     /// an empty one behind it, so that recovery can tell rot from a torn tail.
     pub fn tick(&mut self) -> Result<(), Fatal> {
