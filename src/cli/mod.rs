@@ -38,6 +38,7 @@ subcommands! {
     Status status,
     CheckConfig check_config,
     Profile profile,
+    Log log,
 }
 
 /// Coordination, event log, file store and query engine for an edge site.

@@ -25,6 +25,7 @@ mod threads;
 #[cfg(test)]
 #[allow(clippy::disallowed_methods)] // folders come and go around the disks
 mod trial;
+mod unsynced;
 mod uring;
 mod wake;
 mod worker;
@@ -35,6 +36,7 @@ pub use fatal::end_process;
 pub use real::{Engine, RealDisk, Settings};
 pub use reserve::Reserve;
 pub use testing::forbid_io_uring;
+pub use unsynced::UnsyncedDisk;
 
 use std::io;
 use std::os::fd::BorrowedFd;
