@@ -7,3 +7,8 @@ mod arrows;
 mod daemon;
 mod log;
 mod profile;
+
+/// Whether the full sizes were asked for.
+pub fn full() -> bool {
+    std::env::var_os("DOLMEN_FULL").is_some_and(|value| value == "1")
+}

@@ -136,7 +136,7 @@ pub trait File: Send + Sync {
 }
 
 /// Tells the completions of a lane apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub u64);
 
 /// Work for a lane's worker.

@@ -329,8 +329,10 @@ impl Entry<'_> {
     /// |---|---|---|---|---|---|---|---|---|---|---|---|
     /// | kind | zero | format | length | log | epoch | a | b | next | term | check | crc |
     pub fn header(&self) -> [u8; ENTRY_HEADER_BYTES] {
-        let mut row = Row::default();
-        row.log = self.log().0;
+        let mut row = Row {
+            log: self.log().0,
+            ..Row::default()
+        };
         match *self {
             Entry::Start {
                 format,

@@ -276,6 +276,11 @@ impl Journal {
 
     // ---- files ----
 
+    /// Whether there is a file to write to.
+    pub(super) fn is_begun(&self) -> bool {
+        self.file.is_some()
+    }
+
     pub(super) fn wants_roll(&self, settings: &Settings) -> bool {
         let reserve = settings.batch_bytes() as u64 + SPARE_BLOCKS * BLOCK_BYTES as u64;
         self.file.is_none() || self.at + reserve > self.file_bytes
@@ -284,11 +289,6 @@ impl Journal {
     /// Whether not even a batch without entries fits the file.
     pub(super) fn is_file_full(&self) -> bool {
         self.file.is_none() || self.at + BLOCK_BYTES as u64 > self.file_bytes
-    }
-
-    /// One file more than the bound, for the mark of a clean stop.
-    pub(super) fn lift_limit(&mut self) {
-        self.files_max = usize::MAX;
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -315,6 +315,12 @@ impl Journal {
         self.swept = Some(until);
         // A batch that told of less is not enough any more.
         self.trim_told = None;
+    }
+
+    /// Everything so far is synced in its segments: the file that is begun
+    /// next needs none before it.
+    pub(super) fn swept_all(&mut self) {
+        self.swept(self.number);
     }
 
     /// Begins the next file: gives its first bytes, to be written and synced.
@@ -439,6 +445,7 @@ impl Journal {
     /// After a clean stop or a recovery: only the current file counts. One of
     /// the others stays as a spare.
     pub(super) fn keep_only_last(&mut self, disk: &dyn Disk, epoch: Epoch) -> io::Result<()> {
+        (self.swept, self.trim_told) = (None, None);
         while self.live.len() > 1 {
             let Some(number) = self.live.pop_front() else {
                 break;

@@ -23,7 +23,7 @@ use crate::ids::{Epoch, JournalNumber, LogId};
 use crate::limits::BLOCK_BYTES;
 use crate::planted;
 use crate::wire::{crc32c, crc32c_append};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -128,7 +128,7 @@ struct Survey {
     spares: Vec<String>,
     /// Names in the journal's folder that are left from a stop half-way.
     litter: Vec<String>,
-    segments: HashMap<(LogId, Epoch), Named>,
+    segments: BTreeMap<(LogId, Epoch), Named>,
     /// Footers, by the segment that they belong to.
     footers: Vec<Named>,
 }
@@ -141,7 +141,7 @@ impl Survey {
             journal: BTreeSet::new(),
             spares: Vec::new(),
             litter: Vec::new(),
-            segments: HashMap::new(),
+            segments: BTreeMap::new(),
             footers: Vec::new(),
         };
         let list = |folder| {
@@ -453,7 +453,9 @@ impl Recovery<'_> {
             let (id, log) = shelved.into_log();
             device.logs.insert(id, log);
         }
-        if !was_clean {
+        // After a clean stop the journal goes on in the file that it left,
+        // unless a later one was named and never begun.
+        if !device.journal.is_begun() {
             device.begin_journal()?;
         }
         Ok((device, report))
@@ -650,7 +652,7 @@ impl Recovery<'_> {
 
     /// Writes what the journal holds into the segments, and syncs them.
     fn replay(&self, shelves: &[Shelved], report: &mut Report) -> Result<(), OpenError> {
-        let mut places: HashMap<(LogId, Epoch), (&Chosen, &Arc<Segment>)> = HashMap::new();
+        let mut places: BTreeMap<(LogId, Epoch), (&Chosen, &Arc<Segment>)> = BTreeMap::new();
         for shelved in shelves {
             for (chosen, segment) in shelved.chain.iter().zip(&shelved.segments) {
                 places.insert((chosen.header.log, chosen.header.epoch), (chosen, segment));
@@ -903,21 +905,17 @@ impl Recovery<'_> {
             true => Some(self.current()?),
             false => None,
         };
-        let is_reused = current.is_some();
         let journal = Journal::new(found, current, &self.settings);
         let (disk, settings) = (self.disk.clone(), self.settings.clone());
-        let mut device = Device::assemble(
+        let next_epoch = plan.next_epoch.max(1);
+        Ok(Device::assemble(
             disk,
             lane,
             settings,
             identity.home,
             journal,
-            plan.next_epoch.max(1),
-        );
-        if was_clean && !is_reused {
-            device.begin_journal()?;
-        }
-        Ok(device)
+            next_epoch,
+        ))
     }
 
     fn current(&self) -> Result<Current, OpenError> {

@@ -76,8 +76,17 @@ pub fn append(device: &mut Device, log: u64, text: &[u8]) -> Result<Appended, Re
 
 /// Every record of a log with its index, read from the first on, each checked.
 pub fn contents(device: &mut Device, log: LogId, way: Way) -> Vec<(u64, Vec<u8>)> {
+    try_contents(device, log, way).unwrap()
+}
+
+/// As `contents`, where damage is to be expected.
+pub fn try_contents(
+    device: &mut Device,
+    log: LogId,
+    way: Way,
+) -> Result<Vec<(u64, Vec<u8>)>, String> {
     let Some(shelf) = device.shelf(log) else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
     let format: &dyn Format = if is_framed(device, log) {
         &FRAMES
@@ -87,28 +96,33 @@ pub fn contents(device: &mut Device, log: LogId, way: Way) -> Vec<(u64, Vec<u8>)
     let mut from = shelf.first();
     let mut found = Vec::new();
     while from < shelf.durable_until() {
-        let read = device.read(log, from, 3000, way).expect("reads");
-        let read = read.unwrap_or_else(|| panic!("log {log} has nothing at {from}"));
+        let read = device
+            .read(log, from, 3000, way)
+            .map_err(|error| error.to_string())?;
+        let read = read.ok_or_else(|| format!("log {log} has nothing at {from}"))?;
         let mut rest = &read.bytes[..];
         while !rest.is_empty() {
             let Ok(Step::Record(head)) = format.measure(rest) else {
-                panic!("no record")
+                return Err(format!("log {log} has no record near {from}"));
             };
+            let record = &rest[..head.length];
             format
-                .check(&rest[..head.length], read.epoch)
-                .expect("the record is whole");
+                .check(record, read.epoch)
+                .map_err(|fault| format!("log {log}: {fault}"))?;
             let body = match format.is_framed() {
                 true => frame::parse(rest).unwrap().unwrap().0.payload.to_vec(),
-                false => rest[..head.length].to_vec(),
+                false => record.to_vec(),
             };
             found.push((head.first.0, body));
             rest = &rest[head.length..];
         }
-        assert!(read.next > from, "reading goes on");
+        if read.next <= from {
+            return Err(format!("log {log} does not read on at {from}"));
+        }
         from = read.next;
     }
     found.retain(|&(index, _)| Index(index) >= shelf.first());
-    found
+    Ok(found)
 }
 
 fn is_framed(device: &mut Device, log: LogId) -> bool {

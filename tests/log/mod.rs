@@ -1,5 +1,8 @@
 //! The log over a simulated disk.
 
 mod basic;
+mod crash;
+mod faults;
 mod foreign;
 mod kit;
+mod workload;

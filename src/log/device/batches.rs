@@ -1,0 +1,149 @@
+//! Batches on their way to the disk, and the journal's next file.
+
+use super::*;
+
+impl Device {
+    pub(super) fn start_batch(&mut self) -> Result<(), Fatal> {
+        if self.in_flight.len() >= self.lane.depth() {
+            return Ok(());
+        }
+        if self.journal.staged_bytes() > 0 {
+            self.seal_and_start();
+        } else if !self.staged.answers.is_empty() {
+            // A change that needed no entry: done when all before it is.
+            if self.in_flight.is_empty() {
+                let staged = std::mem::take(&mut self.staged);
+                self.apply(staged);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn seal_and_start(&mut self) {
+        let Sealed {
+            file,
+            at,
+            block,
+            sequence,
+        } = self.journal.seal();
+        let token = self.token();
+        let mut staged = std::mem::take(&mut self.staged);
+        if planted!(AnswerBeforeSync) {
+            for (answer, appended) in staged.answers.drain(..) {
+                answer(Ok(appended));
+            }
+        }
+        self.in_flight.push_back(InFlight {
+            token,
+            sequence,
+            is_done: false,
+            staged,
+        });
+        self.figures.batches += 1;
+        self.lane.write_durable(token, &file, at, block);
+    }
+
+    /// Begins the next journal file. False where it must wait: batches are in
+    /// flight, or every file is in use.
+    pub(super) fn roll(&mut self, why: Roll) -> Result<bool, Fatal> {
+        if !self.in_flight.is_empty() {
+            return Ok(false);
+        }
+        if why == Roll::Going && self.journal.is_full() {
+            self.figures.stalls += 1;
+            self.make_way();
+            return Ok(false);
+        }
+        if why != Roll::Going {
+            self.journal.swept_all();
+        }
+        let lines = self.lines();
+        let token = self.token();
+        let epoch = self.take_epoch();
+        let next_epoch = Epoch(self.next_epoch);
+        let opening = self
+            .journal
+            .open_next(
+                &*self.disk,
+                &self.settings,
+                epoch,
+                next_epoch,
+                &lines,
+                why == Roll::Stopping,
+            )
+            .map_err(|error| failed("begin a journal file", &error))?;
+        let Some(Sealed {
+            file, at, block, ..
+        }) = opening
+        else {
+            // No spare, and no room to make one.
+            if why == Roll::Going {
+                self.make_way();
+            }
+            return Ok(false);
+        };
+        self.journal.await_opening(token);
+        self.lane.write_durable(token, &file, at, block);
+        while self.journal.is_opening() {
+            self.lane.wait(&mut || true);
+            self.collect_for_drain()?;
+        }
+        if !planted!(FolderNotSynced) {
+            let synced = self.disk.sync_folder(crate::log::journal::FOLDER);
+            synced.map_err(|error| failed("sync the journal's folder", &error))?;
+        }
+        self.journal.opened();
+        if why == Roll::Going {
+            self.begin_sweep();
+            self.prepare_spare();
+        }
+        Ok(true)
+    }
+
+    /// Does what frees the oldest journal file: a sweep, then a batch that
+    /// tells of it.
+    pub(super) fn make_way(&mut self) {
+        if self.journal.has_untold_trim() {
+            self.seal_and_start();
+        } else {
+            self.begin_sweep();
+            self.go_on_sweeping();
+        }
+    }
+
+    pub(in crate::log) fn take_epoch(&mut self) -> Epoch {
+        self.next_epoch += 1;
+        Epoch(self.next_epoch - 1)
+    }
+
+    /// Every log as it stands, nothing staged.
+    pub(in crate::log) fn lines(&self) -> Vec<Line> {
+        let line = |(&id, log): (&LogId, &Log)| {
+            let active = log.active.as_ref()?;
+            Some(Line {
+                log: id,
+                format: log.format.id(),
+                first: log.shelf.first(),
+                first_epoch: log.first_epoch,
+                epoch: active.segment.header.epoch,
+                until: active.until,
+                end: log.end,
+            })
+        };
+        self.logs.iter().filter_map(line).collect()
+    }
+
+    pub(super) fn prepare_spare(&mut self) {
+        if self.journal.wants_spare()
+            && !self
+                .running
+                .values()
+                .any(|running| matches!(running, Running::Spare { .. }))
+        {
+            let epoch = self.take_epoch();
+            let (name, task) =
+                crate::log::journal::make_spare(self.disk.clone(), &self.settings, epoch);
+            self.background(Running::Spare { name }, task);
+        }
+    }
+}

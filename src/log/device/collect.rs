@@ -1,0 +1,136 @@
+//! What the disk has finished: completions, and the answers they allow.
+
+use super::*;
+
+impl Device {
+    pub(super) fn collect(&mut self) -> Result<(), Fatal> {
+        loop {
+            // Taken out first: finishing a straight write may have to drain
+            // the device, and puts back here what must wait meanwhile.
+            let mut done = std::mem::take(&mut self.done);
+            self.lane.reap(&mut done);
+            if done.is_empty() {
+                break;
+            }
+            for one in done {
+                self.finish(one)?;
+            }
+        }
+        self.answer_durable();
+        Ok(())
+    }
+
+    pub(super) fn finish(&mut self, done: Done) -> Result<(), Fatal> {
+        let Done {
+            token,
+            mut result,
+            block,
+        } = done;
+        if planted!(FsyncErrorIgnored) {
+            result = Ok(());
+        }
+        if let Some(block) = block {
+            self.journal.take_back(block);
+            result.map_err(|error| failed("write to the journal", &error))?;
+            let batch = self.in_flight.iter_mut().find(|batch| batch.token == token);
+            if let Some(batch) = batch {
+                batch.is_done = true;
+            } else {
+                self.journal.opening_done(token);
+            }
+            return Ok(());
+        }
+        match self.running.remove(&token) {
+            Some(Running::Show { bytes }) => {
+                result.map_err(|error| failed("write to a segment", &error))?;
+                self.pending_bytes -= bytes;
+                self.showing -= 1;
+            }
+            Some(Running::Straight(straight)) => self.finish_straight(*straight, result)?,
+            Some(Running::Sweep) => {
+                result.map_err(|error| failed("sync a segment", &error))?;
+                if let Some(sweep) = &mut self.sweep {
+                    sweep.is_running = false;
+                }
+            }
+            Some(Running::Spare { name }) => match result {
+                Ok(()) => self.journal.add_spare(name),
+                Err(_) => self.figures.tidy_failures += 1,
+            },
+            Some(Running::Tidy) if result.is_err() => self.figures.tidy_failures += 1,
+            Some(Running::Tidy) | None => {}
+        }
+        Ok(())
+    }
+
+    /// Answers batches in the order they were written, however they came back.
+    pub(super) fn answer_durable(&mut self) {
+        while self.in_flight.front().is_some_and(|batch| batch.is_done) {
+            let batch = self.in_flight.pop_front().expect("looked at above");
+            let free = self.journal.set_durable(batch.sequence + 1);
+            self.apply(batch.staged);
+            for number in free {
+                self.free_file(number);
+            }
+        }
+    }
+
+    /// Recovery looks at this file no more: it becomes a spare, or goes.
+    pub(super) fn free_file(&mut self, number: JournalNumber) {
+        let name = crate::log::journal::file_name(number);
+        let disk = self.disk.clone();
+        if self.journal.spares() + self.spares_coming() >= SPARES_KEPT {
+            self.background(Running::Tidy, Box::new(move || disk.remove(&name)));
+            return;
+        }
+        let spare = crate::log::journal::spare_name(self.take_epoch());
+        let made = spare.clone();
+        self.background(
+            Running::Spare { name: spare },
+            Box::new(move || disk.rename(&name, &made)),
+        );
+    }
+
+    pub(super) fn spares_coming(&self) -> usize {
+        self.running
+            .values()
+            .filter(|running| matches!(running, Running::Spare { .. }))
+            .count()
+    }
+
+    pub(super) fn apply(&mut self, staged: Staged) {
+        for (log, next) in staged.logs {
+            if let Some(log) = self.logs.get(&log) {
+                log.shelf.set_durable(next);
+            }
+        }
+        for (answer, appended) in staged.answers {
+            answer(Ok(appended));
+        }
+        if !staged.removals.is_empty() {
+            let disk = self.disk.clone();
+            self.is_folder_dirty = true;
+            self.background(
+                Running::Tidy,
+                Box::new(move || {
+                    for name in &staged.removals {
+                        let _ = disk.remove(&segment::footer_name(name));
+                        disk.remove(name)?;
+                    }
+                    Ok(())
+                }),
+            );
+        }
+    }
+
+    pub(super) fn background(&mut self, running: Running, task: crate::disk::Task) {
+        let token = self.token();
+        self.running.insert(token, running);
+        self.lane.background(token, task);
+    }
+
+    pub(super) fn token(&mut self) -> Token {
+        self.next_token += 1;
+        Token(self.next_token)
+    }
+}

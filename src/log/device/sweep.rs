@@ -1,0 +1,102 @@
+//! Tails and sweeps: durable bytes go to their segments, segments are synced,
+//! sealed ones get their footer.
+
+use super::*;
+
+impl Device {
+    /// Hands every durable tail to the worker.
+    pub(super) fn show(&mut self) {
+        let durable = self.journal.durable();
+        let mut bytes = 0;
+        let mut work: Vec<(Arc<Shelf>, Vec<Tail>)> = Vec::new();
+        self.tailed.retain(|id| {
+            let Some(log) = self.logs.get_mut(id) else {
+                return false;
+            };
+            let count = log.tails.partition_point(|tail| tail.sequence < durable);
+            if count > 0 {
+                let tails: Vec<Tail> = log.tails.drain(..count).collect();
+                bytes += tails.iter().map(|tail| tail.bytes.len()).sum::<usize>();
+                work.push((log.shelf.clone(), tails));
+            }
+            !log.tails.is_empty()
+        });
+        if work.is_empty() {
+            return;
+        }
+        self.showing += 1;
+        let disk = self.disk.clone();
+        self.background(
+            Running::Show { bytes },
+            Box::new(move || {
+                work.into_iter()
+                    .try_for_each(|(shelf, tails)| write_tails(&*disk, &shelf, tails))
+            }),
+        );
+    }
+
+    pub(super) fn begin_sweep(&mut self) {
+        if self.sweep.is_some() {
+            return;
+        }
+        let current = self.journal.number();
+        let Some(until) = self.journal.last_swept_to(current) else {
+            return;
+        };
+        self.show();
+        let due: Vec<(LogId, Epoch)> = self
+            .dirty
+            .iter()
+            .filter(|(_, dirty)| dirty.since <= until)
+            .map(|(&key, _)| key)
+            .collect();
+        let left = due.iter().filter_map(|key| self.dirty.remove(key));
+        self.sweep = Some(Sweep {
+            until,
+            left: left.map(|dirty| dirty.segment).collect(),
+            is_folder_due: std::mem::take(&mut self.is_folder_dirty),
+            is_running: false,
+        });
+        if planted!(TrimBeforeSync) {
+            self.sweep = None;
+            self.journal.swept(until);
+        }
+    }
+
+    /// One segment at a time, so that the worker can write tails in between.
+    pub(super) fn go_on_sweeping(&mut self) {
+        let Some(sweep) = &mut self.sweep else { return };
+        if sweep.is_running {
+            return;
+        }
+        let disk = self.disk.clone();
+        let task: crate::disk::Task = if let Some(segment) = sweep.left.pop() {
+            Box::new(move || segment.file(&*disk)?.sync())
+        } else if std::mem::take(&mut sweep.is_folder_due) {
+            Box::new(move || match planted!(FolderNotSynced) {
+                true => Ok(()),
+                false => disk.sync_folder(segment::FOLDER),
+            })
+        } else {
+            let until = sweep.until;
+            self.sweep = None;
+            self.journal.swept(until);
+            self.figures.sweeps += 1;
+            self.write_footers();
+            return;
+        };
+        sweep.is_running = true;
+        self.background(Running::Sweep, task);
+    }
+
+    /// Footers of segments whose last bytes are in the file.
+    pub(super) fn write_footers(&mut self) {
+        for (segment, end) in std::mem::take(&mut self.unfooted) {
+            let disk = self.disk.clone();
+            self.background(
+                Running::Tidy,
+                Box::new(move || crate::log::shelf::write_footer(&*disk, &segment, end)),
+            );
+        }
+    }
+}
