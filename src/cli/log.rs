@@ -1,6 +1,7 @@
 //! `dolmen log`: a log on disk, without a daemon.
 
 mod append;
+mod mend;
 mod read;
 
 use super::Failure;
@@ -28,12 +29,18 @@ enum Command {
     Append(append::Args),
     /// Print records, one a line
     Read(read::Args),
+    /// List all damage of a data directory; changes nothing
+    Verify(mend::VerifyArgs),
+    /// Mend a damaged data directory, and say what is lost
+    Repair(mend::RepairArgs),
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::Append(args) => append::run(args),
         Command::Read(args) => read::run(args),
+        Command::Verify(args) => mend::verify(args),
+        Command::Repair(args) => mend::repair(args),
     }
 }
 

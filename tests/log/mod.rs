@@ -5,4 +5,5 @@ mod crash;
 mod faults;
 mod foreign;
 mod kit;
+mod mend;
 mod workload;
