@@ -362,6 +362,10 @@ fn plan_rewrite(
     };
     plan.moves.extend(uncounted(&listing.segments, &counted));
     plan.moves.extend(uncounted(&listing.footers, &sealed));
+    // A sealed segment that is written to again has no footer.
+    let Plan { moves, copies, .. } = plan;
+    plan.footers.retain(|(name, _)| !moves.contains(name));
+    copies.retain(|name| !moves.contains(name));
     plan.journal = Some(Fresh {
         home,
         number: listing.journal.keys().last().copied().unwrap_or_default(),

@@ -68,6 +68,11 @@ pub(super) fn repair(args: RepairArgs) -> Result<(), Failure> {
              never wrong",
         ));
     }
+    if !args.json {
+        // Said before it is done: cut off behind its last step, a repair has
+        // nothing left to tell of.
+        print(&outlook(&examined))?;
+    }
     let date = date(MachineClock::new().now());
     let settings = Settings::default();
     let mended = mend::repair(&*disk, &examined, &settings, &MachineEntropy, &date);
@@ -75,14 +80,11 @@ pub(super) fn repair(args: RepairArgs) -> Result<(), Failure> {
     if args.json {
         return print_json(&told(&examined, true, folder.as_deref()));
     }
-    let mut text = outlook(&examined);
-    if let Some(folder) = folder {
-        text += &format!(
-            "mended; what was changed or no longer counts is in {}/{folder}\n",
-            args.place.dir.display()
-        );
-    }
-    print(&text)
+    let place = args.place.dir.join(folder.unwrap_or_default());
+    print(&format!(
+        "mended; what was changed or no longer counts is in {}\n",
+        place.display()
+    ))
 }
 
 fn examine(place: &Place, disk: &dyn Disk) -> Result<Examined, Failure> {

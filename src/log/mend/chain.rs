@@ -79,7 +79,7 @@ impl Kept {
 enum Place {
     Segment(Header),
     /// The file is missing, or its first block is not to be read.
-    Broken,
+    Broken(Epoch),
 }
 
 /// One segment's bytes, those of the journal over them.
@@ -189,7 +189,7 @@ impl Resolver<'_> {
                     let is_told = told.is_some_and(|told| told.epoch == epoch);
                     if is_told || !places.is_empty() || below.is_none() || !damage.is_blank() {
                         resolved.damages.push(damage);
-                        places.push(Place::Broken);
+                        places.push(Place::Broken(epoch));
                     }
                     next = below;
                     continue;
@@ -212,7 +212,7 @@ impl Resolver<'_> {
                     resolved
                         .damages
                         .push(damage(log, header.file_name(), 0, fault));
-                    places.push(Place::Broken);
+                    places.push(Place::Broken(oldest));
                     next = below;
                 }
                 _ => {}
@@ -306,7 +306,7 @@ impl Resolver<'_> {
     ) -> Result<Option<&'static dyn Format>, OpenError> {
         let of_headers = places.iter().find_map(|place| match place {
             Place::Segment(header) => Some(header.format),
-            Place::Broken => None,
+            Place::Broken(_) => None,
         });
         let Some(id) = told.and_then(|told| told.format).or(of_headers) else {
             return Ok(None);
@@ -354,8 +354,21 @@ impl Resolver<'_> {
                 (_, true) => sure.map(|told| told.until),
                 _ => None,
             };
+            let until = until.or_else(|| self.sealed_at(header));
             let contents = self.contents(header, until)?;
-            let mut came = self.walk(format, header, &contents, until, resolved);
+            let next = match places.get(place + 1) {
+                Some(Place::Broken(epoch)) if until.is_none() => self.first_of(header.log, *epoch),
+                _ => None,
+            };
+            if until.is_none() && !is_last && next.is_none() {
+                resolved.notes.push(format!(
+                    "log {}: what said where {} ends is gone: records that were truncated may \
+                     be back in it",
+                    header.log,
+                    header.file_name()
+                ));
+            }
+            let mut came = self.walk(format, header, &contents, until, next, resolved);
             durable = durable.max(came.durable);
             if is_last
                 && came.fault.is_none()
@@ -367,6 +380,23 @@ impl Resolver<'_> {
                     expected: told.end.next.0,
                     found: came.end.next.0,
                 });
+            }
+            if is_last
+                && came.fault.is_none()
+                && let Some(told) = sure
+                && let Some(further) = self.durable_behind(format, header, &contents.bytes, told)
+            {
+                let fault = Fault {
+                    what: "end of the log, of which a later frame says that it was durable",
+                    expected: further.durable.0,
+                    found: told.end.next.0,
+                };
+                let file = header.file_name();
+                resolved
+                    .damages
+                    .push(damage(header.log, file, came.at, fault));
+                came = further;
+                durable = durable.max(came.durable);
             }
             kept.end = came.end;
             let behind = contents.bytes.get(came.at as usize..).unwrap_or_default();
@@ -388,6 +418,23 @@ impl Resolver<'_> {
             }
         }
         Ok(durable)
+    }
+
+    /// Where a segment's footer says that it ends.
+    fn sealed_at(&self, header: &Header) -> Option<u64> {
+        let name = self.listing.footers.get(&(header.log, header.epoch))?;
+        let footer = Footer::parse(&super::load(self.disk, name).ok()?).ok()?;
+        let is_its_own = (footer.log, footer.epoch) == (header.log, header.epoch);
+        is_its_own.then_some(footer.until)
+    }
+
+    /// The index that a segment starts with, by its name or its footer's.
+    fn first_of(&self, log: LogId, epoch: Epoch) -> Option<Index> {
+        let key = (log, epoch);
+        let files = [&self.listing.segments, &self.listing.footers];
+        let name = files.into_iter().find_map(|files| files.get(&key))?;
+        let named = segment::parse_name(name.rsplit('/').next()?)?;
+        Some(named.first)
     }
 
     fn contents(&self, header: &Header, until: Option<u64>) -> Result<Contents, OpenError> {
@@ -438,13 +485,14 @@ impl Resolver<'_> {
     }
 
     /// Up to `until` where it is known, else as far as records follow each
-    /// other; never beyond a place that a checksum of another kind doubts.
+    /// other, but not beyond the index `next`; never beyond a place that a checksum of another kind doubts.
     fn walk(
         &self,
         format: &dyn Format,
         header: &Header,
         contents: &Contents,
         until: Option<u64>,
+        next: Option<Index>,
         resolved: &mut Resolved,
     ) -> Came {
         let bytes = &contents.bytes;
@@ -467,7 +515,8 @@ impl Resolver<'_> {
             durable: Index(0),
             points: Sparse::from_points(Vec::new(), BODY),
         };
-        while (came.at as usize) < limit {
+        let mut before = (came.at, came.end);
+        while (came.at as usize) < limit && next.is_none_or(|next| came.end.next < next) {
             if let Some((at, fault)) = first_mark
                 && came.at >= *at
             {
@@ -497,9 +546,15 @@ impl Resolver<'_> {
                 }
                 Err(fault) => {
                     came.fault = until.map(|_| fault);
+                    if !format.is_framed() {
+                        // What does not follow may be right, and the record
+                        // before it wrong where its checksum does not reach.
+                        (came.at, came.end) = before;
+                    }
                     break;
                 }
             };
+            before = (came.at, came.end);
             let end = came.at + head.length as u64;
             if let Some((from, to, fault)) = doubted
                 && came.at < to
@@ -534,6 +589,35 @@ impl Resolver<'_> {
             resolved.damages.push(damage);
         }
         came
+    }
+
+    /// How far records go on behind the end that the journal knows, where one
+    /// of them says that more was durable: then the journal has lost its end.
+    /// Without such a frame they were never acknowledged.
+    fn durable_behind(
+        &self,
+        format: &dyn Format,
+        header: &Header,
+        bytes: &[u8],
+        told: &Told,
+    ) -> Option<Came> {
+        if !format.is_framed() {
+            return None;
+        }
+        let contents = Contents {
+            bytes: bytes.to_vec(),
+            writes: Vec::new(),
+            bad_marks: Vec::new(),
+        };
+        let came = self.walk(
+            format,
+            header,
+            &contents,
+            None,
+            None,
+            &mut Resolved::default(),
+        );
+        (came.durable > told.end.next).then_some(came)
     }
 
     /// The first piece of a sealed segment that is not what its footer says:
@@ -614,7 +698,7 @@ impl Resolver<'_> {
     fn reached(&self, log: LogId, told: Option<&Told>, places: &[Place], durable: Index) -> Index {
         let of_headers = places.iter().filter_map(|place| match place {
             Place::Segment(header) => Some(header.start.next),
-            Place::Broken => None,
+            Place::Broken(_) => None,
         });
         let sure = told.filter(|told| told.is_sure);
         match sure {
