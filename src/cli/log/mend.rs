@@ -42,7 +42,7 @@ pub(super) fn verify(args: VerifyArgs) -> Result<(), Failure> {
         0 if args.json => Ok(()),
         0 => print(&format!("{}: ok\n", args.place.dir.display())),
         count => Err(Failure::failed(format!(
-            "{count} damaged places; `dolmen log repair --dir {}` says what can be mended",
+            "places with damage: {count}; `dolmen log repair --dir {}` says what can be mended",
             args.place.dir.display()
         ))),
     }
