@@ -5,6 +5,7 @@
 
 mod arrows;
 mod daemon;
+mod doctor;
 mod log;
 mod profile;
 

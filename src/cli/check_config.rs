@@ -1,10 +1,11 @@
 //! `dolmen check-config`: what a start with this file would say of it.
 
-use super::Failure;
+use super::{Failure, print, profile};
 use crate::daemon::config::{Config, Sources, profile_folders};
 use crate::profile::Machine;
 use std::path::PathBuf;
 
+/// Check a configuration file as a start would
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The file to check, usually /etc/dolmen/dolmen.toml
@@ -24,17 +25,10 @@ pub fn run(args: Args) -> Result<(), Failure> {
     });
     match loaded {
         Ok(loaded) => {
-            for note in loaded.notes {
-                println!("note: {note}");
-            }
-            println!("{}: ok", args.file.display());
-            Ok(())
+            let notes = loaded.notes.iter().map(|note| format!("note: {note}\n"));
+            let notes: String = notes.collect();
+            print(&format!("{notes}{}: ok\n", args.file.display()))
         }
-        Err(faults) => {
-            for fault in &faults {
-                println!("{fault}");
-            }
-            Err(super::profile::refused(faults.len()))
-        }
+        Err(faults) => profile::refused(&faults),
     }
 }

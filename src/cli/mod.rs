@@ -36,7 +36,9 @@ subcommands! {
     Serve serve,
     Dev dev,
     Status status,
+    Doctor doctor,
     CheckConfig check_config,
+    Probe probe,
     Profile profile,
     Log log,
 }

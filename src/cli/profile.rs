@@ -1,12 +1,14 @@
 //! `dolmen profile`: which hardware profiles there are, which one is this
 //! machine's, and where each setting of the node comes from.
 
-use super::Failure;
+use super::table::Table;
+use super::{Failure, print, print_json};
 use crate::daemon::config::{Config, Loaded, Sources, installed_file, profile_folders};
 use crate::profile::{Candidate, Fault, KNOBS, Layers, Machine, Setting, Shelf, Value, rank};
 use serde_json::{Value as Json, json};
 use std::path::PathBuf;
 
+/// Show hardware profiles and where each setting comes from
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -52,7 +54,7 @@ pub struct Verify {
 }
 
 /// Whose settings: the data directory decides which disk is looked at.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct Node {
     /// The node's configuration [default: /etc/dolmen/dolmen.toml, where it exists]
     #[arg(long)]
@@ -93,53 +95,44 @@ fn list(args: List) -> Result<(), Failure> {
             })
         };
         let profiles: Vec<Json> = candidates.iter().map(profile).collect();
-        print_json(&json!({ "machine": loaded.machine, "profiles": profiles }));
-        return Ok(());
+        return print_json(&json!({ "machine": loaded.machine, "profiles": profiles }));
     }
-    let head = ["", "NAME", "TESTED", "SCORE", "WHY"].map(String::from);
-    let line = |one: &Candidate<'_>| {
-        [
-            if is_chosen(one) { "*" } else { "" }.into(),
-            one.profile.name.clone(),
-            one.profile.tested.word().into(),
-            one.score.map_or("-".into(), |score| score.to_string()),
-            one.reason.clone(),
-        ]
-    };
-    print_table(
-        std::iter::once(head)
-            .chain(candidates.iter().map(line))
-            .collect(),
-    );
-    Ok(())
+    let mut table = Table::with_columns(["", "NAME", "TESTED", "SCORE", "WHY"]);
+    for one in &candidates {
+        table.row([
+            if is_chosen(one) { "*" } else { "" },
+            &one.profile.name,
+            one.profile.tested.word(),
+            &one.score.map_or("-".into(), |score| score.to_string()),
+            &one.reason,
+        ]);
+    }
+    print(&table.to_string())
 }
 
 fn show_node(node: Node, json: bool) -> Result<(), Failure> {
     let loaded = load(node)?;
     if json {
-        print_json(&json!({
+        return print_json(&json!({
             "profile": loaded.profile,
             "machine": loaded.machine,
             "settings": settings_json(loaded.layers.settings()),
             "notes": loaded.notes,
         }));
-        return Ok(());
     }
-    match &loaded.profile {
-        Some(choice) => println!(
+    let head = match &loaded.profile {
+        Some(choice) => format!(
             "profile {} (tested: {}): {}",
             choice.name,
             choice.tested.word(),
             choice.reason
         ),
-        None => println!("no profile"),
-    }
-    for note in &loaded.notes {
-        println!("note: {note}");
-    }
-    println!();
-    print_settings(loaded.layers.settings());
-    Ok(())
+        None => "no profile".into(),
+    };
+    let notes = loaded.notes.iter().map(|note| format!("note: {note}\n"));
+    let notes: String = notes.collect();
+    let table = settings_table(loaded.layers.settings());
+    print(&format!("{head}\n{notes}\n{table}"))
 }
 
 fn show_profile(name: &str, json: bool) -> Result<(), Failure> {
@@ -150,23 +143,19 @@ fn show_profile(name: &str, json: bool) -> Result<(), Failure> {
         .lay(name, &mut layers)
         .map_err(|fault| fault.to_string())?;
     if json {
-        print_json(&json!({
+        return print_json(&json!({
             "name": profile.name,
             "description": profile.description,
             "tested": profile.tested,
             "source": profile.source,
             "settings": settings_json(layers.settings()),
         }));
-        return Ok(());
     }
-    println!(
-        "profile {name} (tested: {}): {}",
-        profile.tested.word(),
-        profile.description
-    );
-    println!();
-    print_settings(layers.settings());
-    Ok(())
+    let (tested, description) = (profile.tested.word(), &profile.description);
+    let table = settings_table(layers.settings());
+    print(&format!(
+        "profile {name} (tested: {tested}): {description}\n\n{table}"
+    ))
 }
 
 fn no_profile(shelf: &Shelf, name: &str) -> String {
@@ -191,24 +180,18 @@ fn verify(args: Verify) -> Result<(), Failure> {
             })
         };
         let faults: Vec<Json> = faults.iter().map(fault).collect();
-        print_json(&json!({ "faults": faults }));
-    } else {
-        for fault in &faults {
-            println!("{fault}");
+        print_json(&json!({ "faults": faults }))?;
+    }
+    match (faults.as_slice(), args.files.as_slice()) {
+        ([], _) if args.json => Ok(()),
+        ([], []) => print("all installed profiles: ok\n"),
+        ([], files) => {
+            let lines = files.iter().map(|file| format!("{}: ok\n", file.display()));
+            print(&lines.collect::<String>())
         }
+        (faults, _) if args.json => Err(counted(faults)),
+        (faults, _) => refused(faults),
     }
-    if !faults.is_empty() {
-        return Err(refused(faults.len()));
-    }
-    if !args.json {
-        match args.files.as_slice() {
-            [] => println!("all installed profiles: ok"),
-            files => files
-                .iter()
-                .for_each(|file| println!("{}: ok", file.display())),
-        }
-    }
-    Ok(())
 }
 
 /// What is wrong with files, taken together with the installed profiles, since
@@ -222,7 +205,7 @@ fn faults_of(files: &[PathBuf]) -> Result<Vec<Fault>, Failure> {
     Ok(faults)
 }
 
-fn load(node: Node) -> Result<Loaded, Failure> {
+pub(super) fn load(node: Node) -> Result<Loaded, Failure> {
     Config::load(Sources {
         file: node.config.or_else(installed_file),
         data: node.data,
@@ -240,11 +223,17 @@ fn told(faults: Vec<Fault>) -> Failure {
     lines.join("\n").into()
 }
 
-/// The last word after the faults have been printed.
-pub(super) fn refused(count: usize) -> Failure {
-    match count {
-        1 => "1 fault".to_owned().into(),
-        _ => format!("{count} faults").into(),
+/// Prints faults a line each; the last word is their number.
+pub(super) fn refused(faults: &[Fault]) -> Result<(), Failure> {
+    let lines = faults.iter().map(|fault| format!("{fault}\n"));
+    print(&lines.collect::<String>())?;
+    Err(counted(faults))
+}
+
+fn counted(faults: &[Fault]) -> Failure {
+    match faults {
+        [_] => "1 fault".to_owned().into(),
+        _ => format!("{} faults", faults.len()).into(),
     }
 }
 
@@ -271,36 +260,12 @@ fn value_json(value: &Value) -> Json {
     }
 }
 
-fn print_settings(settings: &[Setting]) {
-    let head = ["KEY", "VALUE", "ORIGIN"].map(String::from);
-    let line = |setting: &Setting| {
+fn settings_table(settings: &[Setting]) -> Table {
+    let mut table = Table::with_columns(["KEY", "VALUE", "ORIGIN"]);
+    for setting in settings {
         let value = setting.value.as_ref().map(Value::to_string);
-        [
-            setting.knob.key.into(),
-            value.unwrap_or_default(),
-            setting.origin.to_string(),
-        ]
-    };
-    print_table(
-        std::iter::once(head)
-            .chain(settings.iter().map(line))
-            .collect(),
-    );
-}
-
-fn print_table<const COLUMNS: usize>(lines: Vec<[String; COLUMNS]>) {
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
-    let widths: Vec<usize> = (0..COLUMNS).filter_map(width).collect();
-    for line in &lines {
-        let cells: Vec<String> = line
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        println!("{}", cells.join("  ").trim_end());
+        let origin = setting.origin.to_string();
+        table.row([setting.knob.key, &value.unwrap_or_default(), &origin]);
     }
-}
-
-fn print_json(json: &Json) {
-    println!("{json:#}");
+    table
 }

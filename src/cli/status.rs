@@ -19,6 +19,9 @@ pub struct Args {
     /// The data folder of `dolmen dev`
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// How many of the last events of the node's life to show
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    events: usize,
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
@@ -27,7 +30,10 @@ pub fn run(args: Args) -> Result<(), Failure> {
         (None, Some(data)) => dev::admin_socket(&data),
         (None, None) => compose::load(&Sources::default())?.config.admin_socket,
     };
-    let status = ask(&socket, &json!({ "ask": "status" })).map_err(Failure::failed)?;
+    let mut status = ask(&socket, &json!({ "ask": "status" })).map_err(Failure::failed)?;
+    // A node without its log has no events to show, and is shown all the same.
+    let events = json!({ "ask": "chronicle", "last": args.events });
+    status["events"] = ask(&socket, &events).unwrap_or_default();
     match args.json {
         true => print_json(&status),
         false => print(&for_people(&status)),
@@ -43,15 +49,40 @@ fn for_people(status: &Value) -> String {
         ("pid", "pid"),
         ("uptime", "uptime_s"),
         ("data", "data"),
+        ("engine", "/log/engine_reason"),
+        ("log", "/log/opened"),
     ] {
-        match &status[key] {
+        let value = match key.starts_with('/') {
+            true => status.pointer(key).unwrap_or(&Value::Null),
+            false => &status[key],
+        };
+        match value {
             Value::Null => {}
             Value::String(text) => node.row([name, text]),
             seconds if key.ends_with("_s") => node.row([name, &format!("{seconds} s")]),
             number => node.row([name, &number.to_string()]),
         }
     }
-    format!("{node}\n{}", doors(status))
+    for warning in status["warnings"].as_array().into_iter().flatten() {
+        node.row(["warning", warning.as_str().unwrap_or("?")]);
+    }
+    let mut text = format!("{node}\n{}", doors(status));
+    match status["events"].as_array() {
+        Some(list) if !list.is_empty() => text += &format!("\n{}", events(list)),
+        _ => {}
+    }
+    text
+}
+
+/// The chronicle's last records, one a line.
+fn events(list: &[Value]) -> Table {
+    let mut table = Table::with_columns(["event", "time", "what happened"]);
+    for event in list {
+        let index = event["index"].to_string();
+        let text = |key: &str| event[key].as_str().unwrap_or("?");
+        table.row([&index, text("at"), text("says")]);
+    }
+    table
 }
 
 /// The doors of a status, one a line.
@@ -72,9 +103,16 @@ mod tests {
         let status = json!({
             "state": "serving", "reason": null, "version": "0.1.0", "pid": 7,
             "uptime_s": 12, "data": "/d", "doors": {"operator": "127.0.0.1:7080"},
+            "log": {"engine_reason": "threads: as configured", "opened": "a new data folder"},
+            "warnings": ["no reserve is held"],
+            "events": [{"index": 3, "at": "2026-02-03T04:05:06Z", "says": "stopping: SIGTERM"}],
         });
-        let shown = "state    serving\nversion  0.1.0\npid      7\nuptime   12 s\ndata     /d\n\n\
-                     door      address\noperator  127.0.0.1:7080\n";
+        let shown = "state    serving\nversion  0.1.0\npid      7\nuptime   12 s\ndata     /d\n\
+                     engine   threads: as configured\nlog      a new data folder\n\
+                     warning  no reserve is held\n\n\
+                     door      address\noperator  127.0.0.1:7080\n\n\
+                     event  time                  what happened\n\
+                     3      2026-02-03T04:05:06Z  stopping: SIGTERM\n";
         assert_eq!(for_people(&status), shown);
     }
 }

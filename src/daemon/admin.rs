@@ -1,8 +1,10 @@
 //! The admin socket: every change to a node comes through here, from the CLI
 //! on the same host. The socket's mode is the rule of access: 0660, so owner
-//! and group. Frames of `wire::frame` carry JSON: `{"ask":"status"}` is
-//! answered by `{"answer":...}` or `{"error":"..."}`.
+//! and group. Frames of `wire::frame` carry JSON: `{"ask":"status"}`,
+//! `{"ask":"chronicle","last":5}` or `{"ask":"stop"}` is answered by
+//! `{"answer":...}` or `{"error":"..."}`.
 
+use super::chronicle::Chronicle;
 use super::refused::Refused;
 use super::standing::Standing;
 use crate::limits::{ADMIN_CONNECTIONS_MAX, ADMIN_FRAME_BYTES_MAX};
@@ -13,12 +15,12 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 const MODE: u32 = 0o660;
@@ -34,21 +36,31 @@ const READ_BYTES: usize = 8 << 10;
 #[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
 enum Ask {
     Status,
+    /// The last records of the chronicle.
+    Chronicle {
+        last: usize,
+    },
     Stop,
 }
 
 /// What may be asked, and what it works on.
 pub struct Desk {
     pub standing: Arc<Standing>,
+    /// Empty until the log is open.
+    pub chronicle: Arc<OnceLock<Chronicle>>,
     /// Takes the word that the node is to stop.
     pub stop: mpsc::Sender<()>,
 }
 
 impl Desk {
     /// `pid` is the asker's, for the journal; no rule depends on it.
-    fn answer(&self, question: &[u8], pid: Option<i32>) -> Value {
+    async fn answer(&self, question: &[u8], pid: Option<i32>) -> Value {
         match serde_json::from_slice(question) {
             Ok(Ask::Status) => json!({ "answer": self.standing.status() }),
+            Ok(Ask::Chronicle { last }) => match self.last_of_chronicle(last).await {
+                Ok(entries) => json!({ "answer": entries }),
+                Err(says) => json!({ "error": says }),
+            },
             Ok(Ask::Stop) => {
                 tracing::info!(pid, "asked to stop over the admin socket");
                 // A full queue holds the same word already.
@@ -56,6 +68,28 @@ impl Desk {
                 json!({ "answer": "stopping" })
             }
             Err(error) => json!({ "error": format!("this node does not understand: {error}") }),
+        }
+    }
+
+    async fn last_of_chronicle(&self, count: usize) -> Result<Value, String> {
+        if self.chronicle.get().is_none() {
+            let phase = self.standing.phase();
+            return Err(format!(
+                "the chronicle is not open, the node is {}",
+                phase.word()
+            ));
+        }
+        let chronicle = self.chronicle.clone();
+        let read = spawn_blocking(move || {
+            let entries = chronicle.get().map(|chronicle| chronicle.last(count));
+            entries
+                .expect("seen open above")
+                .map(|entries| json!(entries))
+        });
+        match read.await {
+            Ok(Ok(entries)) => Ok(entries),
+            Ok(Err(error)) => Err(format!("the chronicle cannot be read: {error}")),
+            Err(error) => Err(format!("the chronicle cannot be read: {error}")),
         }
     }
 }
@@ -190,7 +224,7 @@ async fn answer_all(stream: &mut UnixStream, desk: &Desk, pid: Option<i32>) -> i
         loop {
             match frames.take() {
                 Ok(None) => break,
-                Ok(Some(question)) => send(stream, &desk.answer(&question, pid)).await?,
+                Ok(Some(question)) => send(stream, &desk.answer(&question, pid).await).await?,
                 Err(too_long) => {
                     send(stream, &json!({ "error": too_long.to_string() })).await?;
                     return Ok(());

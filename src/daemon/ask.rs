@@ -88,7 +88,12 @@ fn exchange(path: &Path, question: &Value) -> io::Result<Value> {
     stream.set_read_timeout(Some(SILENCE_MAX))?;
     stream.set_write_timeout(Some(SILENCE_MAX))?;
     let question = question.to_string();
-    stream.write_all(&framed(question.as_bytes(), ADMIN_FRAME_BYTES_MAX).map_err(invalid)?)?;
+    let question = framed(question.as_bytes(), ADMIN_FRAME_BYTES_MAX).map_err(invalid)?;
+    match stream.write_all(&question) {
+        // A daemon that has no room says so and hangs up, unasked.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        written => written?,
+    }
 
     let mut frames = Frames::new(ADMIN_FRAME_BYTES_MAX);
     let mut arrived = [0; 8 << 10];

@@ -1,11 +1,13 @@
 //! Fills what each part needs from the settings, and knows which of them can
 //! change while the node runs.
 
-use super::config::Config;
-use super::few_settings;
+use super::config::{self, Config, EngineChoice, Loaded, LogKnobs};
 use super::refused::Refused;
+use crate::disk::choose::Wanted;
+use crate::disk::{Engine, How};
+use crate::log;
+use crate::profile::Machine;
 use std::path::PathBuf;
-use tracing::level_filters::LevelFilter;
 
 /// Where settings come from, later ones over earlier ones.
 #[derive(Clone, Debug, Default)]
@@ -16,19 +18,91 @@ pub struct Sources {
     pub sets: Vec<String>,
 }
 
-#[derive(Clone, Debug)]
-pub struct Settings {
-    pub config: Config,
-    /// `node.log_level`: how much is told to the journal.
-    pub level: LevelFilter,
-}
+/// The settings that a running node takes.
+const LIVE: &[&str] = &["node.log_level"];
 
-/// The one place where settings are read.
-pub fn load(sources: &Sources) -> Result<Settings, Refused> {
-    few_settings::load(sources)
+/// The settings of the node on this machine.
+pub fn load(sources: &Sources) -> Result<Loaded, Refused> {
+    Config::load(config::Sources {
+        file: sources.file.clone().or_else(config::installed_file),
+        data: None,
+        environment: std::env::vars_os().collect(),
+        set: sources.sets.clone(),
+        machine: &Machine::here,
+        profile_folders: config::profile_folders(),
+    })
+    .map_err(Refused::Settings)
 }
 
 /// The settings that differ and that a running node cannot take.
-pub fn needing_restart(old: &Settings, new: &Settings) -> Vec<&'static str> {
-    few_settings::needing_restart(old, new)
+pub fn needing_restart(old: &Loaded, new: &Loaded) -> Vec<&'static str> {
+    let before = old.layers.settings().iter();
+    before
+        .zip(new.layers.settings())
+        .filter(|(old, new)| old.value != new.value)
+        .map(|(old, _)| old.knob.key)
+        .filter(|key| !LIVE.contains(key))
+        .collect()
+}
+
+pub fn log_settings(knobs: &LogKnobs) -> log::Settings {
+    log::Settings {
+        journal_file_bytes: knobs.journal_file_mib << 20,
+        journal_files_max: knobs.journal_files_max as usize,
+        journal_direct: knobs.journal_direct_io,
+        bypass_bytes: (knobs.journal_bypass_kib << 10) as usize,
+        segment_bytes: knobs.segment_mib << 20,
+        // A start after a crash begins with a new journal file, also on a full
+        // disk.
+        reserve_bytes: (knobs.reserve_mib + knobs.journal_file_mib) << 20,
+        ..log::Settings::default()
+    }
+}
+
+pub fn wanted_engine(knobs: &LogKnobs) -> Wanted {
+    match knobs.engine {
+        EngineChoice::Auto => Wanted::Auto,
+        EngineChoice::Uring => Wanted::Only(Engine::Uring),
+        EngineChoice::Threads => Wanted::Only(Engine::Threads),
+    }
+}
+
+/// How the journal's files are opened.
+pub fn journal_how(knobs: &LogKnobs) -> How {
+    match knobs.journal_direct_io {
+        true => How::WriteDirect,
+        false => How::Write,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(sets: &[&str]) -> Loaded {
+        Config::load(config::Sources {
+            file: None,
+            data: None,
+            environment: Vec::new(),
+            set: sets.iter().map(ToString::to_string).collect(),
+            machine: &|_| Machine::default(),
+            profile_folders: Vec::new(),
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn only_the_level_changes_in_a_running_node() {
+        let old = with(&[]);
+        let new = with(&["node.log_level=debug", "node.data=/tmp/d"]);
+        assert_eq!(needing_restart(&old, &new), ["node.data"]);
+    }
+
+    #[test]
+    fn the_log_is_told_in_bytes() {
+        let set = &["log.journal_file_mib=16", "log.journal_bypass_kib=8"];
+        let settings = log_settings(&with(set).config.log);
+        assert_eq!(settings.journal_file_bytes, 16 << 20);
+        assert_eq!(settings.bypass_bytes, 8 << 10);
+    }
 }

@@ -14,12 +14,15 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use tracing::level_filters::LevelFilter;
 
 /// What a node is told to be.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `node.data`: where everything durable lives.
     pub data: PathBuf,
+    /// `node.log_level`: how much is told to the journal.
+    pub log_level: LevelFilter,
     /// `admin.socket`: where the CLI on the same host talks to the daemon.
     pub admin_socket: PathBuf,
     /// `doors.operator.listen`: health, metrics, status; None where the door is off.
@@ -56,6 +59,12 @@ pub static NODE: &[Knob] = &[
         kind: Kind::Path,
         default: Some(Value::Text(Cow::Borrowed("/var/lib/dolmen"))),
         doc: "Where everything durable lives. The hardware profile is chosen for the disk under it.",
+    },
+    Knob {
+        key: "node.log_level",
+        kind: Kind::Choice(&["off", "error", "warn", "info", "debug", "trace"]),
+        default: Some(Value::Text(Cow::Borrowed("info"))),
+        doc: "How much is told to the journal. A running node takes a new level with `systemctl reload dolmen`.",
     },
     Knob {
         key: "admin.socket",
@@ -173,6 +182,10 @@ impl Config {
     pub fn of(layers: &Layers) -> Self {
         Self {
             data: layers.text("node.data").into(),
+            log_level: layers
+                .text("node.log_level")
+                .parse()
+                .expect("checked to be a level"),
             admin_socket: layers.text("admin.socket").into(),
             operator_listen: listen(layers, "doors.operator.listen"),
             log: LogKnobs {

@@ -6,10 +6,10 @@
 use super::refused::Refused;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt, fchown};
 use std::path::Path;
 
-const NAME: &str = "dolmen.lock";
+pub const NAME: &str = "dolmen.lock";
 /// A pid and a few words.
 const TEXT_BYTES_MAX: u64 = 256;
 
@@ -41,12 +41,23 @@ impl Lock {
                 return Err(Refused::data_folder(folder.into())(error));
             }
         }
+        give_to_owner(folder, &file);
         // The lock holds without it, and a full disk must not keep from
         // starting the one that can make room.
         if let Err(error) = sign(&file, what) {
             tracing::warn!(%error, file = NAME, "the lock does not say who holds it");
         }
         Ok(Self { _file: file })
+    }
+}
+
+/// What root leaves in the folder of the service's user must not keep that
+/// user from starting. Of anybody else's files this changes nothing.
+pub fn give_to_owner(folder: &Path, file: &File) {
+    if let (Ok(folder), Ok(metadata)) = (folder.metadata(), file.metadata())
+        && folder.uid() != metadata.uid()
+    {
+        let _ = fchown(file, Some(folder.uid()), Some(folder.gid()));
     }
 }
 
@@ -81,6 +92,18 @@ mod tests {
         assert!(refused.contains(&signed), "{refused}");
         drop(held);
         Lock::take(&folder, "dolmen probe").unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// Tried by root alone: nobody else may give a file away.
+    #[test]
+    fn what_root_locks_stays_the_owner_s() {
+        let folder = std::env::temp_dir().join(format!("dolmen-given-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        if std::os::unix::fs::chown(&folder, Some(65534), Some(65534)).is_ok() {
+            let _held = Lock::take(&folder, "dolmen probe").unwrap();
+            assert_eq!(folder.join(NAME).metadata().unwrap().uid(), 65534);
+        }
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

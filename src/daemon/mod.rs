@@ -5,14 +5,17 @@
 
 pub mod admin;
 pub mod ask;
+pub mod chronicle;
 pub mod compose;
 pub mod config;
 pub mod data_folder;
-mod few_settings;
+pub mod doctor;
 pub mod journal;
 pub mod lock;
+mod logs;
 pub mod node;
 mod notify;
+pub mod probe;
 mod quick_failures;
 pub mod refused;
 mod standing;

@@ -2,40 +2,40 @@
 //! admin socket and the operator door, the log, the doors; and back.
 
 use super::admin::{AdminSocket, Desk};
-use super::compose::{self, Settings, Sources};
-use super::config::Config;
+use super::chronicle::{self, Chronicle, Event};
+use super::compose::{self, Sources};
+use super::config::{Config, Loaded};
 use super::data_folder;
 use super::journal::Journal;
 use super::lock::Lock;
+use super::logs::NodeLogs;
 use super::notify::Notify;
-use super::quick_failures::{QuickFailures, SERVED_LONG_ENOUGH, Start};
+use super::quick_failures::{QuickFailures, REDUCED_LASTS, SERVED_LONG_ENOUGH, Start};
 use super::refused::Refused;
 use super::standing::{Phase, Standing};
 use crate::clock::{Clock, MachineClock};
+use crate::disk::class::{self, Class};
+use crate::disk::end_process;
+use crate::log::{Fatal, Hooks};
 use crate::ports::operator;
 use std::io;
-use std::sync::mpsc as threads;
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
-use tokio::time::{interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
-/// What the log's thread calls at least once a second while it is well: after
-/// a sync that came back, or a wait that ended. Cheap, and never waits.
-pub type Beat = Arc<dyn Fn() + Send + Sync>;
-
-/// The log may beat thousands of times a second; systemd hears of two.
-const PING_EVERY: Duration = Duration::from_millis(500);
+/// How often the log's thread is asked for a sign of life: twice as often as
+/// it owes one.
+const PULSE: Duration = Duration::from_millis(500);
 
 /// Runs a node until it is told to stop. `what` is who holds the data folder,
 /// as a person would type it.
 pub fn run(sources: &Sources, what: &str) -> Result<(), Refused> {
     let clock: Arc<dyn Clock> = Arc::new(MachineClock::new());
     let settings = compose::load(sources)?;
-    let journal = Journal::start(settings.level);
+    let journal = Journal::start(settings.config.log_level);
     let notify = Notify::from_environment().map_err(Refused::machine("NOTIFY_SOCKET"))?;
 
     let data = &settings.config.data;
@@ -51,12 +51,17 @@ pub fn run(sources: &Sources, what: &str) -> Result<(), Refused> {
         let _inside = runtime.enter();
         Calls::listen(stop_asked).map_err(Refused::machine("listen for signals"))?
     };
-    let (failures, start) = QuickFailures::count_start(data);
+    let (failures, start) = QuickFailures::count_start(data)?;
     let failures = Arc::new(failures);
     end_on_panic(failures.clone());
 
+    let standing = Arc::new(Standing::new(clock.clone(), data.clone()));
+    // Before the runtime runs: its threads inherit the class.
+    standing.doors_take(class::take(Class::Doors));
     let node = Node {
-        standing: Arc::new(Standing::new(clock, data.clone())),
+        clock,
+        standing,
+        chronicle: Arc::default(),
         notify: Arc::new(notify),
         failures: failures.clone(),
         sources: sources.clone(),
@@ -83,11 +88,14 @@ fn end_on_panic(failures: Arc<QuickFailures>) {
 }
 
 struct Node {
+    clock: Arc<dyn Clock>,
     standing: Arc<Standing>,
+    /// Empty until the log is open.
+    chronicle: Arc<OnceLock<Chronicle>>,
     notify: Arc<Notify>,
     failures: Arc<QuickFailures>,
     sources: Sources,
-    settings: Settings,
+    settings: Loaded,
     journal: Journal,
 }
 
@@ -103,32 +111,28 @@ impl Node {
         let config = self.settings.config.clone();
         let desk = Desk {
             standing: self.standing.clone(),
+            chronicle: self.chronicle.clone(),
             stop,
         };
         let admin = AdminSocket::open(&config.admin_socket, desk).await?;
         let door = self.open_operator_door(&config).await?;
 
-        let log = match start {
-            Start::Full => Some(self.begin_serving(config).await?),
-            Start::Reduced { reason } => {
-                self.reduce(reason);
-                None
+        let end = match start {
+            Start::Full => {
+                let logs = self.begin_serving(config).await?;
+                let why = self.attend(&mut calls, Some(&logs)).await;
+                self.seal(logs, &why).await
             }
-        };
-        self.attend(&mut calls, log.is_some()).await;
-
-        self.standing.enter(Phase::Stopping);
-        self.notify.stopping("stopping: the log is being sealed");
-        tracing::info!("stopping");
-        let sealed = match log {
-            Some(log) => off_the_doors(move || seal_log(log)).await,
-            None => Ok(()),
+            Start::Reduced { reason } => {
+                self.reduce(&reason);
+                self.sit_out(&mut calls, reason).await
+            }
         };
         if let Some(door) = door {
             door.close().await;
         }
         admin.close().await;
-        sealed.map_err(Refused::Log)?;
+        end?;
         tracing::info!("stopped");
         Ok(())
     }
@@ -146,92 +150,192 @@ impl Node {
         Ok(Some(door))
     }
 
-    async fn begin_serving(&self, config: Config) -> Result<Log, Refused> {
+    async fn begin_serving(&self, config: Config) -> Result<NodeLogs, Refused> {
         self.notify.status("starting: the log is being read");
         self.notify.extend();
-        let beat = self.beat();
-        let log = off_the_doors(move || start_log(&config, beat))
-            .await
-            .map_err(Refused::Log)?;
+        let (clock, standing, hooks) = (self.clock.clone(), self.standing.clone(), self.hooks());
+        let logs = off_the_doors(move || {
+            NodeLogs::open(&config.data, &config.log, clock, &standing, hooks)
+        })
+        .await?;
+        self.begin_chronicle(&logs).await?;
+        for warning in self.standing.warnings() {
+            tracing::warn!("{warning}");
+        }
         // From this sign of life on its silence is counted.
         self.standing.beat();
         self.standing.enter(Phase::Serving);
         self.notify.ready("serving");
         tracing::info!(data = %self.settings.config.data.display(), "serving");
-        Ok(log)
+        Ok(logs)
     }
 
-    /// The watchdog's ping leaves from the thread that calls this, so that it
-    /// says what it is taken for: that thread's work goes on.
-    fn beat(&self) -> Beat {
-        let (standing, notify) = (self.standing.clone(), self.notify.clone());
-        let unsaid = Mutex::new(PING_EVERY);
-        Arc::new(move || {
-            let silent = standing.beat();
-            let mut unsaid = unsaid.lock().expect("nothing in here panics");
-            *unsaid += silent;
-            if *unsaid >= PING_EVERY {
-                *unsaid = Duration::ZERO;
-                notify.watchdog();
+    /// Writes down how the node has come up, then says so.
+    async fn begin_chronicle(&self, logs: &NodeLogs) -> Result<(), Refused> {
+        let (logs, clock) = (logs.logs().clone(), self.clock.clone());
+        let chronicle = off_the_doors(move || Chronicle::open(&logs, clock)).await;
+        let chronicle = chronicle.map_err(|refused| Refused::Log(refused.to_string()))?;
+        self.chronicle.get_or_init(|| chronicle);
+
+        if let Some((engine, opening)) = self.standing.opening() {
+            let says = format!("the log is open: {opening}");
+            let started = Event::Started {
+                version: env!("CARGO_PKG_VERSION").into(),
+                engine: engine.into(),
+                opening,
+            };
+            let index = self.write_down(started).await;
+            tracing::info!(engine, chronicle = index, "{says}");
+        }
+        let (name, why) = match &self.settings.profile {
+            Some(choice) => (Some(choice.name.clone()), choice.reason.as_str()),
+            None => (None, "none fits this machine"),
+        };
+        let chosen = Event::ProfileChosen {
+            name: name.clone(),
+            why: chronicle::short(why),
+        };
+        let index = self.write_down(chosen).await;
+        tracing::info!(profile = name, why, chronicle = index, "hardware profile");
+        for note in &self.settings.notes {
+            tracing::info!("{note}");
+        }
+        Ok(())
+    }
+
+    /// The index of a record that is durable. What cannot be written down (the
+    /// disk is full) happens all the same.
+    async fn write_down(&self, event: Event) -> Option<u64> {
+        let chronicle = self.chronicle.get()?;
+        match chronicle.write(event).await {
+            Ok(index) => Some(index.0),
+            Err(refused) => {
+                tracing::warn!(%refused, "what follows is not in the chronicle");
+                None
             }
-        })
+        }
     }
 
-    fn reduce(&self, reason: String) {
+    /// The watchdog's ping leaves from the log's thread, so that it says what
+    /// it is taken for: that thread's work goes on.
+    fn hooks(&self) -> Hooks {
+        let (standing, notify) = (self.standing.clone(), self.notify.clone());
+        let failures = self.failures.clone();
+        Hooks {
+            beat: Box::new(move || {
+                standing.beat();
+                notify.watchdog();
+            }),
+            fatal: Box::new(move |fatal| {
+                failures.record(&fatal.to_string());
+                end_process(fatal);
+            }),
+        }
+    }
+
+    fn reduce(&self, reason: &str) {
         tracing::error!(
             reason,
             "reduced after quick failures: only the operator door and the admin socket are open"
         );
         self.notify.ready(&format!("reduced: {reason}"));
-        self.standing.enter(Phase::Reduced { reason });
+        self.standing.enter(Phase::Reduced {
+            reason: reason.into(),
+        });
     }
 
-    /// Answers what is called from outside until that is to stop. What is
-    /// called again later, while the node stops, changes nothing: the signals
-    /// stay caught and nobody reads them.
-    async fn attend(&mut self, calls: &mut Calls, is_full: bool) {
+    /// Stays reduced until told to stop, or until the whole start is to be
+    /// tried again.
+    async fn sit_out(&mut self, calls: &mut Calls, reason: String) -> Result<(), Refused> {
+        tokio::select! {
+            why = self.attend(calls, None) => {
+                self.say_stopping("stopping");
+                tracing::info!(why, "stopping");
+                Ok(())
+            }
+            () = sleep(REDUCED_LASTS) => {
+                self.say_stopping("leaving, to be started whole");
+                self.failures.allow_one_more();
+                Err(Refused::StillReduced { reason })
+            }
+        }
+    }
+
+    fn say_stopping(&self, status: &str) {
+        self.standing.enter(Phase::Stopping);
+        self.notify.stopping(status);
+    }
+
+    async fn seal(&self, logs: NodeLogs, why: &str) -> Result<(), Refused> {
+        self.say_stopping("stopping: the log is being sealed");
+        let index = self.write_down(Event::Stopping { why: why.into() }).await;
+        tracing::info!(why, chronicle = index, "stopping");
+        let sealed = off_the_doors(move || logs.close()).await;
+        sealed.map_err(|Fatal { reason }| Refused::Log(reason))
+    }
+
+    /// Answers what is called from outside until that is to stop; gives who
+    /// asked. What is called again later, while the node stops, changes
+    /// nothing: the signals stay caught and nobody reads them.
+    async fn attend(&mut self, calls: &mut Calls, logs: Option<&NodeLogs>) -> String {
         let served_long_enough = sleep(SERVED_LONG_ENOUGH);
         tokio::pin!(served_long_enough);
-        let mut is_young = is_full;
-        // Reduced, this thread is all that runs, so it speaks for the node.
-        let mut own_ping = interval(PING_EVERY);
+        let mut is_young = logs.is_some();
+        let mut pulse = interval(PULSE);
+        pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 call = calls.next() => match call {
-                    Call::Stop => return,
-                    Call::Reload => self.reload(),
+                    Call::Stop(why) => return why.into(),
+                    Call::Reload => self.reload().await,
                 },
                 () = &mut served_long_enough, if is_young => {
                     self.failures.take_back();
                     is_young = false;
                 }
-                _ = own_ping.tick(), if !is_full => self.notify.watchdog(),
+                _ = pulse.tick() => match logs {
+                    Some(logs) => logs.look(&self.standing),
+                    // Reduced, this thread is all that runs, so it speaks for
+                    // the node.
+                    None => self.notify.watchdog(),
+                },
             }
         }
     }
 
-    fn reload(&mut self) {
+    async fn reload(&mut self) {
         self.notify.reloading();
         match compose::load(&self.sources) {
-            Ok(new) => {
-                self.journal.set_level(new.level);
-                let waiting = compose::needing_restart(&self.settings, &new);
-                if waiting.is_empty() {
-                    tracing::info!(level = %new.level, "settings read again");
-                } else {
-                    let settings = waiting.join(", ");
-                    tracing::warn!(settings, "settings read again; these need a restart");
-                }
-                self.settings.level = new.level;
-            }
+            Ok(new) => self.take(new).await,
             Err(error) => tracing::error!(%error, "settings stay as they were"),
         }
         self.notify.ready(self.standing.phase().word());
     }
+
+    async fn take(&mut self, new: Loaded) {
+        let level = new.config.log_level;
+        self.journal.set_level(level);
+        self.settings.config.log_level = level;
+        let settings = compose::needing_restart(&self.settings, &new).join(", ");
+        let reloaded = Event::SettingsReloaded {
+            log_level: level.to_string(),
+            waiting: chronicle::short(&settings),
+        };
+        let chronicle = self.write_down(reloaded).await;
+        match settings.as_str() {
+            "" => tracing::info!(%level, chronicle, "settings read again"),
+            _ => tracing::warn!(
+                settings,
+                chronicle,
+                "settings read again; these need a restart"
+            ),
+        }
+    }
 }
 
 enum Call {
-    Stop,
+    /// With who asked.
+    Stop(&'static str),
     Reload,
 }
 
@@ -256,9 +360,9 @@ impl Calls {
 
     async fn next(&mut self) -> Call {
         tokio::select! {
-            _ = self.terminate.recv() => Call::Stop,
-            _ = self.interrupt.recv() => Call::Stop,
-            _ = self.stop_asked.recv() => Call::Stop,
+            _ = self.terminate.recv() => Call::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Call::Stop("SIGINT"),
+            _ = self.stop_asked.recv() => Call::Stop("asked over the admin socket"),
             _ = self.hang_up.recv() => Call::Reload,
         }
     }
@@ -273,36 +377,4 @@ where
     spawn_blocking(work)
         .await
         .expect("a panic ends the process before it gets here")
-}
-
-/// The running log, as the node holds it.
-struct Log {
-    ending: threads::Sender<()>,
-    thread: JoinHandle<()>,
-}
-
-/// Reads the log back and starts its thread. Blocks until appends are taken.
-fn start_log(_config: &Config, beat: Beat) -> Result<Log, String> {
-    beat_until_sealed(beat).map_err(|error| error.to_string())
-}
-
-/// Syncs and closes the log. Blocks until its thread has ended.
-fn seal_log(log: Log) -> Result<(), String> {
-    drop(log.ending);
-    log.thread
-        .join()
-        .map_err(|_| "its thread ended badly".to_string())
-}
-
-/// Beats in the log's place: a plain thread without a log.
-fn beat_until_sealed(beat: Beat) -> io::Result<Log> {
-    let (ending, ended) = threads::channel::<()>();
-    let thread = std::thread::Builder::new()
-        .name("log".into())
-        .spawn(move || {
-            while ended.recv_timeout(PING_EVERY) == Err(threads::RecvTimeoutError::Timeout) {
-                beat();
-            }
-        })?;
-    Ok(Log { ending, thread })
 }

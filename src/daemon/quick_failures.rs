@@ -6,6 +6,7 @@
 //! off by a reboot without a word of failure is a power cut, and not counted:
 //! an edge site may lose power three times in a minute.
 
+use super::refused::Refused;
 use crate::wire::crc32c;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -19,6 +20,11 @@ const VERSION: u32 = 1;
 pub const QUICK_FAILURES_MAX: u32 = 3;
 /// Long enough to have replayed a journal and met the clients.
 pub const SERVED_LONG_ENOUGH: Duration = Duration::from_secs(60);
+/// What the reduced state lasts before the whole start is tried again: an
+/// unattended box heals once what was missing (an address, room on the disk, a
+/// mount) has come back, and a person who looks at once still finds the
+/// reason. Six tries an hour wear nothing out.
+pub const REDUCED_LASTS: Duration = Duration::from_secs(600);
 /// A reason is a line; a panic's may be longer.
 const REASON_BYTES_MAX: usize = 1024;
 
@@ -53,20 +59,33 @@ pub struct QuickFailures {
 }
 
 impl QuickFailures {
-    /// Counts this start, and says which kind it is to be.
-    pub fn count_start(folder: &Path) -> (Self, Start) {
+    /// Counts this start, and says which kind it is to be. A full disk must not
+    /// keep from starting; a folder that may not be written to does.
+    pub fn count_start(folder: &Path) -> Result<(Self, Start), Refused> {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let before = read(&folder.join(NAME));
         let (counted, start) = next(before, boot.trim());
-        if let Err(error) = write(folder, &counted) {
-            tracing::warn!(%error, file = NAME, "this start is not counted");
+        match write(folder, &counted) {
+            Err(error) if is_forbidden(&error) => {
+                return Err(Refused::data_folder(folder.into())(error));
+            }
+            Err(error) => tracing::warn!(%error, file = NAME, "this start is not counted"),
+            Ok(()) => {}
         }
         let failures = Self {
             folder: folder.into(),
             counted,
             is_taken_back: AtomicBool::new(false),
         };
-        (failures, start)
+        Ok((failures, start))
+    }
+
+    /// The reduced state has lasted: the next start is a full one.
+    pub fn allow_one_more(&self) {
+        self.is_taken_back.store(true, Relaxed);
+        if let Err(error) = write(&self.folder, &one_more_try(&self.counted)) {
+            tracing::warn!(%error, file = NAME, "the next start is reduced as well");
+        }
     }
 
     /// How this start failed. Does nothing where it has been taken back.
@@ -93,6 +112,21 @@ impl QuickFailures {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => tracing::warn!(%error, file = NAME, "this start stays counted"),
         }
+    }
+}
+
+fn is_forbidden(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
+}
+
+/// What a reduced start leaves behind: the next one is a full one, and fails
+/// into the reduced state at once.
+fn one_more_try(counted: &Counted) -> Counted {
+    Counted {
+        starts: QUICK_FAILURES_MAX - 1,
+        is_open: false,
+        ..counted.clone()
     }
 }
 
@@ -179,6 +213,7 @@ mod tests {
                     counted.reason = Some("port in use".into());
                 }
                 "killed" => {}
+                "waits" => counted = one_more_try(&counted),
                 "power" => counted.boot = "an earlier boot".into(),
                 other => panic!("no such fate: {other}"),
             }
@@ -218,6 +253,17 @@ mod tests {
             after("fails fails fails killed killed"),
             reduced("port in use")
         );
+    }
+
+    #[test]
+    fn after_a_while_reduced_the_whole_start_is_tried_once() {
+        assert_eq!(after("fails fails fails waits"), Start::Full);
+        assert_eq!(
+            after("fails fails fails waits fails"),
+            reduced("port in use")
+        );
+        assert_eq!(after("fails fails fails waits fails waits"), Start::Full);
+        assert_eq!(after("fails fails fails waits power"), Start::Full);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Why a node did not start or could not go on. Each variant is the one line
 //! that a person reads, and says what to do next.
 
+use super::quick_failures::REDUCED_LASTS;
+use crate::log::OpenError;
+use crate::profile::Fault;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -8,7 +11,7 @@ use std::path::PathBuf;
 
 #[derive(Debug)]
 pub enum Refused {
-    Settings(String),
+    Settings(Vec<Fault>),
     NoDataFolder(PathBuf),
     NotAFolder(PathBuf),
     ForeignDataFolder {
@@ -38,7 +41,17 @@ pub enum Refused {
         address: SocketAddr,
         error: io::Error,
     },
+    /// The engine that is set, or the folder, is not to be had.
+    Engine(io::Error),
+    LogUnopened {
+        folder: PathBuf,
+        error: OpenError,
+    },
     Log(String),
+    /// The reduced state has lasted long enough.
+    StillReduced {
+        reason: String,
+    },
     Machine {
         what: &'static str,
         error: io::Error,
@@ -48,6 +61,10 @@ pub enum Refused {
 impl Refused {
     pub fn data_folder(folder: PathBuf) -> impl FnOnce(io::Error) -> Self {
         move |error| Self::DataFolder { folder, error }
+    }
+
+    pub fn log_unopened(folder: PathBuf) -> impl FnOnce(OpenError) -> Self {
+        move |error| Self::LogUnopened { folder, error }
     }
 
     pub fn door(door: &'static str, address: SocketAddr) -> impl FnOnce(io::Error) -> Self {
@@ -69,7 +86,10 @@ impl Refused {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Settings(says) => f.write_str(says),
+            Self::Settings(faults) => {
+                let faults: Vec<_> = faults.iter().map(Fault::to_string).collect();
+                f.write_str(&faults.join("; "))
+            }
             Self::NoDataFolder(folder) => {
                 let folder = folder.display();
                 write!(
@@ -145,7 +165,17 @@ impl fmt::Display for Refused {
                 "the {door} door cannot listen on {address} ({error}): set doors.{door}.listen to \
                  an address of this machine that its user may use"
             ),
+            Self::Engine(error) => error.fmt(f),
+            Self::LogUnopened { folder, error } => {
+                write!(f, "the log in {} does not open: {error}", folder.display())
+            }
             Self::Log(says) => write!(f, "the log: {says}"),
+            Self::StillReduced { reason } => write!(
+                f,
+                "reduced for {} minutes ({reason}): leaving, so that the whole start is tried \
+                 again",
+                REDUCED_LASTS.as_secs() / 60
+            ),
             Self::Machine { what, error } => write!(f, "{what}: {error}"),
         }
     }

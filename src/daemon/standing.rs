@@ -1,15 +1,18 @@
 //! How the node stands, as its doors tell it: in which step of its life it
-//! is, where it listens, when the log's thread was last heard of.
+//! is, where it listens, how its log fares and when that was last heard of.
 
+use super::chronicle;
 use crate::clock::Clock;
+use crate::disk::class::Granted;
+use crate::log::{Figures, Report};
 use crate::metrics::{Counter, Page};
 use crate::ports::operator;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 /// The log's thread beats at least once a second. A sync that takes 5 s is a
@@ -38,6 +41,18 @@ impl Phase {
     }
 }
 
+/// How the log was opened.
+pub struct LogStanding {
+    pub engine: &'static str,
+    /// Why this engine.
+    pub reason: String,
+    /// Whether the journal goes past the page cache.
+    pub is_direct: bool,
+    /// What the log's thread was granted.
+    pub class: Option<Granted>,
+    pub report: Report,
+}
+
 pub struct Standing {
     clock: Arc<dyn Clock>,
     data: PathBuf,
@@ -45,6 +60,10 @@ pub struct Standing {
     doors: Mutex<BTreeMap<&'static str, SocketAddr>>,
     heard_ms: AtomicU64,
     beats: Counter,
+    log: OnceLock<LogStanding>,
+    figures: Mutex<Figures>,
+    is_reserve_held: AtomicBool,
+    doors_class: OnceLock<Granted>,
     pub operator: Arc<operator::Counts>,
 }
 
@@ -57,6 +76,10 @@ impl Standing {
             doors: Mutex::default(),
             heard_ms: AtomicU64::new(0),
             beats: Counter::new(),
+            log: OnceLock::new(),
+            figures: Mutex::default(),
+            is_reserve_held: AtomicBool::new(false),
+            doors_class: OnceLock::new(),
             operator: Arc::default(),
         }
     }
@@ -77,12 +100,11 @@ impl Standing {
         doors.insert(door, address);
     }
 
-    /// The log's thread is well. Answers how long it had been silent.
-    pub fn beat(&self) -> Duration {
+    /// The log's thread is well.
+    pub fn beat(&self) {
         self.beats.add(1);
         let now_ms = self.clock.monotonic().as_millis() as u64;
-        let heard_ms = self.heard_ms.swap(now_ms, Relaxed);
-        Duration::from_millis(now_ms.saturating_sub(heard_ms))
+        self.heard_ms.store(now_ms, Relaxed);
     }
 
     /// None while no log runs.
@@ -92,7 +114,73 @@ impl Standing {
         (self.beats.get() > 0).then(|| Duration::from_millis(silent_ms))
     }
 
-    pub fn status(&self) -> serde_json::Value {
+    /// Said once, when the log is open.
+    pub fn log_opened(&self, log: LogStanding) {
+        self.log.get_or_init(|| log);
+    }
+
+    /// The engine, and what opening the log found.
+    pub fn opening(&self) -> Option<(&'static str, chronicle::Opening)> {
+        let log = self.log.get()?;
+        Some((log.engine, (&log.report).into()))
+    }
+
+    /// The last known.
+    pub fn log_figures(&self, figures: Figures) {
+        *self.figures.lock().expect("figures are set whole") = figures;
+    }
+
+    pub fn reserve_is_held(&self, is_held: bool) {
+        self.is_reserve_held.store(is_held, Relaxed);
+    }
+
+    /// Said once, by the doors' thread.
+    pub fn doors_take(&self, class: Granted) {
+        self.doors_class.get_or_init(|| class);
+    }
+
+    /// What an operator should see to, while the node serves all the same.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let log = self.log.get();
+        let log_class = log.and_then(|log| log.class.as_ref());
+        warnings.extend(not_granted("the log's thread", log_class));
+        warnings.extend(not_granted("the doors' thread", self.doors_class.get()));
+        if log.is_some() && !self.is_reserve_held.load(Relaxed) {
+            warnings.push("no reserve is held: there is too little room on the disk".into());
+        }
+        warnings
+    }
+
+    fn log_json(&self) -> Value {
+        let Some(log) = self.log.get() else {
+            return Value::Null;
+        };
+        let figures = self.figures.lock().expect("figures are set whole");
+        let opening = chronicle::Opening::from(&log.report);
+        json!({
+            "engine": log.engine,
+            "engine_reason": log.reason,
+            "is_direct": log.is_direct,
+            "class": log.class.as_ref().map(class_word),
+            "silence_ms": self.silence().map(|silence| silence.as_millis() as u64),
+            "opened": opening.to_string(),
+            "opening": opening,
+            "is_reserve_held": self.is_reserve_held.load(Relaxed),
+            "logs": figures.logs,
+            "appends": figures.appends,
+            "batches": figures.batches,
+            "straight_batches": figures.straight_batches,
+            "journal_bytes": figures.journal_bytes,
+            "journal_files": figures.journal_files,
+            "sweeps": figures.sweeps,
+            "stalls": figures.stalls,
+            "refused_full": figures.refused_full,
+            "tidy_failures": figures.tidy_failures,
+        })
+    }
+
+    pub fn status(&self) -> Value {
         let phase = self.phase();
         let doors = self.doors.lock().expect("a door is never left half listed");
         let doors: BTreeMap<_, _> = doors
@@ -107,8 +195,127 @@ impl Standing {
             "uptime_s": self.clock.monotonic().as_secs(),
             "data": self.data,
             "doors": doors,
-            "log_silence_ms": self.silence().map(|silence| silence.as_millis() as u64),
+            "log": self.log_json(),
+            "doors_class": self.doors_class.get().map(class_word),
+            "warnings": self.warnings(),
         })
+    }
+
+    fn log_metrics(&self, page: &mut Page) {
+        let Some(log) = self.log.get() else { return };
+        let is = |fact: bool| u64::from(fact);
+        let held = is(self.is_reserve_held.load(Relaxed));
+        let figures = self.figures.lock().expect("figures are set whole");
+        let report = &log.report;
+        for (name, help, value) in [
+            (
+                "dolmen_log_engine_uring",
+                "1 where the log's engine is uring, 0 where it is threads",
+                is(log.engine == "uring"),
+            ),
+            (
+                "dolmen_log_direct",
+                "1 where the journal goes past the page cache",
+                is(log.is_direct),
+            ),
+            (
+                "dolmen_log_real_time",
+                "1 where the log's thread has its real-time priority",
+                is(log.class == Some(Granted::Full)),
+            ),
+            (
+                "dolmen_log_opened_clean",
+                "1 where the stop before this start was clean",
+                is(report.was_clean),
+            ),
+            (
+                "dolmen_log_opening_replayed_bytes",
+                "Bytes replayed from the journal at this start",
+                report.replayed_bytes,
+            ),
+            (
+                "dolmen_log_opening_scanned_bytes",
+                "Bytes of segments checked at this start",
+                report.scanned_bytes,
+            ),
+            (
+                "dolmen_log_reserve_held",
+                "1 where room is held for a full disk",
+                held,
+            ),
+            ("dolmen_logs", "Logs on the device", figures.logs),
+            (
+                "dolmen_log_journal_files",
+                "Journal files that recovery would read",
+                figures.journal_files,
+            ),
+        ] {
+            page.gauge(name, help, value);
+        }
+        for (name, help, value) in [
+            (
+                "dolmen_log_appends_total",
+                "Appends answered as durable",
+                figures.appends,
+            ),
+            (
+                "dolmen_log_batches_total",
+                "Batches written to the journal",
+                figures.batches,
+            ),
+            (
+                "dolmen_log_straight_batches_total",
+                "Batches that went straight to their segment",
+                figures.straight_batches,
+            ),
+            (
+                "dolmen_log_journal_bytes_total",
+                "Bytes written to the journal",
+                figures.journal_bytes,
+            ),
+            (
+                "dolmen_log_sweeps_total",
+                "Times that segments were synced to free a journal file",
+                figures.sweeps,
+            ),
+            (
+                "dolmen_log_stalls_total",
+                "Times that appends waited for a journal file",
+                figures.stalls,
+            ),
+            (
+                "dolmen_log_refused_full_total",
+                "Appends refused because the disk was full",
+                figures.refused_full,
+            ),
+            (
+                "dolmen_log_tidy_failures_total",
+                "Files that could not be put away; the next start does it",
+                figures.tidy_failures,
+            ),
+        ] {
+            page.counter(name, help, value);
+        }
+    }
+}
+
+/// What a thread was granted, in a word.
+fn class_word(granted: &Granted) -> String {
+    match granted {
+        Granted::Full => "as designed".into(),
+        Granted::Nice(nice) => format!("nice {nice}"),
+        Granted::Ordinary { .. } => "ordinary".into(),
+    }
+}
+
+fn not_granted(thread: &str, granted: Option<&Granted>) -> Option<String> {
+    match granted? {
+        Granted::Full => None,
+        Granted::Nice(nice) => Some(format!(
+            "{thread} runs at nice {nice} and not at a real-time priority: set LimitRTPRIO= in \
+             the unit, or give the user CAP_SYS_NICE"
+        )),
+        Granted::Ordinary { why } => Some(format!("{thread} has an ordinary priority: {why}")),
     }
 }
 
@@ -144,6 +351,7 @@ impl operator::Report for Standing {
             "Signs of life of the log's thread",
             beats,
         );
+        self.log_metrics(&mut page);
         let counts = &self.operator;
         page.gauge(
             "dolmen_operator_connections",
@@ -187,6 +395,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_granted_is_a_warning_that_says_what_to_do() {
+        let ordinary = Granted::Ordinary {
+            why: "nice -10 is refused: set LimitNICE=-10".into(),
+        };
+        let warnings = |granted: &Granted| not_granted("the log's thread", Some(granted));
+        assert_eq!(warnings(&Granted::Full), None);
+        assert_eq!(
+            warnings(&ordinary).unwrap(),
+            "the log's thread has an ordinary priority: nice -10 is refused: set LimitNICE=-10"
+        );
+        assert!(
+            warnings(&Granted::Nice(-15))
+                .unwrap()
+                .contains("LimitRTPRIO=")
+        );
+    }
+
+    #[test]
     fn a_silent_log_is_out_of_service_until_it_beats_again() {
         let clock = Arc::new(Hand(AtomicU64::new(0)));
         let standing = Standing::new(clock.clone(), "/data".into());
@@ -197,7 +423,7 @@ mod tests {
         clock.0.store(7, Relaxed);
         let reason = standing.out_of_service().unwrap();
         assert_eq!(reason, "the log has been silent for 7 s");
-        assert_eq!(standing.beat(), Duration::from_secs(7));
+        standing.beat();
         assert_eq!(standing.out_of_service(), None);
     }
 }

@@ -70,7 +70,7 @@ pub fn choose(
     clock: &dyn Clock,
 ) -> io::Result<Chosen> {
     if wanted == Wanted::Only(Engine::Threads) {
-        return Ok(without_measuring("threads: as configured".into()));
+        return Ok(as_configured(Engine::Threads));
     }
     thread::scope(|scope| {
         Builder::new()
@@ -82,6 +82,15 @@ pub fn choose(
             .join()
             .unwrap_or_else(|_| Err(io::Error::other("the engine probe panicked")))
     })
+}
+
+/// A lone block takes the blocking path, which no measurement has yet found to
+/// be the worse one under load.
+fn as_configured(engine: Engine) -> Chosen {
+    Chosen {
+        engine,
+        ..without_measuring(format!("{}: as configured", engine.name()))
+    }
 }
 
 fn without_measuring(reason: String) -> Chosen {
@@ -115,24 +124,21 @@ fn measured_choice(
             return Ok(without_measuring(format!("threads: {refused}")));
         }
         (Err(refused), Wanted::Only(_)) => return Err(refused),
-        (Ok(_), _) => {}
+        (Ok(_), Wanted::Only(engine)) => return Ok(as_configured(engine)),
+        (Ok(_), Wanted::Auto) => {}
     }
     let measured = Probe::make(&threads)
         .and_then(|probe| probe.measure([&threads, &uring], how, clock))
         .map(|[threads, uring]| decide(threads, uring));
-    let mut chosen = measured
-        .unwrap_or_else(|error| without_measuring(format!("threads: not measured: {error}")));
-    if let Wanted::Only(engine) = wanted {
-        chosen.engine = engine;
-        chosen.reason = format!("{}: as configured", engine.name());
-    }
-    Ok(chosen)
+    Ok(measured
+        .unwrap_or_else(|error| without_measuring(format!("threads: not measured: {error}"))))
 }
 
-/// The better p99 under load wins; where the two are alike, the better quiet
-/// p50. Whichever wins, a lone block takes the blocking path where that is as
-/// good under load and better when quiet.
-fn decide(threads: Figures, uring: Figures) -> Chosen {
+/// The rule, also for who has measured for longer: the better p99 under load
+/// wins; where the two are alike, the better quiet p50. Whichever wins, a lone
+/// block takes the blocking path where that is as good under load and better
+/// when quiet.
+pub fn decide(threads: Figures, uring: Figures) -> Chosen {
     let is_alike = is_as_good(threads.loaded_p99, uring.loaded_p99)
         && is_as_good(uring.loaded_p99, threads.loaded_p99);
     let measure = |figures: &Figures| match is_alike {
@@ -170,7 +176,7 @@ fn decide(threads: Figures, uring: Figures) -> Chosen {
 }
 
 /// Within a quarter, the spread between two runs of the same path.
-fn is_as_good(ours: Duration, theirs: Duration) -> bool {
+pub fn is_as_good(ours: Duration, theirs: Duration) -> bool {
     ours <= theirs + theirs / 4
 }
 
@@ -276,7 +282,7 @@ fn sample(
 
 /// Does the work while twice as many hogs as there are cores do theirs. They
 /// are gone when it returns.
-fn beside_hogs(work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+pub fn beside_hogs<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let cores = thread::available_parallelism().map_or(1, |count| count.get());
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {

@@ -2,13 +2,14 @@
 //! real-time thread takes 3 to 600 ms on an ordinary one while queries use
 //! every core, so the classes are part of the design.
 //!
-//! A thread takes its class as its first act, and before it makes a ring: the
-//! kernel's workers of the ring inherit the class of the thread that made it,
-//! and are meant to. A thread of our own inherits it too, so whoever is started
-//! by a log thread takes a class of its own.
+//! A thread takes its class before it makes a ring: the kernel starts a ring's
+//! workers when they are first needed, at the class that the thread has then,
+//! and they are meant to have it. A thread of our own inherits it too, so
+//! whoever is started by a log thread takes a class of its own.
 //!
 //! What computes for long, such as recovery, comes before class Log is taken:
 //! a real-time thread that does not block for a second ends the process.
+//! `late` is the lane of a thread that has both to do.
 #![allow(unsafe_code)]
 
 use std::io;

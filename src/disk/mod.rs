@@ -16,9 +16,11 @@ mod fatal;
 #[cfg(test)]
 #[allow(clippy::disallowed_methods)] // what a disk did is checked without it
 mod lane_tests;
+mod late;
 mod map;
 mod real;
 mod reserve;
+mod room;
 pub mod sim;
 pub mod testing;
 mod threads;
@@ -33,10 +35,13 @@ mod worker;
 pub use block::Block;
 pub use errors::os_code;
 pub use fatal::end_process;
+pub use late::LateLane;
 pub use real::{Engine, RealDisk, Settings};
 pub use reserve::Reserve;
+pub use room::{Room, room};
 pub use testing::forbid_io_uring;
 pub use unsynced::UnsyncedDisk;
+pub use uring::{Ring, try_ring};
 
 use std::io;
 use std::os::fd::BorrowedFd;

@@ -359,6 +359,23 @@ fn is_passing(code: i32) -> bool {
     [libc::ECANCELED, libc::EINTR, libc::EAGAIN].contains(&-code)
 }
 
+/// What this kernel grants a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ring {
+    pub entries: u32,
+    pub is_single_issuer: bool,
+}
+
+/// Sets up a ring as a lane does, and takes it down again. A refusal says what
+/// to do about it.
+pub fn try_ring(entries: u32) -> io::Result<Ring> {
+    let ring = make_ring(entries).map_err(refusal)?;
+    Ok(Ring {
+        entries: ring.params().sq_entries(),
+        is_single_issuer: ring.params().is_setup_single_issuer(),
+    })
+}
+
 fn make_ring(entries: u32) -> io::Result<IoUring> {
     fitting(entries.clamp(ENTRIES_MIN, ENTRIES_MAX), restricted_ring)
 }

@@ -286,6 +286,10 @@ impl Journal {
         self.file.is_none() || self.at + reserve > self.file_bytes
     }
 
+    pub(super) fn is_half_full(&self) -> bool {
+        self.at > self.file_bytes / 2
+    }
+
     /// Whether not even a batch without entries fits the file.
     pub(super) fn is_file_full(&self) -> bool {
         self.file.is_none() || self.at + BLOCK_BYTES as u64 > self.file_bytes

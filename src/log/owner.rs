@@ -28,7 +28,7 @@ pub struct Hooks {
 }
 
 enum Message {
-    Request(Request, Answer, usize),
+    Request(Request, Answer),
     Open(
         LogId,
         &'static dyn Format,
@@ -55,7 +55,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Takes a place in the queue, or refuses.
+    /// Takes a place among the outstanding, or refuses.
     fn enter(&self, bytes: usize) -> Result<(), Refused> {
         if self.is_closed.load(Ordering::Acquire) {
             return Err(Refused::Closed);
@@ -227,10 +227,7 @@ impl Loop {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Request(request, answer, bytes) => {
-                self.shared.leave(bytes);
-                self.device.submit(request, answer);
-            }
+            Message::Request(request, answer) => self.device.submit(request, answer),
             Message::Open(id, format, back) => drop(back.send(self.device.log(id, format))),
             Message::Ids(back) => drop(back.send(self.device.log_ids())),
             Message::Figures(back) => drop(back.send(self.device.figures())),
@@ -298,8 +295,15 @@ impl Logs {
         if let Err(refused) = self.shared.enter(bytes) {
             return answer(Err(refused));
         }
+        // The place is given up when it is answered: what the log has taken in
+        // and not yet written counts as well.
+        let shared = self.shared.clone();
+        let answer = Box::new(move |outcome| {
+            shared.leave(bytes);
+            answer(outcome);
+        });
         // A closed channel drops the answer, and with it whoever waits knows.
-        let _ = self.shared.send(Message::Request(request, answer, bytes));
+        let _ = self.shared.send(Message::Request(request, answer));
     }
 
     /// Sends a request; the ticket waits for what comes of it.

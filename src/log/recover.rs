@@ -7,7 +7,7 @@
 //! durable.
 
 use super::batch::{self, Entry, Joint};
-use super::device::{Active, Device, Log};
+use super::device::{Active, Device, Log, Unfooted};
 use super::errors::{Hole, OpenError, ReadError};
 use super::format::{Fault, Format};
 use super::identity::{self, Identity};
@@ -450,6 +450,7 @@ impl Recovery<'_> {
         report.logs = shelves.len();
         let mut device = self.device(lane, was_clean)?;
         for shelved in shelves {
+            device.unfooted.extend(self.unfooted(&shelved));
             let (id, log) = shelved.into_log();
             device.logs.insert(id, log);
         }
@@ -771,7 +772,7 @@ impl Recovery<'_> {
                 ..
             } => {
                 // Synced before the mark was written, so it must be there.
-                let found = sum(&*file, at, until.min(chosen.until.max(until)));
+                let found = sum(&*file, at, until);
                 let found = found.map_err(OpenError::io(format!("read {}", segment.name)))?;
                 match found == crc || planted!(HoleCut) {
                     true => Ok(()),
@@ -872,6 +873,25 @@ impl Recovery<'_> {
             synced.map_err(OpenError::io("sync the segments' folder"))?;
         }
         Ok(names.len())
+    }
+
+    /// Sealed segments whose footer the power took, or a crash before it.
+    fn unfooted(&self, shelved: &Shelved) -> Vec<Unfooted> {
+        let have: BTreeSet<(LogId, Epoch)> = self
+            .survey
+            .footers
+            .iter()
+            .map(|named| (named.log, named.epoch))
+            .collect();
+        let sealed = shelved.segments.iter().zip(shelved.segments.iter().skip(1));
+        sealed
+            .filter(|(segment, _)| !have.contains(&(segment.header.log, segment.header.epoch)))
+            .map(|(segment, next)| Unfooted {
+                segment: segment.clone(),
+                until: segment.readable(),
+                end: next.header.start,
+            })
+            .collect()
     }
 
     fn device(&self, lane: Box<dyn Lane>, was_clean: bool) -> Result<Device, OpenError> {

@@ -58,10 +58,16 @@ pub enum Bad {
 
 /// Reads a whole file. `number` is what its name says.
 pub fn scan(bytes: &[u8], number: JournalNumber) -> Result<File, Bad> {
-    let header = match FileHeader::parse(bytes) {
-        Ok(header) if header.number == number || planted!(RecycledFileTrusted) => header,
+    let fault = match FileHeader::parse(bytes) {
+        Ok(header) if header.number == number || planted!(RecycledFileTrusted) => {
+            return scan_batches(bytes, header);
+        }
         // A spare that got its name and not yet its first bytes.
-        Ok(_) => return Ok(File::Unbegun),
+        Ok(header) => Fault {
+            what: "journal number",
+            expected: number.0,
+            found: header.number.0,
+        },
         Err(Fault {
             what: "journal format version",
             found,
@@ -69,14 +75,12 @@ pub fn scan(bytes: &[u8], number: JournalNumber) -> Result<File, Bad> {
         }) => {
             return Err(Bad::Version { found });
         }
-        Err(fault) => {
-            return match any_batch_of(bytes, number) {
-                true => Err(Bad::Hole { at: 0, fault }),
-                false => Ok(File::Unbegun),
-            };
-        }
+        Err(fault) => fault,
     };
-    scan_batches(bytes, header)
+    match any_batch_of(bytes, number) {
+        true => Err(Bad::Hole { at: 0, fault }),
+        false => Ok(File::Unbegun),
+    }
 }
 
 fn scan_batches(bytes: &[u8], header: FileHeader) -> Result<File, Bad> {
@@ -201,6 +205,8 @@ fn any_batch_of(bytes: &[u8], number: JournalNumber) -> bool {
     own_batches(bytes, BLOCK_BYTES, number).any(|batch| batch.header.kind == Kind::Entries)
 }
 
+/// Whole batches of this file from a place on, also where they stand astray:
+/// what they say of durability is true all the same.
 fn own_batches(
     bytes: &[u8],
     from: usize,
@@ -208,11 +214,6 @@ fn own_batches(
 ) -> impl Iterator<Item = Batch<'_>> {
     (from..bytes.len())
         .step_by(BLOCK_BYTES)
-        .filter_map(|at| {
-            batch::parse(bytes, at)
-                .ok()
-                .flatten()
-                .filter(|b| b.header.at as usize == at)
-        })
+        .filter_map(|at| batch::parse(bytes, at).ok().flatten())
         .filter(move |batch| batch.header.number == number)
 }

@@ -21,6 +21,7 @@ pub(super) fn device(roots: &Roots, mounts: &[Mount], data: &Path) -> Device {
     let sys = fs::canonicalize(&roots.sys).unwrap_or_else(|_| roots.sys.clone());
     Device {
         file_system: Some(mount.file_system.clone()),
+        mount_options: Some(mount.options.clone()),
         ..of_disks(&sys, &disks)
     }
 }

@@ -114,7 +114,7 @@ pub static KNOBS: &[Knob] = &[
             max: 4096,
         },
         default: Some(Value::Number(8)),
-        doc: "Disk space held back, so that a full disk can still be closed cleanly and cleared.",
+        doc: "Disk space held back beside that of one journal file, so that a node can still start on a full disk.",
     },
 ];
 

@@ -32,6 +32,8 @@ pub struct Device {
     /// The disks' kernel names: "nvme0n1".
     pub disks: Vec<String>,
     pub file_system: Option<String>,
+    /// Of the mount and of the file system, as mountinfo gives them, separated by commas.
+    pub mount_options: Option<String>,
     /// One of `BUSES`.
     pub bus: Option<&'static str>,
     /// One of `WRITE_CACHES`: whether a flush has anything to do.

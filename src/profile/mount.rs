@@ -12,6 +12,8 @@ pub(super) struct Mount {
     pub(super) point: PathBuf,
     pub(super) file_system: String,
     pub(super) source: String,
+    /// First those of the mount, then those of the file system.
+    pub(super) options: String,
 }
 
 impl Mount {
@@ -20,7 +22,7 @@ impl Mount {
         mounts.lines().filter_map(Mount::parse).collect()
     }
 
-    /// `id parent major:minor root point options [optional...] - type source ...`
+    /// `id parent major:minor root point options [optional...] - type source options`
     fn parse(line: &str) -> Option<Mount> {
         let (front, back) = line.split_once(" - ")?;
         let front: Vec<&str> = front.split(' ').collect();
@@ -31,6 +33,11 @@ impl Mount {
             point: unescaped(front.get(4)?).into(),
             file_system: back.next()?.to_owned(),
             source: unescaped(back.next()?),
+            options: [front.get(5).copied(), back.next()]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(","),
         })
     }
 

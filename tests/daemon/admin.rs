@@ -34,7 +34,7 @@ fn a_bad_question_gets_a_clear_error_and_the_next_an_answer() {
     let folder = Folder::new();
     let node = Node::start(&folder);
     let question = |text: &str| framed(text.as_bytes(), ADMIN_FRAME_BYTES_MAX).unwrap();
-    let unknown = "unknown variant `dance`, expected `status` or `stop`";
+    let unknown = "unknown variant `dance`, expected one of `status`, `chronicle`, `stop`";
     check_error(&node, &question(r#"{"ask":"dance"}"#), unknown);
     check_error(
         &node,
@@ -72,7 +72,8 @@ fn a_full_socket_says_busy() {
     let talks: Vec<_> = (0..ADMIN_CONNECTIONS_MAX)
         .map(|_| UnixStream::connect(&node.admin).unwrap())
         .collect();
-    assert!(node.ask("status").unwrap_err().contains("busy"));
+    let refusal = node.ask("status").unwrap_err();
+    assert!(refusal.contains("busy"), "{refusal}");
     drop(talks);
     until("there is room again", || node.ask("status").ok());
 }

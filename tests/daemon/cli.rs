@@ -53,10 +53,18 @@ fn status_is_a_table_for_people_and_json_for_programs() {
         "{table}"
     );
     assert!(table.starts_with("state    serving\n"), "{table}");
+    assert!(
+        table.contains("\nengine   threads: as configured\nlog      a new data folder\n"),
+        "{table}"
+    );
+    assert!(table.contains("Z  profile "), "{table}");
+    let (_, table, _) = status(&["--events", "0"]);
+    assert!(!table.contains("profile"), "{table}");
     let (code, json, _) = status(&["--json"]);
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(code, 0);
     assert_eq!(json["pid"], node.pid());
+    assert_eq!(json["events"][0]["event"]["what"], "started");
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn more_signals_make_a_stop_no_worse() {
 fn a_reload_takes_the_level_and_names_what_needs_a_restart() {
     let folder = Folder::new();
     let node = Node::start(&folder);
-    folder.write_settings("127.0.0.1:1", "node.log_level = \"debug\"");
+    folder.write_settings("127.0.0.1:1", &format!("{SMALL}node.log_level = \"debug\""));
     send("HUP", node.pid());
     node.until_it_says("these need a restart settings=\"doors.operator.listen\"");
     // A client that breaks the protocol is told of at level debug only.

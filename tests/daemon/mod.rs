@@ -3,10 +3,13 @@
 //! `DOLMEN_BIN` names another binary to try, the packaged one for instance.
 
 mod admin;
+mod bad_data;
 mod cli;
 mod dev;
 mod doors;
+mod kills;
 mod life;
+mod log;
 mod reduced;
 mod refusals;
 mod systemd;
@@ -24,6 +27,9 @@ use std::time::Duration;
 /// Much longer than anything takes; a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(10);
+
+/// A log that is made in no time: nothing is measured, and little is zeroed.
+const SMALL: &str = "log.engine = \"threads\"\nlog.journal_file_mib = 8\nlog.reserve_mib = 1\n";
 
 /// Polls a condition until it holds, and gives up loudly.
 fn until<T>(what: &str, mut holds: impl FnMut() -> Option<T>) -> T {
@@ -125,7 +131,11 @@ struct Node {
 impl Node {
     /// Starts a node in the folder and waits until it says what it is.
     fn start(folder: &Folder) -> Self {
-        let settings = folder.write_settings("127.0.0.1:0", "");
+        Self::start_with(folder, SMALL)
+    }
+
+    fn start_with(folder: &Folder, more: &str) -> Self {
+        let settings = folder.write_settings("127.0.0.1:0", more);
         let node = Self::spawn(folder, dolmen().args(["serve", "--config"]).arg(settings));
         node.await_start();
         node
@@ -151,6 +161,26 @@ impl Node {
 
     fn ask(&self, what: &str) -> Result<Value, String> {
         ask(&self.admin, &json!({ "ask": what })).map_err(|error| error.to_string())
+    }
+
+    /// The last records of the chronicle, oldest first.
+    fn chronicle(&self) -> Vec<Value> {
+        let asked = json!({ "ask": "chronicle", "last": 1000 });
+        let records = ask(&self.admin, &asked).unwrap();
+        records.as_array().unwrap().clone()
+    }
+
+    /// Stops it and waits for a clean end.
+    fn stop(mut self) {
+        send("TERM", self.pid());
+        assert_eq!(self.ended().code(), Some(0), "{}", self.words());
+    }
+
+    /// Kills it and forgets that this counts as a quick failure.
+    fn kill(mut self, folder: &Folder) {
+        self.child.kill().unwrap();
+        self.ended();
+        let _ = fs::remove_file(folder.path("data/dolmen.starts"));
     }
 
     fn operator(&self) -> SocketAddr {

@@ -69,6 +69,46 @@ fn a_data_folder_without_the_right_to_write_is_named() {
     assert!(line.contains("chmod it"), "{line}");
 }
 
+/// The files may be written, and no name be changed.
+#[test]
+fn a_log_in_a_folder_without_the_right_to_write_is_left_as_it_was() {
+    let folder = Folder::new();
+    Node::start(&folder).stop();
+    if is_root() {
+        let own = format!("chown -R {NOBODY}:{NOBODY} {}", folder.data().display());
+        assert!(
+            Command::new("sh")
+                .args(["-c", &own])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+    for part in ["data", "data/journal", "data/logs"] {
+        fs::set_permissions(folder.path(part), fs::Permissions::from_mode(0o500)).unwrap();
+    }
+    let before = bad_data::tree(&folder);
+    let line = refused(&mut serve_without_privilege(&folder));
+    assert!(line.contains("cannot write in the data folder"), "{line}");
+    assert_eq!(bad_data::tree(&folder), before);
+    for part in ["data", "data/journal", "data/logs"] {
+        fs::set_permissions(folder.path(part), fs::Permissions::from_mode(0o700)).unwrap();
+    }
+}
+
+#[test]
+fn a_log_of_another_user_is_left_as_it_was() {
+    if !is_root() {
+        return; // only root has files that are another user's
+    }
+    let folder = Folder::new();
+    Node::start(&folder).stop();
+    let before = bad_data::tree(&folder);
+    let line = refused(&mut serve_without_privilege(&folder));
+    assert!(line.contains("belongs to uid 0 and this is uid"), "{line}");
+    assert_eq!(bad_data::tree(&folder), before);
+}
+
 #[test]
 fn a_data_folder_of_another_user_is_refused_with_both_named() {
     let folder = Folder::new();

@@ -8,7 +8,7 @@
 use super::kit::*;
 use super::workload::{Holding, Workload, settings};
 use crate::full;
-use dolmen::disk::sim::{Image, SimDisk, Sweep};
+use dolmen::disk::sim::{Image, SimDisk, Sweep, When};
 use dolmen::log::Settings;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -36,6 +36,15 @@ pub fn crash(trial: Trial) -> Result<u64, String> {
     let settings = settings(seed);
     let disk = SimDisk::new(seed);
     disk.set_depth(1 + (seed % 2) as usize);
+    disk.faults(|faults| {
+        if seed.is_multiple_of(3) {
+            faults.short_read = When::OneIn(4);
+            faults.short_write = When::OneIn(4);
+        }
+        if seed % 4 == 1 {
+            (faults.slow, faults.slow_waits) = (When::OneIn(6), 5);
+        }
+    });
     let at_start = |error: &dyn std::fmt::Display| format!("seed {seed}: {error}");
     let (mut device, _) = open_with(&disk, settings.clone()).map_err(|e| at_start(&e))?;
     let mut workload = Workload::new(seed);

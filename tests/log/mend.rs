@@ -323,8 +323,12 @@ fn a_missing_journal_file_and_a_missing_journal() {
 #[test]
 fn frames_tell_that_the_journal_has_lost_its_end() {
     // One whose last file held records.
+    let settings = Settings {
+        journal_file_bytes: 192 << 10,
+        ..small()
+    };
     let without_newest = |seed| {
-        let Directory { disk, contents } = fill(seed, false);
+        let Directory { disk, contents } = fill_with(seed, false, settings.clone());
         let newest = journal_files(&disk).pop().unwrap();
         disk.remove(&newest).unwrap();
         let damages = mend::verify(&disk, FORMATS).unwrap();

@@ -6,4 +6,5 @@ mod faults;
 mod foreign;
 mod kit;
 mod mend;
+mod real;
 mod workload;

@@ -41,6 +41,10 @@ impl Device {
         });
         self.figures.batches += 1;
         self.lane.write_durable(token, &file, at, block);
+        // Made while there is time, so that nobody waits for it.
+        if self.journal.is_half_full() {
+            self.prepare_spare();
+        }
     }
 
     /// Begins the next journal file. False where it must wait: batches are in
@@ -86,7 +90,7 @@ impl Device {
         self.lane.write_durable(token, &file, at, block);
         while self.journal.is_opening() {
             self.lane.wait(&mut || true);
-            self.collect_for_drain()?;
+            self.reap()?;
         }
         if !planted!(FolderNotSynced) {
             let synced = self.disk.sync_folder(crate::log::journal::FOLDER);

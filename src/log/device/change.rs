@@ -17,7 +17,7 @@ impl Device {
         self.show();
         while !self.is_shown() {
             self.lane.wait(&mut || true);
-            self.collect_for_drain()?;
+            self.reap()?;
         }
         let outcome = match request {
             Request::Truncate { from, .. } => self.truncate(id, from),
@@ -107,7 +107,12 @@ impl Device {
         if kept == place + 1 {
             segment.set_readable(located.at);
             segment.seal_at(located.at);
-            self.unfooted.push((segment, end));
+            let until = located.at;
+            self.unfooted.push(Unfooted {
+                segment,
+                until,
+                end,
+            });
         }
         for mark in [Shelf::set_readable, Shelf::set_durable, Shelf::set_written] {
             mark(&log.shelf, from);
@@ -191,7 +196,7 @@ impl Device {
             self.dirty
                 .remove(&(segment.header.log, segment.header.epoch));
             self.unfooted
-                .retain(|(other, _)| other.header.epoch != segment.header.epoch);
+                .retain(|other| other.segment.header.epoch != segment.header.epoch);
             self.staged.removals.push(segment.name.clone());
         }
     }

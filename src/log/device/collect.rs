@@ -4,20 +4,22 @@ use super::*;
 
 impl Device {
     pub(super) fn collect(&mut self) -> Result<(), Fatal> {
-        loop {
-            // Taken out first: finishing a straight write may have to drain
-            // the device, and puts back here what must wait meanwhile.
-            let mut done = std::mem::take(&mut self.done);
-            self.lane.reap(&mut done);
-            if done.is_empty() {
-                break;
-            }
-            for one in done {
-                self.finish(one)?;
-            }
+        self.reap()?;
+        while let Some((straight, result)) = self.landed.pop_front() {
+            self.finish_straight(straight, result)?;
         }
-        self.answer_durable();
         Ok(())
+    }
+
+    /// As `collect`, but straight writes that have landed wait: their marks
+    /// must not be staged while a batch is being drained.
+    pub(super) fn reap(&mut self) -> Result<(), Fatal> {
+        let mut done = std::mem::take(&mut self.done);
+        self.lane.reap(&mut done);
+        let outcome = done.drain(..).try_for_each(|one| self.finish(one));
+        self.done = done;
+        self.answer_durable();
+        outcome
     }
 
     pub(super) fn finish(&mut self, done: Done) -> Result<(), Fatal> {
@@ -46,7 +48,7 @@ impl Device {
                 self.pending_bytes -= bytes;
                 self.showing -= 1;
             }
-            Some(Running::Straight(straight)) => self.finish_straight(*straight, result)?,
+            Some(Running::Straight(straight)) => self.landed.push_back((*straight, result)),
             Some(Running::Sweep) => {
                 result.map_err(|error| failed("sync a segment", &error))?;
                 if let Some(sweep) = &mut self.sweep {

@@ -11,6 +11,9 @@ impl Device {
             && self.journal.wants_roll(&self.settings)
             && !self.roll(Roll::Going)?
         {
+            if self.is_stuck() {
+                self.refuse_backlog();
+            }
             return Ok(());
         }
         while let Some((request, answer)) = self.backlog.pop_front() {
@@ -26,6 +29,24 @@ impl Device {
             }
         }
         Ok(())
+    }
+
+    /// The journal is full, and nothing is under way that could free a file:
+    /// there was never room for a second one.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.sweep.is_none() && !self.is_under_way() && !self.journal.has_untold_trim()
+    }
+
+    /// Whether the lane will have something to say.
+    pub(super) fn is_under_way(&self) -> bool {
+        !self.in_flight.is_empty() || !self.running.is_empty()
+    }
+
+    fn refuse_backlog(&mut self) {
+        for (_, answer) in std::mem::take(&mut self.backlog) {
+            self.figures.refused_full += 1;
+            answer(Err(full_journal()));
+        }
     }
 
     pub(super) fn stage(&mut self, request: Request, answer: Answer) -> Result<Staging, Fatal> {
@@ -226,7 +247,11 @@ impl Device {
         let mut segments = log.shelf.segments();
         if let Some(sealed) = log.active.take() {
             sealed.segment.seal_at(sealed.until);
-            self.unfooted.push((sealed.segment, log.end));
+            self.unfooted.push(Unfooted {
+                segment: sealed.segment,
+                until: sealed.until,
+                end: log.end,
+            });
         }
         if previous.is_none() {
             log.first_epoch = header.epoch;

@@ -225,12 +225,23 @@ pub struct Device {
     /// them.
     pub(super) dirty: BTreeMap<(LogId, Epoch), Dirty>,
     /// Sealed segments that want a footer.
-    unfooted: Vec<(Arc<Segment>, End)>,
+    pub(super) unfooted: Vec<Unfooted>,
     pub(super) is_folder_dirty: bool,
     sweep: Option<Sweep>,
     fatal: Option<Fatal>,
     done: Vec<Done>,
+    /// Straight writes that are synced and whose marks are not staged yet.
+    landed: VecDeque<(Straight, io::Result<()>)>,
     figures: Figures,
+}
+
+/// A sealed segment without its footer.
+pub(super) struct Unfooted {
+    pub(super) segment: Arc<Segment>,
+    /// The bytes that count.
+    pub(super) until: u64,
+    /// The end of the log there.
+    pub(super) end: End,
 }
 
 pub(super) struct Dirty {
@@ -291,6 +302,7 @@ impl Device {
             sweep: None,
             fatal: None,
             done: Vec::new(),
+            landed: VecDeque::new(),
             figures: Figures::default(),
         }
     }
@@ -403,7 +415,7 @@ impl Device {
         let has_work = !self.backlog.is_empty() || !self.staged_is_empty();
         let comes_back =
             !self.in_flight.is_empty() || (self.is_stalled() && !self.running.is_empty());
-        self.done.is_empty() && (!has_work || comes_back)
+        self.landed.is_empty() && (!has_work || comes_back)
     }
 
     /// Every journal file is full and the sweep is not through.
@@ -539,6 +551,10 @@ fn refused(doing: &str, name: &str, error: &io::Error) -> Refused {
         }
         _ => Refused::Failed(format!("{doing} {name}: {error}")),
     }
+}
+
+fn full_journal() -> Refused {
+    Refused::Full("no room for another journal file".into())
 }
 
 fn failed(doing: &str, error: &io::Error) -> Fatal {

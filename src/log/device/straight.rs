@@ -121,19 +121,32 @@ impl Device {
             crc,
             end,
         };
-        if !self.journal.has_room(entry.encoded_bytes(), &self.settings) {
-            // The batch in the making is full: it leaves first.
-            self.drain_staged()?;
-        }
-        let Some(log) = self.logs.get_mut(&id) else {
-            return Ok(());
+        let has_place = match self.journal.staged_bytes() {
+            0 => !self.journal.wants_roll(&self.settings),
+            _ => self.journal.has_room(entry.encoded_bytes(), &self.settings),
         };
+        // The batch in the making is full, or the file is: it leaves first.
+        let is_marked = has_place || self.drain_staged()?;
+        let log = self.logs.get_mut(&id).expect("a busy log is not removed");
+        log.is_busy = false;
+        self.busy -= 1;
+        for waiting in log.waiting.drain(..).rev() {
+            self.backlog.push_front(waiting);
+        }
+        if !is_marked {
+            // Without a mark the bytes do not count, and are written over.
+            log.shelf.set_written(log.end.next);
+            self.figures.refused_full += 1;
+            answers
+                .into_iter()
+                .for_each(|(answer, _)| answer(Err(full_journal())));
+            return Ok(());
+        }
         self.journal.stage(&entry);
         log.end = end;
         if let Some(active) = &mut log.active {
             active.until = until;
         }
-        log.is_busy = false;
         self.staged.logs.push((id, end.next));
         self.staged.answers.extend(answers);
         // Empty, but carries the marks of what can be read once durable.
@@ -147,57 +160,35 @@ impl Device {
         };
         log.tails.push_back(tail);
         self.tailed.insert(id);
-        self.busy -= 1;
-        for waiting in log.waiting.drain(..).rev() {
-            self.backlog.push_front(waiting);
-        }
         self.soil(&segment);
         Ok(())
     }
 
-    /// Writes the batch in the making and waits for it.
-    pub(super) fn drain_staged(&mut self) -> Result<(), Fatal> {
+    /// Writes the batch in the making, waits for it, and begins the next file
+    /// where this one is full. False where there is no room for one.
+    pub(super) fn drain_staged(&mut self) -> Result<bool, Fatal> {
         self.drain_in_flight()?;
         if self.journal.staged_bytes() > 0 {
             self.seal_and_start();
             self.drain_in_flight()?;
         }
-        if self.journal.wants_roll(&self.settings) {
-            while !self.roll(Roll::Going)? {
-                self.answer_durable();
-                if !self.in_flight.is_empty() || !self.running.is_empty() {
-                    self.lane.wait(&mut || true);
-                }
-                self.collect_for_drain()?;
+        while self.journal.wants_roll(&self.settings) && !self.roll(Roll::Going)? {
+            if self.is_stuck() {
+                return Ok(false);
             }
+            if self.is_under_way() {
+                self.lane.wait(&mut || true);
+            }
+            self.reap()?;
         }
-        Ok(())
+        Ok(true)
     }
 
     pub(super) fn drain_in_flight(&mut self) -> Result<(), Fatal> {
-        loop {
-            self.answer_durable();
-            if self.in_flight.is_empty() {
-                return Ok(());
-            }
-            self.collect_for_drain()?;
-            if self.in_flight.iter().any(|batch| !batch.is_done) {
-                self.lane.wait(&mut || true);
-            }
-        }
-    }
-
-    /// As `collect`, but a finished straight write waits its turn: its mark
-    /// must not be staged while a batch is being drained.
-    pub(super) fn collect_for_drain(&mut self) -> Result<(), Fatal> {
-        let mut done = Vec::new();
-        self.lane.reap(&mut done);
-        for one in done {
-            let is_straight = matches!(self.running.get(&one.token), Some(Running::Straight(_)));
-            match is_straight {
-                true => self.done.push(one),
-                false => self.finish(one)?,
-            }
+        self.reap()?;
+        while !self.in_flight.is_empty() {
+            self.lane.wait(&mut || true);
+            self.reap()?;
         }
         Ok(())
     }

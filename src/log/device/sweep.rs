@@ -91,7 +91,13 @@ impl Device {
 
     /// Footers of segments whose last bytes are in the file.
     pub(super) fn write_footers(&mut self) {
-        for (segment, end) in std::mem::take(&mut self.unfooted) {
+        // The others' last bytes are still on their way.
+        let is_whole = |one: &Unfooted| one.segment.readable() == one.until;
+        let (whole, rest) = std::mem::take(&mut self.unfooted)
+            .into_iter()
+            .partition(is_whole);
+        self.unfooted = rest;
+        for Unfooted { segment, end, .. } in whole as Vec<Unfooted> {
             let disk = self.disk.clone();
             self.background(
                 Running::Tidy,

@@ -125,7 +125,15 @@ impl<'a> Telling<'a> {
             Piece::Gap(..) => true,
         });
         let is_begun = pieces.iter().any(|piece| matches!(piece, Piece::Batch(..)));
-        match FileHeader::parse(bytes) {
+        let parsed = FileHeader::parse(bytes).and_then(|header| match header.number == number {
+            true => Ok(header),
+            false => Err(Fault {
+                what: "journal number",
+                expected: number.0,
+                found: header.number.0,
+            }),
+        });
+        match parsed {
             Ok(header) if header.home == home => Ok(is_begun),
             Ok(_) if !is_begun => Ok(false),
             Ok(_) => {
@@ -370,9 +378,10 @@ fn pieces(bytes: &[u8], number: JournalNumber) -> Vec<Piece<'_>> {
         };
         let next = last.map_or(0, |(sequence, _)| sequence + 1);
         let places = (at..bytes.len()).step_by(BLOCK_BYTES);
+        // One that stands astray proves what was durable, and is not taken.
         let later: Vec<(usize, Batch<'_>)> = places
-            .filter_map(|at| Some((at, own(at).ok()??)))
-            .filter(|(_, batch)| batch.header.sequence > next)
+            .filter_map(|at| Some((at, batch::parse(bytes, at).ok()??)))
+            .filter(|(_, batch)| batch.header.number == number && batch.header.sequence > next)
             .collect();
         if !later
             .iter()
@@ -380,8 +389,13 @@ fn pieces(bytes: &[u8], number: JournalNumber) -> Vec<Piece<'_>> {
         {
             return pieces;
         }
+        let mut taken = later.iter().map(|&(at, _)| at);
+        let Some(further) = taken.find(|&at| matches!(own(at), Ok(Some(_)))) else {
+            pieces.push(Piece::Gap(at, fault));
+            return pieces;
+        };
         pieces.push(Piece::Gap(at, fault));
-        at = later[0].0;
+        at = further;
         is_after_gap = true;
     }
 }

@@ -1,0 +1,278 @@
+//! Each check, on machines as they were written down and on made ones.
+
+use super::{Folder, made, recorded, says};
+use dolmen::daemon::lock::Lock;
+use dolmen::profile::Roots;
+use std::net::TcpListener;
+
+#[track_caller]
+fn check(check: &str, machine: &str, wanted: &[&str]) {
+    let folder = Folder::new();
+    assert_eq!(says(check, &folder, recorded(machine), None), wanted);
+}
+
+#[test]
+fn a_card_wears_out_and_a_cache_is_told() {
+    check(
+        "device",
+        "rpi5-sd",
+        &[
+            "ok: mmcblk0 (mmc): write through, a flush has nothing to do",
+            "warning: mmcblk0 (mmc): a card or eMMC wears out under small durable writes, and a \
+             flush may take hundreds of milliseconds > put the data on NVMe or SATA where the \
+             box has it",
+        ],
+    );
+    check(
+        "device",
+        "nuc-i5",
+        &[
+            "note: nvme0n1 (nvme): write back, a volatile cache that every flush empties; fua \
+           spares that for single writes",
+        ],
+    );
+    check(
+        "device",
+        "rack-nvme-plp",
+        &["ok: nvme0n1+nvme1n1 (nvme): write through, a flush has nothing to do"],
+    );
+    check(
+        "device",
+        "container",
+        &["note: no block device is known under the data folder"],
+    );
+}
+
+#[test]
+fn a_profile_says_whether_it_was_tried() {
+    check(
+        "profile",
+        "generic-vm",
+        &["note: generic-vm: virt kvm; its values were reasoned and never tried on such a box"],
+    );
+}
+
+/// The line of mountinfo that holds everything, with a file system's name and
+/// options.
+fn mounted(folder: &Folder, file_system: &str, options: &str) -> Roots {
+    let line = format!("27 1 254:0 / / rw,relatime - {file_system} /dev/vda {options}\n");
+    folder.file("proc/self/mountinfo", &line);
+    made(folder)
+}
+
+#[test]
+fn file_systems_that_lose_data_are_errors() {
+    for (file_system, options, wanted) in [
+        ("ext4", "rw", "ok: ext4"),
+        ("xfs", "rw,attr2", "ok: xfs"),
+        ("vfat", "rw", "error: vfat has no journal"),
+        ("exfat", "rw", "error: exfat has no journal"),
+        ("nfs4", "rw", "error: nfs4 is another machine's"),
+        ("tmpfs", "rw", "error: tmpfs is memory"),
+        ("overlay", "rw", "warning: overlay is a container's layer"),
+        ("fuse.sshfs", "rw", "warning: fuse.sshfs is a program's"),
+        ("bcachefs", "rw", "note: bcachefs, of which nothing"),
+    ] {
+        let folder = Folder::new();
+        let said = says(
+            "file system",
+            &folder,
+            mounted(&folder, file_system, options),
+            None,
+        );
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].starts_with(wanted), "{said:?}");
+        assert_eq!(
+            said[0].contains(" > "),
+            !wanted.starts_with(['o', 'n']),
+            "{said:?}"
+        );
+    }
+}
+
+#[test]
+fn mount_options_that_break_a_promise_are_told() {
+    for (options, wanted) in [
+        ("ro", "error: mounted with ro, "),
+        (
+            "rw,nobarrier",
+            "error: mounted with nobarrier, which leaves flushes out",
+        ),
+        (
+            "rw,barrier=0,errors=remount-ro",
+            "error: mounted with barrier=0, ",
+        ),
+        ("rw,sync", "warning: mounted with sync, "),
+    ] {
+        let folder = Folder::new();
+        let said = says(
+            "file system",
+            &folder,
+            mounted(&folder, "ext4", options),
+            None,
+        );
+        assert_eq!(said.len(), 2, "{options}: {said:?}");
+        assert!(said[1].starts_with(wanted), "{said:?}");
+    }
+}
+
+#[test]
+fn kernels_are_told_by_what_they_lack() {
+    for (release, wanted) in [
+        ("6.12.41+rpt-rpi-2712", "ok: "),
+        ("5.15.0-91-generic", "note: "),
+        ("5.4.0", "warning: "),
+        ("strange", "note: strange, which names no version"),
+    ] {
+        let folder = Folder::new();
+        folder.file("proc/sys/kernel/osrelease", release);
+        let said = says("kernel", &folder, made(&folder), None);
+        assert!(said[0].starts_with(wanted), "{said:?}");
+    }
+}
+
+#[test]
+fn limits_that_are_met_too_soon_are_told() {
+    let folder = Folder::new();
+    folder.file(
+        "proc/self/limits",
+        "Limit                     Soft Limit           Hard Limit           Units     \n\
+         Max open files            1024                 1048576              files     \n\
+         Max locked memory         unlimited            unlimited            bytes     \n\
+         Max realtime priority     0                    0                              \n\
+         Max realtime timeout      unlimited            unlimited            us        \n",
+    );
+    let said = says("limits", &folder, made(&folder), None);
+    let head =
+        "ok: NOFILE 1024, MEMLOCK unlimited, RTPRIO 0, RTTIME unlimited us (of this command)";
+    assert_eq!(said[0], head);
+    assert_eq!(said.len(), 2);
+    assert!(said[1].starts_with("warning: 1024 open files"), "{said:?}");
+}
+
+#[test]
+fn the_clock_is_told_by_who_keeps_it() {
+    let said = |file: &str| {
+        let folder = Folder::new();
+        if !file.is_empty() {
+            folder.file(&format!("run/{file}"), "");
+        }
+        says("clock", &folder, made(&folder), None).remove(0)
+    };
+    assert!(said("systemd/timesync/synchronized").starts_with("ok: "));
+    assert!(said("systemd/timesync/other").starts_with("warning: "));
+    assert!(said("chrony/chronyd.pid").starts_with("ok: chronyd runs"));
+    assert!(said("").starts_with("note: unknown: "));
+}
+
+#[test]
+fn a_port_that_another_holds_is_an_error_and_the_daemon_s_own_is_not() {
+    let folder = Folder::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let text = format!("doors.operator.listen = \"{address}\"\n");
+    let config = Some(folder.file("dolmen.toml", &text));
+    let doors = || says("doors", &folder, Roots::default(), config.clone()).remove(0);
+
+    let pid = std::process::id();
+    let said = doors();
+    assert!(
+        said.starts_with(&format!("error: operator: pid {pid} (")),
+        "{said}"
+    );
+    assert!(said.contains("doors.operator.listen"), "{said}");
+    {
+        let _lock = Lock::take(&folder.data(), "dolmen serve").unwrap();
+        assert_eq!(
+            doors(),
+            format!("ok: operator: the running daemon listens on {address}")
+        );
+    }
+    drop(listener);
+    assert_eq!(doors(), format!("ok: operator: {address} is free"));
+}
+
+/// It writes nothing, and looks at the daemon's limits instead of its own.
+#[test]
+fn beside_a_daemon_nothing_is_measured() {
+    let folder = Folder::new();
+    let _lock = Lock::take(&folder.data(), "dolmen serve").unwrap();
+    let pid = std::process::id();
+    let held = format!("note: not measured: pid {pid} (dolmen serve) holds the data folder");
+    for check in ["engine", "flush"] {
+        assert_eq!(says(check, &folder, Roots::default(), None), [&*held]);
+    }
+    let limits = says("limits", &folder, Roots::default(), None).remove(0);
+    let whose = format!("(of the running daemon, pid {pid})");
+    assert!(limits.ends_with(&whose), "{limits}");
+    assert_eq!(std::fs::read_dir(folder.data()).unwrap().count(), 1);
+}
+
+#[test]
+fn measuring_leaves_nothing_behind() {
+    let folder = Folder::new();
+    let said = says("engine", &folder, Roots::default(), None).remove(0);
+    assert!(said.contains("threads"), "{said}");
+    assert_eq!(std::fs::read_dir(folder.data()).unwrap().count(), 0);
+}
+
+#[test]
+fn who_may_change_the_data_is_told() {
+    let folder = Folder::new();
+    let config = folder.file("dolmen.toml", "");
+    folder.set_mode("dolmen.toml", 0o646);
+    folder.set_mode("data", 0o757);
+    let said = says(
+        "ownership",
+        &folder,
+        recorded("generic"),
+        Some(config.clone()),
+    );
+    assert!(said[0].starts_with("error: DIR/data is of "), "{said:?}");
+    assert!(said[0].ends_with("> chmod 750 DIR/data"), "{said:?}");
+    assert!(
+        said[1].starts_with("error: DIR/dolmen.toml is of "),
+        "{said:?}"
+    );
+
+    folder.set_mode("data", 0o755);
+    folder.set_mode("dolmen.toml", 0o644);
+    let said = says("ownership", &folder, recorded("generic"), Some(config));
+    assert!(said[0].starts_with("warning: "), "{said:?}");
+    assert!(said[1].starts_with("ok: "), "{said:?}");
+
+    std::fs::remove_dir(folder.data()).unwrap();
+    let said = says("ownership", &folder, recorded("generic"), None);
+    assert!(
+        said[0].starts_with("error: the data folder DIR/data does not exist"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn settings_that_are_refused_do_not_keep_the_rest_from_being_looked_at() {
+    let folder = Folder::new();
+    let config = folder.file("dolmen.toml", "[log]\nengin = 1\n");
+    let said = says("config", &folder, recorded("nuc-i5"), Some(config.clone()));
+    assert!(
+        said[0].starts_with("error: DIR/dolmen.toml:2:1: unknown key"),
+        "{said:?}"
+    );
+    let said = says("device", &folder, recorded("nuc-i5"), Some(config));
+    assert!(said[0].contains("nvme0n1"), "{said:?}");
+}
+
+#[test]
+fn a_probe_is_held_to_its_machine() {
+    let folder = Folder::new();
+    let said = || says("probe", &folder, recorded("generic-vm"), None).remove(0);
+    assert!(said().starts_with("note: none: `dolmen probe --write`"));
+    let probe = |kernel: &str| format!("schema = 1\nprobe.kernel = \"{kernel}\"\n");
+    let release = std::fs::read_to_string(recorded("generic-vm").proc.join("sys/kernel/osrelease"));
+    folder.file("data/probe.toml", &probe(release.unwrap().trim()));
+    assert!(said().starts_with("ok: "), "{}", said());
+    folder.file("data/probe.toml", &probe("4.4.0"));
+    assert!(said().starts_with("warning: "), "{}", said());
+    folder.file("data/probe.toml", "schema = 2");
+    assert!(said().starts_with("error: "), "{}", said());
+}
