@@ -40,6 +40,7 @@ subcommands! {
     CheckConfig check_config,
     Probe probe,
     Profile profile,
+    Log log,
 }
 
 /// Coordination, event log, file store and query engine for an edge site.

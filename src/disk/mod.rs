@@ -27,6 +27,7 @@ mod threads;
 #[cfg(test)]
 #[allow(clippy::disallowed_methods)] // folders come and go around the disks
 mod trial;
+mod unsynced;
 mod uring;
 mod wake;
 mod worker;
@@ -39,6 +40,7 @@ pub use real::{Engine, RealDisk, Settings};
 pub use reserve::Reserve;
 pub use room::{Room, room};
 pub use testing::forbid_io_uring;
+pub use unsynced::UnsyncedDisk;
 pub use uring::{Ring, try_ring};
 
 use std::io;

@@ -3,7 +3,7 @@
 //! `device` is the heart: one thread owns it, gathers the appends of every log
 //! into one journal batch a sync, and answers them together. `recover` opens a
 //! data directory, `shelf` is what readers see, `owner` puts a device on its
-//! own thread. `frame`, `batch`, `segment`, `footer`, `scan` and `plan` are
+//! own thread, `mend` finds and mends damage. `frame`, `batch`, `segment`, `footer`, `scan` and `plan` are
 //! pure: bytes, and what they mean.
 
 pub mod batch;
@@ -14,6 +14,7 @@ pub mod format;
 pub mod frame;
 pub mod identity;
 mod journal;
+pub mod mend;
 mod owner;
 pub mod plan;
 mod recover;

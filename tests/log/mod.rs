@@ -5,5 +5,6 @@ mod crash;
 mod faults;
 mod foreign;
 mod kit;
+mod mend;
 mod real;
 mod workload;
