@@ -18,8 +18,9 @@ pub const APPEND_QUEUE_LENGTH: usize = 4096;
 pub const APPEND_QUEUE_BYTES: usize = 64 << 20;
 
 /// One straight write: what waits for the same log goes with it, one sync for
-/// all. 8 MiB take a good drive some milliseconds, a hundred times the sync.
-pub const STRAIGHT_BYTES_MAX: usize = 8 << 20;
+/// all. 4 MiB take a good drive some milliseconds, ten times the sync; 8 MiB
+/// were no faster.
+pub const STRAIGHT_BYTES_MAX: usize = 4 << 20;
 
 /// Threads that sync many files after a recovery. They wait for the disk, not
 /// for a processor; beyond 16 nothing is gained.

@@ -11,6 +11,7 @@ use crate::disk::{Block, Disk, File, How, Map};
 use crate::ids::{Index, LogId};
 use crate::limits::{EASE_BYTES, RECORD_BYTES_MAX};
 use crate::planted;
+use crate::wire::crc32c_append;
 use std::io;
 use std::ops::{Deref, Range};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -91,25 +92,38 @@ impl Segment {
         self.readable.store(until, Ordering::Release);
     }
 
-    /// Writes bytes that the journal holds already, or that a straight write
-    /// is about to sync.
-    pub(super) fn write(&self, disk: &dyn Disk, at: u64, parts: &[&[u8]]) -> io::Result<()> {
+    /// Writes bytes that the journal holds already.
+    pub(super) fn write(&self, disk: &dyn Disk, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file(disk)?.write_all_at(at, bytes)?;
+        locked(&self.pieces).write(at, bytes);
+        Ok(())
+    }
+
+    /// Writes a straight batch, and gives its CRC.
+    pub(super) fn write_straight(
+        &self,
+        disk: &dyn Disk,
+        at: u64,
+        parts: &[Vec<u8>],
+    ) -> io::Result<u32> {
         let file = self.file(disk)?;
-        let mut place = at;
         let mut pieces = locked(&self.pieces);
-        let mut out = at;
+        let (mut place, mut out, mut total) = (at, at, 0);
         for part in parts {
             file.write_all_at(place, part)?;
-            pieces.write(place, part);
-            place += part.len() as u64;
             // The disk works while the rest is copied: 8 MiB and one sync
             // took 18 to 31 ms without this, 4.4 ms with it.
-            if place - out >= WRITE_OUT_BYTES {
-                file.start_writing_out(out, place - out);
-                out = place;
+            let until = place + part.len() as u64;
+            if until - out >= WRITE_OUT_BYTES {
+                file.start_writing_out(out, until - out);
+                out = until;
             }
+            // Two passes: to combine one pass's sums takes five times longer.
+            pieces.write(place, part);
+            total = crc32c_append(total, part);
+            place = until;
         }
-        Ok(())
+        Ok(total)
     }
 
     /// Syncs now and then, so that a sweep finds little to do.

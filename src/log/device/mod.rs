@@ -32,7 +32,6 @@ use crate::disk::{Disk, Done, Lane, Token};
 use crate::ids::{Epoch, Index, JournalNumber, LogId, Uid};
 use crate::limits::{LOGS_PER_DEVICE, PENDING_BYTES_MAX, RECORD_BYTES_MAX, STRAIGHT_BYTES_MAX};
 use crate::planted;
-use crate::wire::crc32c_append;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
@@ -533,7 +532,7 @@ fn write_tails(disk: &dyn Disk, shelf: &Shelf, tails: Vec<Tail>) -> io::Result<(
                 &whole[..]
             }
         };
-        segment.write(disk, at, &[bytes])?;
+        segment.write(disk, at, bytes)?;
         segment.set_readable(at + bytes.len() as u64);
         segment.ease(disk, bytes.len() as u64)?;
         next = group.last().map(|tail| tail.next);

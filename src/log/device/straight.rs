@@ -60,9 +60,7 @@ impl Device {
         self.lane.beside(
             token,
             Box::new(move || {
-                let slices: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-                segment.write(&*disk, at, &slices)?;
-                let sum = parts.iter().fold(0, |crc, part| crc32c_append(crc, part));
+                let sum = segment.write_straight(&*disk, at, &parts)?;
                 crc.store(sum, Ordering::Release);
                 if planted!(MarkBeforeData) {
                     return Ok(());
