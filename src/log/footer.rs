@@ -79,11 +79,8 @@ impl Footer {
         // An archive wants its alignment; the slice has none to speak of.
         let mut aligned = rkyv::util::AlignedVec::<16>::with_capacity(archive.len());
         aligned.extend_from_slice(archive);
-        let body = rkyv::from_bytes::<Body, ArchiveError>(&aligned).map_err(|_| Fault {
-            what: "footer archive",
-            expected: 1,
-            found: 0,
-        })?;
+        let body = rkyv::from_bytes::<Body, ArchiveError>(&aligned)
+            .map_err(|_| Fault::missing("footer archive"))?;
         let expected = body.until.div_ceil(FOOTER_PIECE_BYTES);
         if body.pieces.len() as u64 != expected {
             let found = body.pieces.len() as u64;

@@ -60,6 +60,20 @@ pub struct Fault {
     pub found: u64,
 }
 
+impl Fault {
+    /// Stands as what was found where there is nothing at all.
+    const NOTHING: u64 = u64::MAX;
+
+    /// Something that should be there and is not.
+    pub const fn missing(what: &'static str) -> Self {
+        Self {
+            what,
+            expected: 1,
+            found: Self::NOTHING,
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -67,6 +81,9 @@ impl fmt::Display for Fault {
             expected,
             found,
         } = self;
+        if *found == Self::NOTHING {
+            return write!(f, "{what} is missing");
+        }
         write!(f, "{what} is {found:#x}, expected {expected:#x}")
     }
 }

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 0 | 4 | magic `DLFR` |
 //! | 4 | 1 | version |
-//! | 5 | 1 | zero |
+//! | 5 | 1 | 1 where the frame went straight to its segment, else 0 |
 //! | 6 | 2 | schema: what the payload is, the caller's number |
 //! | 8 | 8 | epoch: the life of the segment |
 //! | 16 | 8 | index |
@@ -17,6 +17,11 @@
 //! | 48 | 4 | header CRC of the frame before (the segment's chain for the first) |
 //! | 52 | 8 | zero |
 //! | 60 | 4 | CRC-32C of the 60 bytes above |
+//!
+//! A frame that came through the journal was durable there before it was
+//! written here; one that went straight counts only with its mark. So byte 5
+//! tells whether a frame behind the journal's end proves that the journal has
+//! lost something.
 //!
 //! The epoch keeps a frame of a file's earlier life from being taken for one
 //! of this life; the chain keeps a frame of an earlier try at the same place
@@ -72,6 +77,7 @@ pub struct Place {
     pub index: Index,
     pub previous: u32,
     pub durable_until: Index,
+    pub is_straight: bool,
 }
 
 /// The header of a payload's frame, and the check that the next frame names.
@@ -79,6 +85,7 @@ pub fn header(payload: &Payload, place: Place) -> ([u8; HEADER_BYTES], u32) {
     let mut bytes = [0; HEADER_BYTES];
     bytes[0..4].copy_from_slice(&MAGIC.to_le_bytes());
     bytes[4] = VERSION;
+    bytes[5] = place.is_straight.into();
     bytes[6..8].copy_from_slice(&payload.schema.to_le_bytes());
     bytes[8..16].copy_from_slice(&place.epoch.0.to_le_bytes());
     bytes[16..24].copy_from_slice(&place.index.0.to_le_bytes());
@@ -100,10 +107,12 @@ pub struct Frame<'a> {
     pub term: Term,
     pub schema: u16,
     pub durable_until: Index,
+    pub is_straight: bool,
     pub payload: &'a [u8],
 }
 
 struct Header {
+    is_straight: bool,
     schema: u16,
     epoch: Epoch,
     index: Index,
@@ -158,8 +167,21 @@ fn read_header(bytes: &[u8; HEADER_BYTES]) -> Result<Option<Header>, Fault> {
         VERSION.into(),
         cursor.u8().map_err(fields)?.into(),
     )?;
-    cursor.u8().map_err(fields)?;
+    let is_straight = match cursor.u8().map_err(fields)? {
+        0 => false,
+        1 => true,
+        other => {
+            let (expected, found) = (1, other.into());
+            let what = "way of the frame";
+            return Err(Fault {
+                what,
+                expected,
+                found,
+            });
+        }
+    };
     let header = Header {
+        is_straight,
         schema: cursor.u16().map_err(fields)?,
         epoch: Epoch(cursor.u64().map_err(fields)?),
         index: Index(cursor.u64().map_err(fields)?),
@@ -208,6 +230,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, Fault> {
         term,
         schema,
         durable_until,
+        is_straight,
         ..
     } = header;
     Ok(Some((
@@ -217,6 +240,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, Fault> {
             term,
             schema,
             durable_until,
+            is_straight,
             payload,
         },
         length,
@@ -334,6 +358,7 @@ mod tests {
             index: Index(index),
             previous: 5,
             durable_until: Index(index),
+            is_straight: index % 2 == 1,
         };
         let mut out = header(&payload, place).0.to_vec();
         out.extend_from_slice(&payload.bytes);

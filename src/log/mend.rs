@@ -285,11 +285,7 @@ fn home(
         log: None,
         file: identity::NAME.into(),
         at: 0,
-        fault: Fault {
-            what: "identity",
-            expected: 1,
-            found: 0,
-        },
+        fault: Fault::missing("identity"),
         is_harmless: true,
     });
     examined.notes.push(format!(

@@ -9,7 +9,8 @@
 use super::batch::{self, Entry, Joint};
 use super::device::{Active, Device, Log, Unfooted};
 use super::errors::{Hole, OpenError, ReadError};
-use super::format::{Fault, Format};
+use super::format::{Fault, Format, Step};
+use super::frame::{self, FRAMES};
 use super::identity::{self, Identity};
 use super::journal::{self, Current, Found, Journal};
 use super::plan::{LogPlan, Part, Plan};
@@ -19,7 +20,7 @@ use super::settings::Settings;
 use super::shelf::{Segment, Shelf};
 use crate::disk::{Disk, File, How, Lane, Map};
 use crate::entropy::Entropy;
-use crate::ids::{Epoch, JournalNumber, LogId};
+use crate::ids::{Epoch, Index, JournalNumber, LogId};
 use crate::limits::BLOCK_BYTES;
 use crate::planted;
 use crate::wire::{crc32c, crc32c_append};
@@ -279,11 +280,7 @@ impl Reading {
         for number in (oldest.0..last_number.0).map(JournalNumber) {
             let name = journal::file_name(number);
             let missing = |what| {
-                let fault = Fault {
-                    what,
-                    expected: 1,
-                    found: 0,
-                };
+                let fault = Fault::missing(what);
                 OpenError::Hole(Hole {
                     log: None,
                     file: name.clone(),
@@ -351,11 +348,7 @@ impl Reading {
     /// No journal file was ever begun: the power went during the first start.
     fn empty(identity: Identity, survey: &Survey) -> Result<Self, OpenError> {
         if !survey.segments.is_empty() {
-            let fault = Fault {
-                what: "journal files",
-                expected: 1,
-                found: 0,
-            };
+            let fault = Fault::missing("every journal file");
             let file = journal::FOLDER.to_string();
             return Err(OpenError::Hole(Hole {
                 log: None,
@@ -419,11 +412,7 @@ fn take(
                 fault,
             })
         };
-        let nothing = Fault {
-            what: "batch",
-            expected: 1,
-            found: 0,
-        };
+        let nothing = Fault::missing("batch");
         let batch = batch::parse(bytes, at)
             .map_err(hole)?
             .ok_or_else(|| hole(nothing))?;
@@ -480,6 +469,10 @@ impl Recovery<'_> {
             self.replay(&shelves, &mut report)?;
             for shelved in &shelves {
                 self.verify(shelved, &mut report)?;
+            }
+            self.look_behind_the_end(&shelves)?;
+            for shelved in &shelves {
+                self.put_zeros_behind(shelved)?;
             }
             report.removed = self.clear(&shelves)?;
         }
@@ -586,11 +579,7 @@ impl Recovery<'_> {
         }
         let Some(name) = self.survey.segment_name(log, epoch) else {
             let file = format!("the segment with epoch {:x}", epoch.0);
-            let fault = Fault {
-                what: "the file",
-                expected: 1,
-                found: 0,
-            };
+            let fault = Fault::missing("the file");
             return Err(self.hole(log, file, 0, fault));
         };
         let mut block = [0; BLOCK_BYTES];
@@ -818,8 +807,7 @@ impl Recovery<'_> {
         }
     }
 
-    /// Checks every record of the segment that was written to last, and puts
-    /// zeros behind the end: bytes of a straight batch that never counted.
+    /// Checks every record of the segment that was written to last.
     fn verify(&self, shelved: &Shelved, report: &mut Report) -> Result<(), OpenError> {
         let (Some(segment), Some(chosen)) = (shelved.segments.last(), shelved.chain.last()) else {
             return Ok(());
@@ -841,6 +829,15 @@ impl Recovery<'_> {
             };
             return Err(self.hole(log, segment.name.clone(), chosen.until, fault));
         }
+        Ok(())
+    }
+
+    /// Puts zeros behind the end of a log: bytes of a straight batch that
+    /// never counted.
+    fn put_zeros_behind(&self, shelved: &Shelved) -> Result<(), OpenError> {
+        let (Some(segment), Some(chosen)) = (shelved.segments.last(), shelved.chain.last()) else {
+            return Ok(());
+        };
         let clean = || -> io::Result<()> {
             let file = segment.file(&*self.disk)?;
             let length = file.len()?;
@@ -862,6 +859,71 @@ impl Recovery<'_> {
             }
         };
         clean().map_err(OpenError::io(format!("clear the tail of {}", segment.name)))
+    }
+
+    /// Frames that stand behind the end, and came through the journal or know
+    /// of something durable beyond it, prove that the journal has lost what it held last. What a straight
+    /// batch leaves behind without a mark knows of nothing beyond the end.
+    fn look_behind_the_end(&self, shelves: &[Shelved]) -> Result<(), OpenError> {
+        for shelved in shelves.iter().filter(|shelved| shelved.format.is_framed()) {
+            let end = shelved.plan.end.next;
+            let Some(chosen) = shelved.chain.last() else {
+                continue;
+            };
+            let active = (chosen.header.epoch, chosen.header.file_name(), chosen.until);
+            let later = self.survey.segments.values().filter(|named| {
+                named.log == chosen.header.log && named.epoch > chosen.header.epoch
+            });
+            let later = later.map(|named| {
+                let name = segment::file_name(named.log, named.first, named.epoch);
+                (named.epoch, name, BODY)
+            });
+            for (epoch, name, from) in std::iter::once(active).chain(later) {
+                let known = self.durable_behind(&name, epoch, from);
+                let known = known.map_err(OpenError::io(format!("read {name}")))?;
+                if known > end && !planted!(HoleCut) {
+                    let (expected, found) = (known.0, end.0);
+                    let what = "end of the log by the journal";
+                    let fault = Fault {
+                        what,
+                        expected,
+                        found,
+                    };
+                    return Err(self.hole(chosen.header.log, name, from, fault));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The furthest durable end that the frames from a place on know of.
+    fn durable_behind(&self, name: &str, epoch: Epoch, from: u64) -> io::Result<Index> {
+        let file = self.disk.open(name, How::Read)?;
+        let length = file.len()?;
+        let mut known = Index(0);
+        let mut head = [0; frame::HEADER_BYTES];
+        if from + head.len() as u64 > length {
+            return Ok(known);
+        }
+        file.read_exact_at(from, &mut head)?;
+        // Nearly always there is nothing, and no reason to read more.
+        if !matches!(FRAMES.measure(&head), Ok(Step::Record(_))) {
+            return Ok(known);
+        }
+        let mut bytes = vec![0; (length - from) as usize];
+        file.read_exact_at(from, &mut bytes)?;
+        let mut rest = &bytes[..];
+        while let Ok(Some((frame, length))) = frame::parse(rest) {
+            if frame.epoch != epoch {
+                break;
+            }
+            known = known.max(frame.durable_until);
+            if !frame.is_straight {
+                known = known.max(Index(frame.index.0 + 1));
+            }
+            rest = &rest[length..];
+        }
+        Ok(known)
     }
 
     /// Removes the files that no log counts, and syncs the folder.

@@ -302,11 +302,7 @@ impl Segment {
                         return Err(ReadError::Hole(self.hole(at + place as u64, fault)));
                     }
                     Walked::Nothing => {
-                        let fault = Fault {
-                            what: "record",
-                            expected: 1,
-                            found: 0,
-                        };
+                        let fault = Fault::missing("record");
                         return Err(ReadError::Hole(self.hole(at + place as u64, fault)));
                     }
                 }
@@ -371,11 +367,7 @@ impl Segment {
                         return Err(ReadError::Hole(self.hole(here, fault)));
                     }
                     Step::Nothing => {
-                        let fault = Fault {
-                            what: "record",
-                            expected: 1,
-                            found: 0,
-                        };
+                        let fault = Fault::missing("record");
                         return Err(ReadError::Hole(self.hole(here, fault)));
                     }
                 }
@@ -669,11 +661,7 @@ fn whole_records(
             Step::Record(head) if next.is_none() => return Ok((head.length, None)),
             Step::More(count) if next.is_none() => return Ok((count, None)),
             Step::Nothing if next.is_none() => {
-                return Err(Fault {
-                    what: "record",
-                    expected: 1,
-                    found: 0,
-                });
+                return Err(Fault::missing("record"));
             }
             _ => break,
         }

@@ -353,6 +353,33 @@ fn a_disk_full_from_the_start_refuses_and_resumes() {
 }
 
 #[test]
+fn a_journal_that_has_lost_its_newest_file_is_refused() {
+    let disk = SimDisk::new(1);
+    let (mut device, _) = open_small(&disk).unwrap();
+    let journal = || {
+        disk.names()
+            .into_iter()
+            .filter(|name| name.ends_with(".jrn"))
+    };
+    // Until a second file is in use, and a little into it.
+    let mut more = 3;
+    while more > 0 {
+        append(&mut device, 1, &[7; 300]).unwrap();
+        device.settle().unwrap();
+        more -= usize::from(journal().count() == 2);
+    }
+    drop(device);
+    disk.remove(&journal().last().unwrap()).unwrap();
+    let before = disk.digest();
+    let Err(error) = open_small(&disk) else {
+        panic!("it opened")
+    };
+    let says = error.to_string();
+    assert!(says.contains("end of the log by the journal"), "{says}");
+    assert_eq!(disk.digest(), before, "and nothing was changed");
+}
+
+#[test]
 fn rot_is_named_or_does_no_harm() {
     for seed in 1..=if full() { 100 } else { 10 } {
         assert_eq!(rot(seed), Ok(()), "seed {seed}");

@@ -174,12 +174,7 @@ impl Device {
                             }));
                         }
                         Walked::Nothing => {
-                            let what = "record";
-                            let fault = crate::log::format::Fault {
-                                what,
-                                expected: 1,
-                                found: 0,
-                            };
+                            let fault = crate::log::format::Fault::missing("record");
                             return Err(Refused::BadRecord(fault));
                         }
                     }
@@ -319,6 +314,7 @@ impl Device {
                         index,
                         previous,
                         durable_until,
+                        is_straight: false,
                     };
                     let (header, check) = frame::header(payload, place);
                     let start = at + bytes.len() as u64;

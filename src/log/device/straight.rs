@@ -235,6 +235,7 @@ impl Making {
             index,
             previous,
             durable_until: self.durable_until,
+            is_straight: true,
         };
         let (header, check) = frame::header(&payload, place);
         let padding = payload.padding();

@@ -245,11 +245,7 @@ impl Resolver<'_> {
         }
         let Some(name) = self.listing.segments.get(&(log, epoch)) else {
             let file = format!("the segment with epoch {:x}", epoch.0);
-            let fault = Fault {
-                what: "the file",
-                expected: 1,
-                found: 0,
-            };
+            let fault = Fault::missing("the file");
             return Ok(Err(damage(log, file, 0, fault)));
         };
         let bytes = super::load(self.disk, name)?;
@@ -537,11 +533,7 @@ impl Resolver<'_> {
                     break;
                 }
                 Ok(Walked::Nothing) => {
-                    came.fault = until.map(|_| Fault {
-                        what: "record",
-                        expected: 1,
-                        found: 0,
-                    });
+                    came.fault = until.map(|_| Fault::missing("record"));
                     break;
                 }
                 Err(fault) => {

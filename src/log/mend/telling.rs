@@ -336,11 +336,7 @@ impl<'a> Telling<'a> {
 }
 
 fn missing(what: &'static str) -> Fault {
-    Fault {
-        what,
-        expected: 1,
-        found: 0,
-    }
+    Fault::missing(what)
 }
 
 /// Reads a whole file. What follows a bad place counts only where a later

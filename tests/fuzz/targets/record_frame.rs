@@ -32,6 +32,7 @@ fn run(bytes: &[u8]) {
             index: frame.index,
             previous: 0,
             durable_until: frame.durable_until,
+            is_straight: frame.is_straight,
         };
         let mut again = frame::header(&payload, place).0.to_vec();
         again.extend_from_slice(&payload.bytes);
