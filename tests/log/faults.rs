@@ -369,7 +369,7 @@ fn a_journal_that_has_lost_its_newest_file_is_refused() {
         more -= usize::from(journal().count() == 2);
     }
     drop(device);
-    disk.remove(&journal().last().unwrap()).unwrap();
+    disk.remove(&journal().next_back().unwrap()).unwrap();
     let before = disk.digest();
     let Err(error) = open_small(&disk) else {
         panic!("it opened")
