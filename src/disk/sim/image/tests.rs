@@ -509,23 +509,3 @@ fn workload(seed: u64, steps: usize) -> Trace {
     }
     disk.trace()
 }
-
-#[test]
-#[ignore = "a measurement, to be run in release with --nocapture"]
-#[allow(clippy::disallowed_methods)]
-fn time_per_image() {
-    let trace = workload(3, 500);
-    let start = std::time::Instant::now();
-    let count = trace.images(Sweep::all(1)).count();
-    let built = start.elapsed();
-    let start = std::time::Instant::now();
-    let mut sum = 0;
-    for image in trace.images(Sweep::all(1)) {
-        sum ^= image.into_disk().digest();
-    }
-    println!(
-        "{count} images, {:?} each; {:?} each as a disk with its digest ({sum:x})",
-        built / count as u32,
-        start.elapsed() / count as u32
-    );
-}
