@@ -166,6 +166,24 @@ fn background_work_is_done_in_order_and_rings() {
 }
 
 #[test]
+fn work_beside_does_not_wait_for_the_background() {
+    check(|_, lane| {
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        lane.background(
+            Token(1),
+            Box::new(move || {
+                let _ = held.recv();
+                Ok(())
+            }),
+        );
+        lane.beside(Token(2), Box::new(|| Ok(())));
+        assert_eq!(wait_for(lane, 1).remove(0).token, Token(2));
+        drop(release);
+        assert_eq!(wait_for(lane, 1).remove(0).token, Token(1));
+    });
+}
+
+#[test]
 fn the_worker_does_not_inherit_the_log_threads_class() {
     check(|disk, _| {
         class::take(Class::Log);

@@ -5,16 +5,13 @@
 use std::io;
 use std::sync::Arc;
 
-use super::class::Class;
 use super::wake::Bell;
-use super::worker::{self, Worker};
+use super::worker::Workers;
 use super::{Block, Done, File, Lane, Task, Token, Waker};
 
 pub(super) struct ThreadsLane {
     bell: Arc<Bell>,
-    worker: Worker,
-    /// Started when it is first needed.
-    helper: Option<Worker>,
+    workers: Workers,
     finished: Vec<Done>,
 }
 
@@ -22,8 +19,7 @@ impl ThreadsLane {
     pub(super) fn new() -> io::Result<Self> {
         let bell = Bell::new()?;
         Ok(Self {
-            worker: Worker::start(bell.clone(), Class::Bulk)?,
-            helper: None,
+            workers: Workers::start(bell.clone())?,
             bell,
             finished: Vec::new(),
         })
@@ -49,21 +45,16 @@ impl Lane for ThreadsLane {
     }
 
     fn background(&mut self, token: Token, task: Task) {
-        self.worker.give(token, task);
+        self.workers.background(token, task);
     }
 
     fn beside(&mut self, token: Token, task: Task) {
-        match worker::helper(&mut self.helper, &self.bell) {
-            Ok(helper) => helper.give(token, task),
-            // Without a second thread the first does it.
-            Err(_) => self.worker.give(token, task),
-        }
+        self.workers.beside(token, task);
     }
 
     fn reap(&mut self, done: &mut Vec<Done>) {
         done.append(&mut self.finished);
-        self.worker.reap(done);
-        self.helper.iter().for_each(|helper| helper.reap(done));
+        self.workers.reap(done);
     }
 
     fn wait(&mut self, still_idle: &mut dyn FnMut() -> bool) {
@@ -71,9 +62,7 @@ impl Lane for ThreadsLane {
             return;
         }
         self.bell.prepare();
-        let has_finished = |worker: &Worker| worker.has_finished();
-        let is_done = self.worker.has_finished() || self.helper.as_ref().is_some_and(has_finished);
-        if !is_done && still_idle() {
+        if !self.workers.has_finished() && still_idle() {
             self.bell.sleep();
         }
         self.bell.stay_awake();

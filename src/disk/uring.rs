@@ -21,7 +21,7 @@ use io_uring::{IoUring, opcode};
 use super::errors::named;
 use super::threads::write_now;
 use super::wake::Bell;
-use super::worker::{self, Worker};
+use super::worker::Workers;
 use super::{Block, Done, File, Lane, Task, Token, Waker};
 use crate::limits::BLOCK_BYTES;
 
@@ -40,9 +40,7 @@ pub(super) struct UringLane {
     bell: Arc<Bell>,
     /// Whether a poll for the bell is with the kernel.
     is_polled: bool,
-    worker: Worker,
-    /// Started when it is first needed.
-    helper: Option<Worker>,
+    workers: Workers,
     /// Durable writes that the kernel has, each at the place its completions
     /// name.
     flights: Vec<Option<Flight>>,
@@ -77,8 +75,7 @@ impl UringLane {
         // Two entries a flight, one for the bell.
         let flights = (ring.params().sq_entries() as usize - 1) / 2;
         Ok(Self {
-            worker: Worker::start(bell.clone(), super::class::Class::Bulk)?,
-            helper: None,
+            workers: Workers::start(bell.clone())?,
             ring,
             bell,
             is_polled: false,
@@ -272,22 +269,17 @@ impl Lane for UringLane {
     }
 
     fn background(&mut self, token: Token, task: Task) {
-        self.worker.give(token, task);
+        self.workers.background(token, task);
     }
 
     fn beside(&mut self, token: Token, task: Task) {
-        match worker::helper(&mut self.helper, &self.bell) {
-            Ok(helper) => helper.give(token, task),
-            // Without a second thread the first does it.
-            Err(_) => self.worker.give(token, task),
-        }
+        self.workers.beside(token, task);
     }
 
     fn reap(&mut self, done: &mut Vec<Done>) {
         self.absorb();
         done.append(&mut self.finished);
-        self.worker.reap(done);
-        self.helper.iter().for_each(|helper| helper.reap(done));
+        self.workers.reap(done);
     }
 
     fn wait(&mut self, still_idle: &mut dyn FnMut() -> bool) {
@@ -297,9 +289,7 @@ impl Lane for UringLane {
         }
         self.poll_bell();
         self.bell.prepare();
-        let has_finished = |worker: &Worker| worker.has_finished();
-        let is_done = self.worker.has_finished() || self.helper.as_ref().is_some_and(has_finished);
-        if !is_done && still_idle() {
+        if !self.workers.has_finished() && still_idle() {
             // A write that waits for its sync is no reason to come back.
             let mut is_rung = false;
             while !is_rung && self.finished.is_empty() {

@@ -18,7 +18,7 @@ use super::class::{self, Class};
 use super::wake::Bell;
 use super::{Done, Task, Token};
 
-pub(super) struct Worker {
+struct Worker {
     /// None once the lane is going.
     tasks: Option<mpsc::Sender<(Token, Task)>>,
     finished: Arc<Finished>,
@@ -26,7 +26,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn start(bell: Arc<Bell>, class: Class) -> io::Result<Self> {
+    fn start(bell: Arc<Bell>, class: Class) -> io::Result<Self> {
         let (tasks, queue) = mpsc::channel();
         let finished = Arc::new(Finished::default());
         let thread = Builder::new().name("disk-worker".into()).spawn({
@@ -43,7 +43,7 @@ impl Worker {
         })
     }
 
-    pub(super) fn give(&self, token: Token, task: Task) {
+    fn give(&self, token: Token, task: Task) {
         let tasks = self
             .tasks
             .as_ref()
@@ -53,25 +53,59 @@ impl Worker {
             .expect("the worker lives as long as the lane");
     }
 
-    pub(super) fn has_finished(&self) -> bool {
+    fn has_finished(&self) -> bool {
         !self.finished.newest.load(Relaxed).is_null()
     }
 
-    pub(super) fn reap(&self, done: &mut Vec<Done>) {
+    fn reap(&self, done: &mut Vec<Done>) {
         if self.has_finished() {
             self.finished.take_into(done);
         }
     }
 }
 
-/// The worker of a lane's own class, started when it is first needed.
-pub(super) fn helper<'a>(
-    helper: &'a mut Option<Worker>,
-    bell: &Arc<Bell>,
-) -> io::Result<&'a Worker> {
-    match helper {
-        Some(worker) => Ok(worker),
-        None => Ok(helper.insert(Worker::start(bell.clone(), Class::Log)?)),
+/// The workers of one lane.
+pub(super) struct Workers {
+    bell: Arc<Bell>,
+    background: Worker,
+    /// Of the lane's own class; started when it is first needed.
+    beside: Option<Worker>,
+}
+
+impl Workers {
+    pub(super) fn start(bell: Arc<Bell>) -> io::Result<Self> {
+        Ok(Self {
+            background: Worker::start(bell.clone(), Class::Bulk)?,
+            beside: None,
+            bell,
+        })
+    }
+
+    pub(super) fn background(&self, token: Token, task: Task) {
+        self.background.give(token, task);
+    }
+
+    pub(super) fn beside(&mut self, token: Token, task: Task) {
+        if self.beside.is_none() {
+            // Without a second thread the first does it all.
+            self.beside = Worker::start(self.bell.clone(), Class::Log).ok();
+        }
+        self.beside
+            .as_ref()
+            .unwrap_or(&self.background)
+            .give(token, task);
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Worker> {
+        std::iter::once(&self.background).chain(&self.beside)
+    }
+
+    pub(super) fn has_finished(&self) -> bool {
+        self.all().any(Worker::has_finished)
+    }
+
+    pub(super) fn reap(&self, done: &mut Vec<Done>) {
+        self.all().for_each(|worker| worker.reap(done));
     }
 }
 
