@@ -29,7 +29,8 @@ pub struct Recovery {
     /// Bytes of active segments that were checked record by record.
     pub scanned_bytes: u64,
     pub unclean_open_ms: f64,
-    /// Replayed and scanned bytes by the time of opening.
+    /// The log's bytes by the time of opening. What is replayed and then
+    /// scanned as well counts once.
     pub recovered_mb_per_s: f64,
     pub clean_open_ms: f64,
     pub map_mb_per_s: f64,
@@ -120,7 +121,7 @@ fn one_round(parent: &Path, crashed: &Folder, variant: Variant, settings: &Setti
         replayed_bytes: report.replayed_bytes,
         scanned_bytes: report.scanned_bytes,
         unclean_open_ms: unclean * 1e3,
-        recovered_mb_per_s: (report.replayed_bytes + report.scanned_bytes) as f64 / unclean / 1e6,
+        recovered_mb_per_s: map.0 as f64 / unclean / 1e6,
         clean_open_ms: clean * 1e3,
         map_mb_per_s: map.1,
         plain_mb_per_s: plain.1,

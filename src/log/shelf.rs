@@ -467,10 +467,6 @@ impl Chunk {
             range: start + range.start..start + range.end,
         }
     }
-
-    pub fn is_mapped(&self) -> bool {
-        matches!(self.held, Held::Map(_))
-    }
 }
 
 /// What a read gives: whole records back to back.

@@ -342,10 +342,6 @@ impl Device {
         self.lane.waker()
     }
 
-    pub fn home(&self) -> Uid {
-        self.home
-    }
-
     pub fn figures(&self) -> Figures {
         Figures {
             logs: self.logs.len() as u64,
