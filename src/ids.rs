@@ -40,6 +40,35 @@ number!(
     JournalNumber
 );
 
+number!(
+    /// A member of a cluster, from 1. Never given twice, so that what a removed
+    /// node still says is not taken for its successor's.
+    NodeId
+);
+number!(
+    /// A client's session with the coordination service; 0 is none. Its bits
+    /// are what clients see as a signed number.
+    SessionId
+);
+number!(
+    /// A transaction's place in the history of the replicated state. A counter
+    /// of its own, not the index of a log entry; its high half is raised with
+    /// each new leader's term, so that tools that print it as epoch and counter
+    /// look right.
+    Zxid
+);
+
+impl Zxid {
+    /// The first number of the next leader's term.
+    pub fn next_epoch(self) -> Self {
+        Self(((self.0 >> 32) + 1) << 32)
+    }
+
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
 /// Identifies a cluster, a node's data directory or a device: 16 random bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Uid(pub [u8; 16]);

@@ -7,7 +7,9 @@
 //! cli        one file per subcommand
 //! daemon     composes a node, starts it, drains it, stops it
 //! ports      front doors: operator
+//! replica    the loop: events in, decisions, effects out
 //! log        the segmented append-only log over one journal per device
+//! state      everything replicated: tree, sessions, members
 //! disk       io_uring files and memory maps, and a simulated disk beside them
 //! profile    the hardware profile: read, detect, check
 //! wire       bytes: cursor, checksum, bounded frame
@@ -38,4 +40,6 @@ pub mod log;
 pub mod metrics;
 pub mod planted;
 pub mod ports;
+pub mod replica;
+pub mod state;
 pub mod wire;

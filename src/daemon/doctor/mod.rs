@@ -17,10 +17,10 @@ mod limits;
 mod ownership;
 mod probe;
 mod profile;
-mod ring;
 mod room;
 mod site;
 mod threads;
+mod uring;
 
 pub use site::{Life, Site};
 
@@ -123,7 +123,7 @@ pub const CHECKS: &[Check] = &[
     Check {
         name: "io_uring",
         looks_at: "whether a ring like the log's can be set up",
-        run: ring::check,
+        run: uring::check,
     },
     Check {
         name: "engine",

@@ -1,0 +1,4 @@
+//! The loop: events in, decisions, effects out. One thread owns the consensus
+//! and the state.
+
+pub mod desk;
