@@ -85,3 +85,18 @@ pub const MACHINE_FILE_BYTES_MAX: u64 = 1 << 20;
 /// Block devices on block devices: a partition on LVM on dm-crypt on md on
 /// partitions is 5.
 pub const BLOCK_DEVICE_LAYERS_MAX: usize = 8;
+
+/// Submissions in one frame to the leader, and the bytes after which a frame
+/// is sent and another begun. Many small writes share a frame; a large one has
+/// its own.
+pub const FORWARDED_PER_FRAME_MAX: usize = 4096;
+pub const FORWARDED_BYTES: usize = 256 << 10;
+/// Sessions in one frame of signs of life: 64 KiB.
+pub const TOUCHED_PER_FRAME_MAX: usize = 8192;
+/// The submissions of one entry, in bytes, after which no other joins them.
+/// Below the least size that the log writes straight, so that an entry costs
+/// one sync; a single larger submission makes an entry of its own.
+pub const ENTRY_BYTES: usize = 96 << 10;
+/// Submissions of this node that are not applied yet. A client's own bound at
+/// its door is far below; this one stands for all doors together.
+pub const SUBMISSIONS_MAX: usize = 65_536;
