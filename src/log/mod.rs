@@ -24,7 +24,7 @@ mod settings;
 mod shelf;
 pub mod sparse;
 
-pub use device::{Answer, Appended, Device, Figures, Records, Request};
+pub use device::{Answer, Appended, Device, ErrandDone, Figures, Records, Request};
 pub use errors::{Fatal, Hole, OpenError, ReadError, Refused};
 pub use frame::{FRAMES, Payload};
 pub use owner::{Hooks, LogHandle, Logs, Owner, Ticket, start};

@@ -1,8 +1,231 @@
 //! The loop: events in, decisions, effects out. One thread owns the consensus
-//! and the state.
+//! and the state, so there is nothing to lock and one thing happens at a time.
+//!
+//! `Replica` waits for nothing: what doors ask, peers say and the clock tells
+//! goes in by `ask`, `heard` and `tick`; `turn` carries it as far as it will
+//! go; replies and frames come out by `take_replies` and `take_sends`. The
+//! simulation drives it as it is; `thread` gives it a thread and its seams.
+//!
+//! ```text
+//! asks.rs     what doors ask, in the order of each connection
+//! agree.rs    submissions to the leader, entries to the log, messages to peers
+//! apply.rs    committed entries into the state, and what follows from each
+//! keep.rs     snapshots: taken, handed on, installed; the log behind them trimmed
+//! lead.rs     what only a leader does: leases, reaping, members
+//! ```
 
+mod agree;
+mod apply;
+mod asks;
 mod codec;
 pub mod desk;
+mod keep;
+mod lead;
 mod leases;
 mod session;
+mod snapshots;
+mod start;
+mod storage;
 mod syncs;
+mod thread;
+
+pub use keep::Kept;
+pub use start::{FOUNDER, Opened, Start, election_timeout};
+pub use thread::{Doorway, Hooks, ReplicaHandle, Running, start};
+
+use crate::clock::Millis;
+use crate::consensus::{Consensus, Standing as Lead};
+use crate::entropy::Entropy;
+use crate::ids::{Index, NodeId, SessionId, Term, Uid};
+use crate::peers::Plane;
+use crate::state::watches::Watches;
+use crate::state::{Change, Command, Error, Outcome, State};
+use desk::{ConnectionId, Reply, Standing};
+use keep::Keeping;
+use leases::Leases;
+use session::Line;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use storage::Storage;
+use syncs::Syncs;
+
+/// What the replica is told to be; `daemon/compose.rs` fills it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub node: NodeId,
+    pub cluster: Uid,
+    /// How often `tick` is called.
+    pub tick: Duration,
+    /// A follower that hears nothing for this many ticks asks for votes.
+    pub election_ticks: usize,
+    /// Decides when this node asks for votes.
+    pub seed: u64,
+    pub heartbeat_ticks: usize,
+    /// Entries after which a snapshot is taken.
+    pub snapshot_entries: u64,
+    /// Whether clients that ask for it are served without a majority.
+    pub serves_read_only: bool,
+}
+
+/// The moment at which something is done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Now {
+    pub wall: Millis,
+    pub monotonic: Duration,
+}
+
+/// What came of a command that no client sent.
+pub type Done = Box<dyn FnOnce(Result<Outcome, Error>) + Send>;
+
+pub struct Replica {
+    settings: Settings,
+    entropy: Arc<dyn Entropy>,
+    /// Drawn at each start: tells this life's numbers from an earlier one's.
+    boot: u64,
+    consensus: Consensus,
+    storage: Storage,
+    state: State,
+    keeping: Keeping,
+    now: Now,
+    /// The last entry that is in the state.
+    applied: Index,
+    applied_term: Term,
+    lead: Lead,
+    /// When a leader was last known; connections outlive an election, not a
+    /// lost majority.
+    led_at: Duration,
+
+    lines: BTreeMap<ConnectionId, Line>,
+    /// Which of them speaks for a session.
+    attached: BTreeMap<SessionId, ConnectionId>,
+    watches: Watches<ConnectionId>,
+    syncs: Syncs,
+
+    /// What this node has sent to be committed, by number, the oldest first.
+    pending: BTreeMap<u64, Pending>,
+    last_number: u64,
+    /// On the leader: encoded submissions for the next entry.
+    gathered: VecDeque<Arc<[u8]>>,
+    gathered_bytes: usize,
+    /// On a follower: numbers to be forwarded at the end of this turn.
+    to_forward: Vec<u64>,
+    resent_at: Duration,
+    /// Ready numbers and what may be sent once each is durable.
+    unpersisted: VecDeque<(u64, Vec<(NodeId, Vec<u8>)>)>,
+    /// The last own entry that is not durable yet.
+    proposal_under_way: bool,
+
+    leases: Leases,
+    touched: BTreeSet<SessionId>,
+    ticks: u64,
+    ticked_at: Duration,
+    /// Sums of the state at some indices, to compare with the followers'.
+    digests: VecDeque<(Index, u64)>,
+    has_diverged: bool,
+
+    changes: Vec<Change>,
+    replies: Vec<Reply>,
+    sends: Vec<(NodeId, Plane, Vec<u8>)>,
+    /// The members' list has changed since it was last looked at.
+    members_changed: bool,
+    started: Millis,
+}
+
+/// A submission of this node's that is not applied yet.
+struct Pending {
+    encoded: Arc<[u8]>,
+    sender: Sender,
+}
+
+enum Sender {
+    Line(ConnectionId),
+    Opening(Opening),
+    Inside(Option<Done>),
+}
+
+/// A client whose session is being opened or attached.
+struct Opening {
+    connection: ConnectionId,
+    who: Vec<crate::state::Identity>,
+}
+
+impl Replica {
+    /// Carries everything as far as it will go without waiting.
+    pub fn turn(&mut self, now: Now) -> Result<(), crate::log::Fatal> {
+        self.now = now;
+        loop {
+            self.begin_syncs();
+            self.send_on();
+            let has_persisted = self.persist()?;
+            let has_agreed = self.agree()?;
+            self.answer_syncs();
+            self.go_on_keeping()?;
+            if !has_persisted && !has_agreed {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether a turn would find nothing to do until something comes in.
+    pub fn is_waiting(&self) -> bool {
+        self.storage.is_waiting() && !self.consensus.has_ready()
+    }
+
+    pub fn wait(&mut self, still_idle: &mut dyn FnMut() -> bool) {
+        self.storage.wait(still_idle);
+    }
+
+    pub fn waker(&self) -> crate::disk::Waker {
+        self.storage.waker()
+    }
+
+    /// Leaves a mark that spares the next start the scan.
+    pub fn close(self) -> Result<(), crate::log::Fatal> {
+        self.storage.close()
+    }
+
+    pub fn take_replies(&mut self, into: &mut Vec<Reply>) {
+        into.append(&mut self.replies);
+    }
+
+    pub fn take_sends(&mut self) -> Vec<(NodeId, Plane, Vec<u8>)> {
+        std::mem::take(&mut self.sends)
+    }
+
+    /// Whether the members' list has changed since this was last asked.
+    pub fn take_members_changed(&mut self) -> bool {
+        std::mem::take(&mut self.members_changed)
+    }
+
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub fn is_leader(&self) -> bool {
+        self.lead.role == crate::consensus::Role::Leader
+    }
+
+    pub fn leader(&self) -> Option<NodeId> {
+        self.lead.leader
+    }
+
+    pub fn applied(&self) -> Index {
+        self.applied
+    }
+
+    /// Whether clients' requests are taken.
+    fn is_serving(&self) -> bool {
+        self.lead.leader.is_some()
+    }
+
+    /// Submits a command that no client sent.
+    pub fn command(&mut self, now: Now, command: Command, done: Option<Done>) {
+        self.now = now;
+        self.submit_inside(command, done);
+    }
+
+    pub fn standing(&self) -> Standing {
+        self.stand()
+    }
+}

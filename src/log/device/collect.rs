@@ -59,6 +59,7 @@ impl Device {
                 Ok(()) => self.journal.add_spare(name),
                 Err(_) => self.figures.tidy_failures += 1,
             },
+            Some(Running::Errand(done)) => done(result),
             Some(Running::Tidy) if result.is_err() => self.figures.tidy_failures += 1,
             Some(Running::Tidy) | None => {}
         }

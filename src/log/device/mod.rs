@@ -47,6 +47,9 @@ pub struct Appended {
 /// What came of a request, called on the log's thread: it must be brief.
 pub type Answer = Box<dyn FnOnce(Result<Appended, Refused>) + Send>;
 
+/// What came of an errand, called on the device's thread: it must be brief.
+pub type ErrandDone = Box<dyn FnOnce(io::Result<()>) + Send>;
+
 /// Records on their way into a log.
 #[derive(Debug)]
 pub enum Records {
@@ -162,6 +165,8 @@ enum Running {
     Spare {
         name: String,
     },
+    /// Work of the owner's on files of its own.
+    Errand(ErrandDone),
 }
 
 /// A batch that goes straight to its segment.
@@ -357,6 +362,17 @@ impl Device {
             Some(fatal) => answer(Err(Refused::Failed(fatal.to_string()))),
             None => self.backlog.push_back((request, answer)),
         }
+    }
+
+    /// Has the lane's worker do something with files that are the owner's own,
+    /// after all that it was given before.
+    pub fn errand(&mut self, task: crate::disk::Task, done: ErrandDone) {
+        self.background(Running::Errand(done), task);
+    }
+
+    /// The folder that holds the logs.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
     }
 
     /// Whether all that was asked for has been answered.

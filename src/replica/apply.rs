@@ -1,0 +1,117 @@
+//! Committed entries into the state, and what follows from each command for
+//! this node's clients.
+
+use super::desk::CloseReason;
+use super::{Pending, Replica, Sender};
+use crate::clock::Millis;
+use crate::consensus::{Body, Entry};
+use crate::ids::{Index, Term};
+use crate::limits::{DIGEST_EVERY, DIGESTS_KEPT};
+use crate::state::{Applied, Command, Outcome, Submission, codec};
+
+impl Replica {
+    pub(super) fn apply_entry(&mut self, entry: &Entry) {
+        assert_eq!(entry.index.0, self.applied.0 + 1, "entries are applied in order");
+        self.begin_term(entry.term);
+        if let Body::Data(bytes) = &entry.body {
+            self.apply_data(entry.index, bytes);
+        }
+        self.applied = entry.index;
+        if entry.index.0.is_multiple_of(DIGEST_EVERY) {
+            self.note_digest(entry.index);
+        }
+    }
+
+    fn begin_term(&mut self, term: Term) {
+        if term > self.applied_term {
+            self.applied_term = term;
+            self.state.begin_term(term);
+        }
+    }
+
+    fn apply_data(&mut self, index: Index, bytes: &[u8]) {
+        let (now, submissions) = match codec::decode_entry(bytes) {
+            Ok(entry) => entry,
+            Err(bad) => return tracing::error!(%index, %bad, "an entry is passed over"),
+        };
+        for submission in submissions {
+            match submission {
+                Ok(submission) => self.apply_submission(now, submission),
+                // Every replica passes over the same bytes.
+                Err(bad) => tracing::error!(%index, %bad, "a submission is passed over"),
+            }
+        }
+    }
+
+    fn apply_submission(&mut self, now: Millis, submission: Submission) {
+        let mut changes = std::mem::take(&mut self.changes);
+        let applied = self.state.apply(now, &submission, &mut changes);
+        for change in changes.drain(..) {
+            self.tell_watchers(applied.zxid, &change);
+        }
+        self.changes = changes;
+        self.follow_sessions(&submission, &applied);
+        if submission.origin == self.settings.node
+            && let Some(pending) = self.pending.remove(&submission.tag)
+        {
+            self.finish(submission.tag, pending, applied);
+        }
+    }
+
+    /// What a command means for leases, and for connections of its session
+    /// that are here.
+    fn follow_sessions(&mut self, submission: &Submission, applied: &Applied) {
+        match (&submission.command, &applied.outcome) {
+            (
+                Command::OpenSession(_) | Command::AttachSession(_),
+                Ok(Outcome::Attached {
+                    session,
+                    timeout_ms,
+                    ..
+                }),
+            ) => {
+                if self.is_leader() {
+                    self.leases.open(self.now.monotonic, *session, *timeout_ms);
+                }
+                if let Some(old) = self.attached.remove(session) {
+                    self.close(old, CloseReason::SessionMoved);
+                }
+            }
+            (Command::CloseSession, Ok(Outcome::Closed)) => {
+                self.leases.close(submission.session);
+                let is_own = submission.origin == self.settings.node
+                    && self.pending.contains_key(&submission.tag);
+                if !is_own && let Some(line) = self.attached.remove(&submission.session) {
+                    self.close(line, CloseReason::SessionExpired);
+                }
+            }
+            (Command::ExpireSession { session, .. }, Ok(Outcome::Closed)) => {
+                self.leases.close(*session);
+                if let Some(line) = self.attached.remove(session) {
+                    self.close(line, CloseReason::SessionExpired);
+                }
+            }
+            (Command::Members(_) | Command::Reconfigure(_), Ok(_)) => self.members_changed = true,
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, number: u64, pending: Pending, applied: Applied) {
+        match pending.sender {
+            Sender::Line(connection) => self.finish_write(connection, number, applied),
+            Sender::Opening(opening) => self.finish_opening(opening, applied),
+            Sender::Inside(Some(done)) => done(applied.outcome),
+            Sender::Inside(None) => {}
+        }
+    }
+
+    /// What the state sums to here, for the leader to compare.
+    fn note_digest(&mut self, index: Index) {
+        let digest = self.state.digest();
+        if self.digests.len() >= DIGESTS_KEPT {
+            self.digests.pop_front();
+        }
+        self.digests.push_back((index, digest));
+        self.report_digest(index, digest);
+    }
+}

@@ -1,0 +1,260 @@
+//! What only a leader does, and what every node does at a tick.
+
+use super::codec::Frame;
+use super::desk::{Role, SessionShown, Standing, WatchShown};
+use super::{Now, Replica};
+use crate::consensus::{self, MemberStep, MembersChange};
+use crate::ids::{Index, NodeId, SessionId};
+use crate::limits::{REAPED_AT_ONCE, REAP_EVERY_TICKS, TOUCHED_PER_FRAME_MAX};
+use crate::log::Fatal;
+use crate::peers::Plane;
+use crate::planted;
+use crate::state::Command;
+use crate::state::members::Role as Wanted;
+
+/// Ticks between two looks at the disk's log.
+const STORAGE_EVERY_TICKS: u64 = 16;
+/// A gap between two ticks that is longer than this many of them is time in
+/// which this process did not run.
+const PAUSE_TICKS: u32 = 4;
+
+impl Replica {
+    /// Called every `settings.tick`; late calls are one call.
+    pub fn tick(&mut self, now: Now) -> Result<(), Fatal> {
+        self.now = now;
+        let gap = now.monotonic.saturating_sub(self.ticked_at);
+        if gap > self.settings.tick * PAUSE_TICKS {
+            self.leases.forgive(gap - self.settings.tick);
+        }
+        self.ticked_at = now.monotonic;
+        self.ticks += 1;
+        self.consensus.tick();
+        if self.ticks.is_multiple_of(STORAGE_EVERY_TICKS) {
+            self.storage.tick()?;
+        }
+        self.keeping_tick();
+        self.mind_no_leader();
+        self.look_for_lost();
+        if self.is_leader() {
+            self.end_silent_sessions();
+            self.reap();
+            self.mind_members();
+        } else {
+            self.report_touched();
+        }
+        Ok(())
+    }
+
+    /// What was heard of sessions before another led is not known here: each
+    /// has its whole timeout from now.
+    pub(super) fn begin_leading(&mut self) {
+        if planted!(TimersNotRestarted) {
+            return;
+        }
+        let sessions = self.state.sessions();
+        let sessions = sessions.map(|(id, session)| (id, session.timeout_ms));
+        self.leases.begin(self.now.monotonic, sessions);
+    }
+
+    pub(super) fn stop_leading(&mut self) {
+        self.leases.end();
+        self.gathered.clear();
+        self.gathered_bytes = 0;
+    }
+
+    pub(super) fn touch(&mut self, session: SessionId) {
+        match self.is_leader() {
+            true => self.leases.touch(self.now.monotonic, session),
+            false => {
+                self.touched.insert(session);
+            }
+        }
+    }
+
+    fn report_touched(&mut self) {
+        let Some(leader) = self.lead.leader else {
+            return;
+        };
+        let touched: Vec<SessionId> = std::mem::take(&mut self.touched).into_iter().collect();
+        for sessions in touched.chunks(TOUCHED_PER_FRAME_MAX) {
+            let frame = Frame::Touch(sessions.to_vec()).encode();
+            self.sends.push((leader, Plane::Control, frame));
+        }
+    }
+
+    fn end_silent_sessions(&mut self) {
+        for session in self.leases.due(self.now.monotonic) {
+            let Some(found) = self.state.session(session) else {
+                self.leases.close(session);
+                continue;
+            };
+            if planted!(ExpiryNotProposed) {
+                continue;
+            }
+            let connection = found.connection;
+            tracing::info!(session = format!("{:#x}", session.0), "a session is silent and ends");
+            let expire = Command::ExpireSession {
+                session,
+                connection,
+            };
+            self.submit_inside(expire, None);
+        }
+    }
+
+    fn reap(&mut self) {
+        if !self.ticks.is_multiple_of(REAP_EVERY_TICKS) {
+            return;
+        }
+        for path in self.state.reapable(self.now.wall, REAPED_AT_ONCE) {
+            self.submit_inside(Command::Reap { path }, None);
+        }
+    }
+
+    /// Brings consensus' members one step nearer to the list that the state
+    /// holds: a newcomer follows first and votes when it has caught up.
+    fn mind_members(&mut self) {
+        let (have, wanted) = (self.consensus.members(), self.state.members());
+        if wanted.is_empty() {
+            return;
+        }
+        let step = wanted
+            .iter()
+            .find_map(|member| {
+                let node = member.node;
+                match member.role {
+                    _ if !have.contains(node) => Some(MemberStep::Learner(node)),
+                    Wanted::Voter if have.learners.contains(&node) && self.has_caught_up(node) => {
+                        Some(MemberStep::Voter(node))
+                    }
+                    Wanted::Learner if have.voters.contains(&node) => {
+                        Some(MemberStep::Learner(node))
+                    }
+                    _ => None,
+                }
+            })
+            .or_else(|| {
+                let mut all = have.voters.iter().chain(&have.learners);
+                let gone = all.find(|&&node| wanted.get(node).is_none());
+                gone.map(|&node| MemberStep::Remove(node))
+            });
+        let Some(step) = step else {
+            return;
+        };
+        match self.consensus.change_members(MembersChange::one(step)) {
+            Ok(()) => tracing::info!(?step, "the members change"),
+            Err(refused) => tracing::debug!(?step, ?refused, "a change of members waits"),
+        }
+    }
+
+    /// Little enough is missing that it has it within one election timeout.
+    fn has_caught_up(&self, node: NodeId) -> bool {
+        const NEAR: u64 = 64;
+        let last = self.consensus.last_index().0;
+        let peers = self.consensus.progress();
+        let peer = peers.iter().find(|peer| peer.node == node);
+        peer.is_some_and(|peer| peer.recent_active && peer.matched.0 + NEAR >= last)
+    }
+
+    pub(super) fn report_digest(&mut self, index: Index, digest: u64) {
+        if let Some(leader) = self.lead.leader
+            && leader != self.settings.node
+        {
+            let frame = Frame::Digest { index, digest }.encode();
+            self.sends.push((leader, Plane::Control, frame));
+        }
+    }
+
+    /// Two replicas that applied the same must hold the same. An alarm: which
+    /// of the two is wrong cannot be told from here.
+    pub(super) fn compare_digest(&mut self, from: NodeId, index: Index, digest: u64) {
+        let ours = self.digests.iter().find(|(at, _)| *at == index);
+        if let Some((_, ours)) = ours
+            && *ours != digest
+        {
+            self.has_diverged = true;
+            tracing::error!(
+                %from,
+                %index,
+                "the replicated state differs from this node's: run `dolmen doctor` on both"
+            );
+        }
+    }
+
+    pub fn has_diverged(&self) -> bool {
+        self.has_diverged
+    }
+
+    pub(super) fn stand(&self) -> Standing {
+        let figures = self.state.figures();
+        let members = self.consensus.members();
+        let (first, next) = self.storage.entries();
+        let role = match self.lead.role {
+            consensus::Role::Leader if members.voters.len() == 1 && members.learners.is_empty() => {
+                Role::Alone
+            }
+            consensus::Role::Leader => Role::Leader,
+            _ if self.lead.leader.is_none() => Role::Looking,
+            _ if members.learners.contains(&self.settings.node) => Role::Learner,
+            _ => Role::Follower,
+        };
+        let followers = self.consensus.progress();
+        let is_synced = |peer: &&consensus::PeerProgress| {
+            peer.node != self.settings.node && peer.recent_active
+        };
+        Standing {
+            role,
+            leader: self.lead.leader,
+            node: self.settings.node,
+            term: self.lead.term.0,
+            zxid: self.state.zxid(),
+            nodes: figures.nodes,
+            ephemerals: figures.ephemerals,
+            data_bytes: figures.data_bytes,
+            watches: self.watches.count() as u64,
+            watched_paths: self.watches.path_count() as u64,
+            watching_connections: self.watches.connection_count() as u64,
+            sessions: figures.sessions,
+            connections: self.lines.len() as u64,
+            outstanding: self.pending.len() as u64,
+            voters: members.voters.len() as u64,
+            learners: members.learners.len() as u64,
+            synced_followers: followers.iter().filter(is_synced).count() as u64,
+            started: self.started,
+            digest: self.state.digest(),
+            snapshot_index: self.keeping.kept.index.0,
+            log_index: next.0.saturating_sub(1).max(first.0.saturating_sub(1)),
+            snapshot_bytes: self.keeping.kept.bytes,
+            log_bytes: 0,
+            is_read_only: self.lead.leader.is_none() && self.settings.serves_read_only,
+        }
+    }
+
+    pub fn shown_sessions(&self) -> Vec<SessionShown> {
+        let sessions = self.state.sessions();
+        sessions
+            .map(|(session, held)| SessionShown {
+                session,
+                timeout_ms: held.timeout_ms,
+                connection: self.attached.get(&session).copied(),
+                ephemerals: self.state.ephemerals(session, "/"),
+            })
+            .collect()
+    }
+
+    pub fn shown_watches(&self) -> Vec<WatchShown> {
+        let watches = self.watches.iter();
+        watches
+            .filter_map(|(path, connection)| {
+                let line = self.lines.get(&connection)?;
+                Some(WatchShown {
+                    path: path.into(),
+                    session: line.session,
+                })
+            })
+            .collect()
+    }
+
+    pub(super) fn now(&self) -> Now {
+        self.now
+    }
+}

@@ -1,0 +1,432 @@
+//! What consensus has to remember, in two logs of the replica's own device:
+//! entries, and term with vote. One journal carries both, so that what belongs
+//! together is durable together.
+//!
+//! One group is with the device at a time; what comes meanwhile is the next
+//! group. So a group that the disk has no room for can be tried again whole,
+//! and nothing later ever stands in its place.
+
+use crate::consensus::{Entry, Hard};
+use crate::disk::{Disk, Waker};
+use crate::ids::{Index, LogId, NodeId, Term};
+use crate::limits::{HARD_RECORDS_KEPT, HARD_RECORDS_MAX, RECORD_BYTES_MAX};
+use crate::log::{
+    self, Appended, Device, FRAMES, Fatal, OpenError, Opening, Payload, Records, Refused, Report,
+    Request, Way,
+};
+use crate::planted;
+use crate::wire::{Cursor, Short};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Entries; an entry's place in the log is its index.
+const ENTRIES: LogId = LogId(2);
+/// Term, vote and commit mark; the last record counts.
+const HARD: LogId = LogId(1);
+const SCHEMA: u16 = 1;
+
+pub struct Storage {
+    device: Device,
+    /// The oldest first; those of the group under way stay until it is done.
+    parts: VecDeque<Part>,
+    /// How many of the parts the device has, and what has come of them.
+    under_way: usize,
+    answers: Answers,
+    answered: usize,
+    /// Parts that were refused for want of room, tried again at a tick.
+    refused: Vec<usize>,
+    /// The disk had no room for the group under way.
+    is_full: bool,
+    hard_records: u64,
+}
+
+type Answers = Arc<Mutex<Vec<(usize, Result<Appended, Refused>)>>>;
+
+#[derive(Clone, Debug)]
+enum Part {
+    Hard(Hard),
+    Entries(Vec<Entry>),
+    /// Entries from here on are replaced by what follows.
+    Truncate(Index),
+    /// A snapshot took the place of all entries.
+    Restart(Index),
+    /// All that belongs to this Ready stands before.
+    Mark(u64),
+}
+
+/// What a device remembered.
+pub struct Remembered {
+    pub hard: Hard,
+    pub report: Report,
+}
+
+impl Storage {
+    pub fn open(opening: Opening<'_>) -> Result<(Self, Remembered), OpenError> {
+        let (mut device, report) = log::open(opening)?;
+        for log in [HARD, ENTRIES] {
+            device.log(log, &FRAMES).map_err(unopened("open"))?;
+        }
+        let entries = device.shelf(ENTRIES).expect("opened above");
+        if entries.written_until() == Index(0) {
+            // Indices begin at 1: 0 is the state before any entry.
+            let at = Index(1);
+            let restart = Request::Restart { log: ENTRIES, at };
+            device.call(restart).map_err(unopened("begin"))?;
+        }
+        let mut storage = Self {
+            device,
+            parts: VecDeque::new(),
+            under_way: 0,
+            answers: Arc::default(),
+            answered: 0,
+            refused: Vec::new(),
+            is_full: false,
+            hard_records: 0,
+        };
+        let hard = storage.last_hard()?;
+        Ok((storage, Remembered { hard, report }))
+    }
+
+    /// The first entry that is kept, and the one after the last.
+    pub fn entries(&self) -> (Index, Index) {
+        let shelf = self.device.shelf(ENTRIES).expect("opened with the storage");
+        (shelf.first(), shelf.written_until())
+    }
+
+    fn last_hard(&mut self) -> Result<Hard, OpenError> {
+        let shelf = self.device.shelf(HARD).expect("opened with the storage");
+        let (mut from, until) = (shelf.first(), shelf.written_until());
+        let mut last = Hard::default();
+        while from < until {
+            let read = self.device.read(HARD, from, RECORD_BYTES_MAX, Way::Plain);
+            let Some(read) = read.map_err(unread("the votes"))? else {
+                break;
+            };
+            let mut rest = &read.bytes[..];
+            while let Ok(Some((frame, length))) = log::frame::parse(rest) {
+                last = parse_hard(frame.payload).map_err(|short| {
+                    OpenError::Identity(format!("the vote at {} is not whole: {short}", frame.index))
+                })?;
+                self.hard_records += 1;
+                rest = &rest[length..];
+            }
+            from = read.next;
+        }
+        Ok(last)
+    }
+
+    /// Every entry from `from` on, for a start.
+    pub fn read_all(&mut self, mut from: Index) -> Result<Vec<Entry>, OpenError> {
+        let (_, until) = self.entries();
+        let mut entries = Vec::new();
+        while from < until {
+            let read = self.device.read(ENTRIES, from, 1 << 20, Way::Plain);
+            let Some(read) = read.map_err(unread("the entries"))? else {
+                break;
+            };
+            parse_entries(&read.bytes, &mut entries)?;
+            from = read.next;
+        }
+        if planted!(TailLost) {
+            entries.pop();
+        }
+        Ok(entries)
+    }
+
+    /// Entries for a follower that is behind what is held in memory. Empty
+    /// where their bytes are not in a segment yet: they will be at a tick.
+    pub fn read_some(&mut self, from: Index, bytes_max: usize) -> Result<Vec<Entry>, OpenError> {
+        let shelf = self.device.shelf(ENTRIES).expect("opened with the storage");
+        let mut entries = Vec::new();
+        match shelf.read(from, bytes_max, Way::Plain).map_err(unread("the entries"))? {
+            Some(read) => parse_entries(&read.bytes, &mut entries)?,
+            None => self.device.rest(),
+        }
+        Ok(entries)
+    }
+
+    /// Begins again behind a snapshot, before anything is written.
+    pub fn restart(&mut self, at: Index) -> Result<(), OpenError> {
+        let restart = Request::Restart { log: ENTRIES, at };
+        let restarted = self.device.call(restart);
+        restarted.map(|_| ()).map_err(unopened("restart"))
+    }
+
+    /// Takes in what a Ready wants remembered, in the order in which it is to
+    /// be durable. `persisted` names the Ready when all of it is.
+    pub fn remember(
+        &mut self,
+        number: u64,
+        snapshot: Option<Index>,
+        entries: Vec<Entry>,
+        hard: Option<Hard>,
+    ) {
+        if let Some(hard) = hard {
+            self.parts.push_back(Part::Hard(hard));
+        }
+        if let Some(index) = snapshot {
+            self.parts.push_back(Part::Restart(Index(index.0 + 1)));
+        }
+        if let Some(first) = entries.first() {
+            if first.index < self.end_of_parts() {
+                self.parts.push_back(Part::Truncate(first.index));
+            }
+            self.parts.push_back(Part::Entries(entries));
+        }
+        self.parts.push_back(Part::Mark(number));
+    }
+
+    /// Where the log ends when all parts are done.
+    fn end_of_parts(&self) -> Index {
+        let of_part = |part: &Part| match part {
+            Part::Entries(entries) => entries.last().map(|last| Index(last.index.0 + 1)),
+            Part::Truncate(from) => Some(*from),
+            Part::Restart(at) => Some(*at),
+            Part::Hard(_) | Part::Mark(_) => None,
+        };
+        let queued = self.parts.iter().rev().find_map(of_part);
+        queued.unwrap_or_else(|| self.entries().1)
+    }
+
+    /// All that was to be remembered is.
+    pub fn is_quiet(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// One round with the device. Gives the last Ready that is durable now.
+    pub fn turn(&mut self) -> Result<Option<u64>, Fatal> {
+        let mut persisted = None;
+        loop {
+            self.begin_group();
+            self.device.turn()?;
+            match self.take_answers()? {
+                Some(number) => persisted = number.or(persisted),
+                None => return Ok(persisted),
+            }
+        }
+    }
+
+    fn begin_group(&mut self) {
+        if self.under_way > 0 || self.parts.is_empty() {
+            return;
+        }
+        // A truncation and a restart go alone: what follows must not be taken
+        // where they are refused.
+        let is_alone = |part: &Part| matches!(part, Part::Truncate(_) | Part::Restart(_));
+        self.under_way = match self.parts.iter().position(is_alone) {
+            Some(0) => 1,
+            Some(before) => before,
+            None => self.parts.len(),
+        };
+        (0..self.under_way).for_each(|slot| self.submit(slot));
+    }
+
+    fn submit(&mut self, slot: usize) {
+        let request = match &self.parts[slot] {
+            Part::Mark(_) => {
+                self.answered += 1;
+                return;
+            }
+            Part::Hard(hard) => {
+                self.hard_records += 1;
+                let record = Payload::new(hard.term, SCHEMA, encode_hard(*hard));
+                Request::Append {
+                    log: HARD,
+                    records: Records::Frames(vec![record]),
+                }
+            }
+            Part::Entries(entries) => {
+                let records = entries.iter().map(|entry| {
+                    let mut bytes = Vec::new();
+                    entry.encode_body(&mut bytes);
+                    Payload::new(entry.term, SCHEMA, bytes)
+                });
+                Request::Append {
+                    log: ENTRIES,
+                    records: Records::Frames(records.collect()),
+                }
+            }
+            Part::Truncate(from) => Request::Truncate {
+                log: ENTRIES,
+                from: *from,
+            },
+            Part::Restart(at) => Request::Restart {
+                log: ENTRIES,
+                at: *at,
+            },
+        };
+        let answers = self.answers.clone();
+        let answer = move |outcome| {
+            let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+            answers.push((slot, outcome));
+        };
+        self.device.submit(request, Box::new(answer));
+    }
+
+    /// The Ready that the group which is now done ends with, if it ends one;
+    /// None where no group is done.
+    fn take_answers(&mut self) -> Result<Option<Option<u64>>, Fatal> {
+        if self.under_way == 0 {
+            return Ok(None);
+        }
+        let answers = std::mem::take(&mut *self.answers.lock().unwrap_or_else(PoisonError::into_inner));
+        for (slot, outcome) in answers {
+            match outcome {
+                Ok(appended) => {
+                    self.check_place(slot, appended)?;
+                    self.answered += 1;
+                }
+                Err(Refused::Full(_) | Refused::Busy) => {
+                    self.is_full = true;
+                    self.refused.push(slot);
+                }
+                Err(Refused::Failed(reason)) => return Err(Fatal { reason }),
+                Err(refused) => {
+                    let reason = format!("the log of consensus refuses a record: {refused}");
+                    return Err(Fatal { reason });
+                }
+            }
+        }
+        if planted!(AckBeforeFsync) && self.refused.is_empty() {
+            self.answered = self.under_way;
+        }
+        if self.answered < self.under_way {
+            return Ok(None);
+        }
+        self.is_full = false;
+        self.answered = 0;
+        let mut last = None;
+        for part in self.parts.drain(..std::mem::take(&mut self.under_way)) {
+            if let Part::Mark(number) = part {
+                last = Some(number);
+            }
+        }
+        self.trim_hard();
+        Ok(Some(last))
+    }
+
+    /// An entry that stands elsewhere than at its index would be read as
+    /// another one.
+    fn check_place(&self, slot: usize, appended: Appended) -> Result<(), Fatal> {
+        match &self.parts[slot] {
+            Part::Entries(entries) if appended.first != entries[0].index => Err(Fatal {
+                reason: format!(
+                    "entry {} was written in the place of {}",
+                    entries[0].index, appended.first
+                ),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn trim_hard(&mut self) {
+        if self.hard_records < HARD_RECORDS_MAX {
+            return;
+        }
+        self.hard_records = HARD_RECORDS_KEPT;
+        let shelf = self.device.shelf(HARD).expect("opened with the storage");
+        let until = Index(shelf.written_until().0.saturating_sub(HARD_RECORDS_KEPT));
+        let drop = Request::DropPrefix { log: HARD, until };
+        // Lost, it is done at the next time.
+        self.device.submit(drop, Box::new(|_| ()));
+    }
+
+    /// Entries below are no longer needed: a snapshot stands for them.
+    pub fn forget_below(&mut self, until: Index) {
+        let drop = Request::DropPrefix {
+            log: ENTRIES,
+            until,
+        };
+        // Lost, it is done with the next snapshot.
+        self.device.submit(drop, Box::new(|_| ()));
+    }
+
+    /// Tries again what the disk had no room for; proves the last batch.
+    pub fn tick(&mut self) -> Result<(), Fatal> {
+        for slot in std::mem::take(&mut self.refused) {
+            self.submit(slot);
+        }
+        self.device.tick()
+    }
+
+    pub fn errand(
+        &mut self,
+        task: crate::disk::Task,
+        done: impl FnOnce(std::io::Result<()>) + Send + 'static,
+    ) {
+        self.device.errand(task, Box::new(done));
+    }
+
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        self.device.disk()
+    }
+
+    pub fn waker(&self) -> Waker {
+        self.device.waker()
+    }
+
+    pub fn engine(&self) -> &'static str {
+        self.device.engine()
+    }
+
+    /// Whether a turn would find nothing to do until the disk or a waker says
+    /// so.
+    pub fn is_waiting(&self) -> bool {
+        self.device.is_waiting()
+    }
+
+    pub fn wait(&mut self, still_idle: &mut dyn FnMut() -> bool) {
+        self.device.wait(still_idle);
+    }
+
+    pub fn close(self) -> Result<(), Fatal> {
+        self.device.close()
+    }
+}
+
+fn parse_entries(mut bytes: &[u8], entries: &mut Vec<Entry>) -> Result<(), OpenError> {
+    while let Ok(Some((frame, length))) = log::frame::parse(bytes) {
+        let entry = Entry::parse_body(frame.term, frame.index, frame.payload);
+        entries.push(entry.map_err(|bad| {
+            OpenError::Identity(format!("entry {} cannot be read: {bad}", frame.index))
+        })?);
+        bytes = &bytes[length..];
+    }
+    Ok(())
+}
+
+fn encode_hard(hard: Hard) -> Vec<u8> {
+    let vote = hard.vote.map_or(0, |node| node.0);
+    [hard.term.0, vote, hard.commit.0]
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect()
+}
+
+fn parse_hard(bytes: &[u8]) -> Result<Hard, Short> {
+    let mut cursor = Cursor::new(bytes);
+    let (term, vote, commit) = (cursor.u64()?, cursor.u64()?, cursor.u64()?);
+    Ok(Hard {
+        term: Term(term),
+        vote: (vote != 0).then_some(NodeId(vote)),
+        commit: Index(commit),
+    })
+}
+
+fn unopened(doing: &'static str) -> impl Fn(Refused) -> OpenError {
+    move |refused| OpenError::Io {
+        doing: format!("{doing} the log of consensus"),
+        source: std::io::Error::other(refused.to_string()),
+    }
+}
+
+fn unread(what: &'static str) -> impl Fn(log::ReadError) -> OpenError {
+    move |error| OpenError::Io {
+        doing: format!("read {what} of consensus"),
+        source: std::io::Error::other(error.to_string()),
+    }
+}

@@ -1,0 +1,383 @@
+//! A thread for the replica, and the ways to it: doors by `Doorway`, peers and
+//! the daemon by `ReplicaHandle`. All meet in one queue; a wake costs a load
+//! where the thread is awake.
+
+use super::desk::{Ask, ConnectionId, Desk, Reply};
+use super::{Done, Now, Opened, Replica};
+use crate::clock::Clock;
+use crate::disk::Waker;
+use crate::ids::NodeId;
+use crate::log::{Fatal, OpenError};
+use crate::peers::Plane;
+use crate::state::Command;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// What the thread does beside the replica's own work.
+pub struct Hooks {
+    /// Called about once a second: the thread is alive.
+    pub beat: Box<dyn FnMut() + Send>,
+    /// Called when a write or sync has failed: the process ends.
+    pub fatal: Box<dyn FnOnce(&Fatal) + Send>,
+    /// Takes frames on their way. Never waits.
+    pub send: Box<dyn FnMut(Vec<(NodeId, Plane, Vec<u8>)>) + Send>,
+    /// The members' list has changed.
+    pub members: Box<dyn FnMut(&Replica) + Send>,
+}
+
+enum Message {
+    Asks(u64, Vec<Ask>),
+    Door(u64, Sender<Vec<Reply>>, Arc<OnceLock<Wake>>),
+    Heard(NodeId, Vec<u8>),
+    PeerUp(NodeId),
+    PeerDown(NodeId),
+    Command(Box<Command>, Done),
+    Look(Box<dyn FnOnce(&mut Replica, Now) + Send>),
+}
+
+type Wake = Arc<dyn Fn() + Send + Sync>;
+
+struct Shared {
+    sender: Sender<Message>,
+    waker: Waker,
+    doors: AtomicU64,
+    is_closing: AtomicBool,
+}
+
+impl Shared {
+    fn send(&self, message: Message) {
+        // After the thread has ended nobody waits for an answer: the process
+        // is ending.
+        if self.sender.send(message).is_ok() {
+            self.waker.wake();
+        }
+    }
+}
+
+/// The way to the replica for peers and for the daemon.
+#[derive(Clone)]
+pub struct ReplicaHandle {
+    shared: Arc<Shared>,
+}
+
+impl ReplicaHandle {
+    pub fn heard(&self, from: NodeId, bytes: Vec<u8>) {
+        self.shared.send(Message::Heard(from, bytes));
+    }
+
+    pub fn peer_up(&self, node: NodeId) {
+        self.shared.send(Message::PeerUp(node));
+    }
+
+    pub fn peer_down(&self, node: NodeId) {
+        self.shared.send(Message::PeerDown(node));
+    }
+
+    /// Has a command committed; `done` is called on the replica's thread.
+    pub fn command(&self, command: Command, done: Done) {
+        self.shared.send(Message::Command(Box::new(command), done));
+    }
+
+    /// Runs something on the replica's thread, between two turns. It must be
+    /// brief.
+    pub fn look(&self, look: impl FnOnce(&mut Replica, Now) + Send + 'static) {
+        self.shared.send(Message::Look(Box::new(look)));
+    }
+
+    /// A way in for one more door.
+    pub fn doorway(&self) -> Doorway {
+        let number = self.shared.doors.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = channel();
+        let wake = Arc::new(OnceLock::new());
+        self.shared.send(Message::Door(number, sender, wake.clone()));
+        Doorway {
+            shared: self.shared.clone(),
+            number,
+            replies: Mutex::new(receiver),
+            wake,
+        }
+    }
+
+    /// Asks the thread to end; `Running::join` waits for it.
+    fn close(&self) {
+        self.shared.is_closing.store(true, Ordering::Release);
+        self.shared.waker.wake();
+    }
+}
+
+/// One door's way in. Connections are the door's own numbers; here they are
+/// told apart from other doors' by the high bits.
+pub struct Doorway {
+    shared: Arc<Shared>,
+    number: u64,
+    /// Locked by the door alone.
+    replies: Mutex<Receiver<Vec<Reply>>>,
+    wake: Arc<OnceLock<Wake>>,
+}
+
+const DOOR_SHIFT: u32 = 48;
+
+impl Desk for Doorway {
+    fn say(&self, asks: &mut Vec<Ask>) {
+        if !asks.is_empty() {
+            let asks = std::mem::take(asks);
+            self.shared.send(Message::Asks(self.number, asks));
+        }
+    }
+
+    fn take(&self, into: &mut Vec<Reply>) {
+        let replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Ok(mut batch) = replies.try_recv() {
+            into.append(&mut batch);
+        }
+    }
+
+    fn call(&self, wake: Wake) {
+        let _ = self.wake.set(wake);
+    }
+}
+
+/// The thread; `close` ends it in order.
+pub struct Running {
+    handle: ReplicaHandle,
+    thread: JoinHandle<Result<(), Fatal>>,
+}
+
+impl Running {
+    pub fn handle(&self) -> &ReplicaHandle {
+        &self.handle
+    }
+
+    pub fn close(self) -> Result<(), Fatal> {
+        self.handle.close();
+        match self.thread.join() {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Fatal {
+                reason: "the replica's thread panicked".into(),
+            }),
+        }
+    }
+}
+
+/// Starts the thread. `open` runs on it, so that the lane it makes belongs to
+/// it.
+#[allow(clippy::disallowed_methods)] // the home of the replica's thread
+pub fn start(
+    open: impl FnOnce() -> Result<(Replica, Opened), OpenError> + Send + 'static,
+    clock: Arc<dyn Clock>,
+    hooks: Hooks,
+) -> Result<(Running, Opened), OpenError> {
+    let (sender, receiver) = channel();
+    let (opened, when_open) = sync_channel(1);
+    let body = move || {
+        let (replica, found) = match open() {
+            Ok(open) => open,
+            Err(error) => {
+                let _ = opened.send(Err(error));
+                return Ok(());
+            }
+        };
+        let shared = Arc::new(Shared {
+            sender,
+            waker: replica.waker(),
+            doors: AtomicU64::new(0),
+            is_closing: AtomicBool::new(false),
+        });
+        let _ = opened.send(Ok((shared.clone(), found)));
+        Loop {
+            replica,
+            receiver,
+            shared,
+            clock,
+            hooks,
+            doors: Vec::new(),
+            next_tick: Duration::ZERO,
+            next_beat: Duration::ZERO,
+        }
+        .run()
+    };
+    let thread = thread::Builder::new()
+        .name("replica".into())
+        .spawn(body)
+        .map_err(OpenError::io("start the replica's thread"))?;
+    match when_open.recv() {
+        Ok(Ok((shared, found))) => {
+            let handle = ReplicaHandle { shared };
+            Ok((Running { handle, thread }, found))
+        }
+        Ok(Err(error)) => {
+            let _ = thread.join();
+            Err(error)
+        }
+        Err(_) => Err(OpenError::Identity(
+            "the replica's thread panicked while it opened".into(),
+        )),
+    }
+}
+
+/// How often the thread shows that it is alive.
+const BEAT: Duration = Duration::from_millis(900);
+
+struct Loop {
+    replica: Replica,
+    receiver: Receiver<Message>,
+    shared: Arc<Shared>,
+    clock: Arc<dyn Clock>,
+    hooks: Hooks,
+    doors: Vec<(Sender<Vec<Reply>>, Arc<OnceLock<Wake>>)>,
+    next_tick: Duration,
+    next_beat: Duration,
+}
+
+impl Loop {
+    fn run(mut self) -> Result<(), Fatal> {
+        let pulse = Pulse::start(self.shared.waker.clone(), self.replica.settings.tick);
+        let outcome = self.live();
+        pulse.stop();
+        match outcome {
+            Ok(()) => self.replica.close(),
+            Err(fatal) => {
+                (self.hooks.fatal)(&fatal);
+                Err(fatal)
+            }
+        }
+    }
+
+    fn live(&mut self) -> Result<(), Fatal> {
+        let mut late = None;
+        self.replica.lead_at_once_if_alone(self.now());
+        while !self.shared.is_closing.load(Ordering::Acquire) {
+            let now = self.now();
+            let mut message = late.take().or_else(|| self.receiver.try_recv().ok());
+            while let Some(one) = message {
+                self.take(now, one);
+                message = self.receiver.try_recv().ok();
+            }
+            self.tick(now)?;
+            self.replica.turn(now)?;
+            self.deliver();
+            if self.replica.is_waiting() {
+                let (shared, receiver) = (&self.shared, &self.receiver);
+                self.replica.wait(&mut || {
+                    late = receiver.try_recv().ok();
+                    late.is_none() && !shared.is_closing.load(Ordering::Acquire)
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            wall: self.clock.now(),
+            monotonic: self.clock.monotonic(),
+        }
+    }
+
+    fn take(&mut self, now: Now, message: Message) {
+        match message {
+            Message::Asks(door, asks) => {
+                for ask in asks {
+                    self.replica.ask(now, of_door(door, ask));
+                }
+            }
+            Message::Door(number, sender, wake) => {
+                assert_eq!(number as usize, self.doors.len(), "doors come in order");
+                self.doors.push((sender, wake));
+            }
+            Message::Heard(from, bytes) => self.replica.heard(now, from, &bytes),
+            Message::PeerUp(node) => self.replica.peer_up(now, node),
+            Message::PeerDown(node) => self.replica.peer_down(now, node),
+            Message::Command(command, done) => self.replica.command(now, *command, Some(done)),
+            Message::Look(look) => look(&mut self.replica, now),
+        }
+    }
+
+    fn tick(&mut self, now: Now) -> Result<(), Fatal> {
+        if now.monotonic >= self.next_beat {
+            self.next_beat = now.monotonic + BEAT;
+            (self.hooks.beat)();
+        }
+        if now.monotonic < self.next_tick {
+            return Ok(());
+        }
+        self.next_tick = now.monotonic + self.replica.settings.tick;
+        self.replica.tick(now)
+    }
+
+    fn deliver(&mut self) {
+        let sends = self.replica.take_sends();
+        if !sends.is_empty() {
+            (self.hooks.send)(sends);
+        }
+        if self.replica.take_members_changed() {
+            (self.hooks.members)(&self.replica);
+        }
+        let mut replies = Vec::new();
+        self.replica.take_replies(&mut replies);
+        if replies.is_empty() {
+            return;
+        }
+        for (number, (sender, wake)) in self.doors.iter().enumerate() {
+            let is_last = number + 1 == self.doors.len();
+            let own: Vec<Reply> = match is_last && number == 0 {
+                true => std::mem::take(&mut replies),
+                false => replies
+                    .extract_if(.., |reply| reply.connection().0 >> DOOR_SHIFT == number as u64)
+                    .collect(),
+            };
+            if !own.is_empty() {
+                let own = own.into_iter().map(|reply| reply.for_door(DOOR_SHIFT)).collect();
+                // A door that is gone wants no replies.
+                if sender.send(own).is_ok()
+                    && let Some(wake) = wake.get()
+                {
+                    wake();
+                }
+            }
+        }
+    }
+}
+
+/// A door's own number of a connection, made everybody's.
+fn of_door(door: u64, ask: Ask) -> Ask {
+    let whole = |ConnectionId(own): ConnectionId| ConnectionId(door << DOOR_SHIFT | own);
+    ask.map_connection(whole)
+}
+
+/// Wakes the replica's thread at every tick, which otherwise sleeps until the
+/// disk or a message wakes it.
+struct Pulse {
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Pulse {
+    #[allow(clippy::disallowed_methods)] // a thread of the replica's own
+    fn start(waker: Waker, tick: Duration) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let seen = is_over.clone();
+        let body = move || {
+            while !seen.load(Ordering::Acquire) {
+                thread::park_timeout(tick);
+                waker.wake();
+            }
+        };
+        let thread = thread::Builder::new().name("pulse".into()).spawn(body);
+        Self {
+            is_over,
+            thread: thread.ok(),
+        }
+    }
+
+    fn stop(mut self) {
+        self.is_over.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+}
