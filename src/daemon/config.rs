@@ -27,7 +27,55 @@ pub struct Config {
     pub admin_socket: PathBuf,
     /// `doors.operator.listen`: health, metrics, status; None where the door is off.
     pub operator_listen: Option<SocketAddr>,
+    pub zookeeper: ZooKeeperDoor,
+    pub peers: PeersConfig,
+    pub coordination: Coordination,
     pub log: LogKnobs,
+}
+
+/// `[doors.zookeeper]`.
+#[derive(Clone, Debug)]
+pub struct ZooKeeperDoor {
+    /// None where the door is off.
+    pub listen: Option<SocketAddr>,
+    /// Where clients are told to come; else the address it listens on.
+    pub advertise: Option<String>,
+    /// The four-letter words that are answered.
+    pub words: Vec<String>,
+    /// `user:hash` of who may do everything, as ZooKeeper's
+    /// superDigest; None where nobody may by a password.
+    pub super_digest: Option<String>,
+    /// Lines `user:password` for SASL.
+    pub sasl_users_file: Option<PathBuf>,
+    pub tls: Option<DoorTls>,
+    pub serves_read_only: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct DoorTls {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// Whose clients' certificates are believed.
+    pub client_ca: Option<PathBuf>,
+    /// Whether clients without TLS are turned away.
+    pub is_required: bool,
+}
+
+/// `[peers]`.
+#[derive(Clone, Debug)]
+pub struct PeersConfig {
+    pub control_listen: SocketAddr,
+    pub bulk_listen: SocketAddr,
+    /// The host by which the other nodes reach this one; else the address that
+    /// the machine uses to reach them.
+    pub advertise: Option<String>,
+}
+
+/// `[coordination]`.
+#[derive(Clone, Debug)]
+pub struct Coordination {
+    pub tick_ms: u64,
+    pub election_timeout_ms: u64,
 }
 
 /// The knobs of `[log]`, as in `profile`.
@@ -83,6 +131,110 @@ pub static NODE: &[Knob] = &[
         kind: Kind::Switch,
         default: Some(Value::Switch(false)),
         doc: "Allows the operator door on an address that other machines reach; it asks nobody who they are.",
+    },
+    Knob {
+        key: "doors.zookeeper.listen",
+        kind: Kind::Listen,
+        default: Some(Value::Text(Cow::Borrowed("127.0.0.1:2181"))),
+        doc: "The coordination service, for ZooKeeper's clients.",
+    },
+    Knob {
+        key: "doors.zookeeper.advertise",
+        kind: Kind::Text,
+        default: None,
+        doc: "Where clients are told to come, as host:port; without it the address that the door listens on.",
+    },
+    Knob {
+        key: "doors.zookeeper.open",
+        kind: Kind::Switch,
+        default: Some(Value::Switch(false)),
+        doc: "Allows the ZooKeeper door without TLS on an address that other machines reach; access lists are then all that stands between a stranger and the data.",
+    },
+    Knob {
+        key: "doors.zookeeper.words",
+        kind: Kind::Words(&[]),
+        default: Some(Value::Text(Cow::Borrowed("srvr ruok mntr stat isro conf envi"))),
+        doc: "The four-letter words that are answered, or * for all: ruok srvr stat mntr envi conf cons dump isro wchs wchc wchp dirs crst srst hash.",
+    },
+    Knob {
+        key: "doors.zookeeper.super_digest",
+        kind: Kind::Text,
+        default: None,
+        doc: "Who may do everything, as super:HASH, the HASH being base64(sha1(\"super:password\")), as ZooKeeper's superDigest.",
+    },
+    Knob {
+        key: "doors.zookeeper.sasl_users_file",
+        kind: Kind::Path,
+        default: None,
+        doc: "Users that may authenticate by SASL (DIGEST-MD5): a file with one user:password a line, readable by the service only.",
+    },
+    Knob {
+        key: "doors.zookeeper.tls_certificate",
+        kind: Kind::Path,
+        default: None,
+        doc: "The door's certificate chain, PEM. With it, TLS and plain connections are taken on the same port.",
+    },
+    Knob {
+        key: "doors.zookeeper.tls_key",
+        kind: Kind::Path,
+        default: None,
+        doc: "The key of the door's certificate, PEM.",
+    },
+    Knob {
+        key: "doors.zookeeper.tls_client_ca",
+        kind: Kind::Path,
+        default: None,
+        doc: "The authority whose clients' certificates are believed, PEM; its clients have the x509 identity of their certificate.",
+    },
+    Knob {
+        key: "doors.zookeeper.tls_required",
+        kind: Kind::Switch,
+        default: Some(Value::Switch(false)),
+        doc: "Turns away clients that do not speak TLS.",
+    },
+    Knob {
+        key: "doors.zookeeper.read_only",
+        kind: Kind::Switch,
+        default: Some(Value::Switch(true)),
+        doc: "Serves clients that ask for it (ZooKeeper's read-only mode) while the node has no majority.",
+    },
+    Knob {
+        key: "peers.control.listen",
+        kind: Kind::Listen,
+        default: Some(Value::Text(Cow::Borrowed("0.0.0.0:7300"))),
+        doc: "Where other nodes reach this one with votes, heartbeats and writes, over UDP; opened by `dolmen init` and `dolmen join`.",
+    },
+    Knob {
+        key: "peers.bulk.listen",
+        kind: Kind::Listen,
+        default: Some(Value::Text(Cow::Borrowed("0.0.0.0:7301"))),
+        doc: "Where other nodes reach this one with bulk data, over UDP.",
+    },
+    Knob {
+        key: "peers.advertise",
+        kind: Kind::Text,
+        default: None,
+        doc: "The host name or address by which the other nodes reach this one; without it the address that it listens on, or else that of the interface towards them.",
+    },
+    Knob {
+        key: "coordination.tick_ms",
+        kind: Kind::Number {
+            unit: "milliseconds",
+            min: 5,
+            max: 1000,
+        },
+        default: Some(Value::Number(50)),
+        doc: "How often the replica looks at its timers. The same on every node.",
+    },
+    Knob {
+        key: "coordination.election_timeout_ms",
+        kind: Kind::Number {
+            unit: "milliseconds",
+            min: 100,
+            max: 60_000,
+        },
+        default: Some(Value::Number(500)),
+        doc: "The least time without a word from the leader after which a node asks for votes; raised by itself where the disk or the network is slower than a tenth of it. The same on every node.",
     },
 ];
 
@@ -188,6 +340,29 @@ impl Config {
                 .expect("checked to be a level"),
             admin_socket: layers.text("admin.socket").into(),
             operator_listen: listen(layers, "doors.operator.listen"),
+            zookeeper: ZooKeeperDoor {
+                listen: listen(layers, "doors.zookeeper.listen"),
+                advertise: optional(layers, "doors.zookeeper.advertise"),
+                words: words(layers, "doors.zookeeper.words"),
+                super_digest: optional(layers, "doors.zookeeper.super_digest"),
+                sasl_users_file: path(layers, "doors.zookeeper.sasl_users_file"),
+                tls: path(layers, "doors.zookeeper.tls_certificate").map(|certificate| DoorTls {
+                    certificate,
+                    key: path(layers, "doors.zookeeper.tls_key").unwrap_or_default(),
+                    client_ca: path(layers, "doors.zookeeper.tls_client_ca"),
+                    is_required: layers.switch("doors.zookeeper.tls_required"),
+                }),
+                serves_read_only: layers.switch("doors.zookeeper.read_only"),
+            },
+            peers: PeersConfig {
+                control_listen: listen(layers, "peers.control.listen").expect("checked to be on"),
+                bulk_listen: listen(layers, "peers.bulk.listen").expect("checked to be on"),
+                advertise: optional(layers, "peers.advertise"),
+            },
+            coordination: Coordination {
+                tick_ms: layers.number("coordination.tick_ms"),
+                election_timeout_ms: layers.number("coordination.election_timeout_ms"),
+            },
             log: LogKnobs {
                 engine: match layers.text("log.engine") {
                     "uring" => EngineChoice::Uring,
@@ -340,21 +515,78 @@ fn listen(layers: &Layers, key: &str) -> Option<SocketAddr> {
     layers.text(key).parse().ok() // "off" is the one text that is no address
 }
 
+fn optional(layers: &Layers, key: &str) -> Option<String> {
+    match &layers.setting(key).value {
+        Some(Value::Text(text)) => Some(text.to_string()),
+        _ => None,
+    }
+}
+
+fn path(layers: &Layers, key: &str) -> Option<PathBuf> {
+    optional(layers, key).map(PathBuf::from)
+}
+
+/// A list, or one text with blanks or commas between the words.
+fn words(layers: &Layers, key: &str) -> Vec<String> {
+    let apart = |text: &str| {
+        let words = text.split([' ', ',']).filter(|word| !word.is_empty());
+        words.map(str::to_string).collect::<Vec<_>>()
+    };
+    match &layers.setting(key).value {
+        Some(Value::Text(text)) => apart(text),
+        Some(Value::List(texts)) => texts.iter().flat_map(|text| apart(text)).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// A door that asks nobody who they are stays on this machine until someone
-/// says otherwise.
+/// says otherwise; and what belongs together is there together.
 fn check_doors(layers: &Layers) -> Result<(), Vec<Fault>> {
+    let mut faults = Vec::new();
+    let mut fault = |key: &str, message: String| {
+        faults.push(layers.setting(key).origin.fault(message));
+    };
+    let reached = |key: &str| {
+        let address = listen(layers, key);
+        address.filter(|address| !address.ip().to_canonical().is_loopback())
+    };
     let key = "doors.operator.listen";
-    match listen(layers, key) {
-        Some(address)
-            if !address.ip().to_canonical().is_loopback()
-                && !layers.switch("doors.operator.open") =>
-        {
-            let message = format!(
-                "{key} is {address}, which other machines reach, and this door asks nobody who they are: listen on 127.0.0.1 or [::1], or set doors.operator.open = true"
-            );
-            Err(vec![layers.setting(key).origin.fault(message)])
+    if let Some(address) = reached(key)
+        && !layers.switch("doors.operator.open")
+    {
+        fault(key, format!(
+            "{key} is {address}, which other machines reach, and this door asks nobody who they are: listen on 127.0.0.1 or [::1], or set doors.operator.open = true"
+        ));
+    }
+    let key = "doors.zookeeper.listen";
+    let is_tls_only = layers.switch("doors.zookeeper.tls_required");
+    if let Some(address) = reached(key)
+        && !layers.switch("doors.zookeeper.open")
+        && !is_tls_only
+    {
+        fault(key, format!(
+            "{key} is {address}, which other machines reach, and anybody there could read and write: set doors.zookeeper.tls_certificate, tls_key and tls_required = true, or listen on 127.0.0.1 or [::1], or set doors.zookeeper.open = true"
+        ));
+    }
+    let (certificate, tls_key) = ("doors.zookeeper.tls_certificate", "doors.zookeeper.tls_key");
+    let (has_certificate, has_key) = (path(layers, certificate), path(layers, tls_key));
+    match (has_certificate.is_some(), has_key.is_some()) {
+        (true, false) => fault(certificate, format!("{certificate} is set and {tls_key} is not")),
+        (false, true) => fault(tls_key, format!("{tls_key} is set and {certificate} is not")),
+        (false, false) if is_tls_only => {
+            let key = "doors.zookeeper.tls_required";
+            fault(key, format!("{key} is true and there is no {certificate}"));
         }
-        _ => Ok(()),
+        _ => {}
+    }
+    for key in ["peers.control.listen", "peers.bulk.listen"] {
+        if listen(layers, key).is_none() {
+            fault(key, format!("{key} cannot be off: it is opened only when the node is one of several"));
+        }
+    }
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(faults),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::limits::{
 };
 use crate::log::Fatal;
 use crate::peers::Plane;
-use crate::state::Error;
+use crate::state::{Error, State};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -278,6 +278,9 @@ impl Replica {
         if self.keeping.loaded.as_ref().is_some_and(|loaded| loaded.head.place == place) {
             return self.step_now(from, message);
         }
+        if manifest.is_empty() {
+            return self.step_now(from, message);
+        }
         let Some(manifest) = Manifest::parse(manifest) else {
             return tracing::warn!(%from, "a snapshot whose manifest cannot be read");
         };
@@ -363,6 +366,11 @@ impl Replica {
     /// one. What clients here watch and wait for belongs to the old one, so
     /// they are asked to come again.
     pub(super) fn install(&mut self, snapshot: Snapshot) -> Result<Index, Fatal> {
+        if snapshot.manifest.is_empty() {
+            // The founding of the cluster: the empty state.
+            self.state = State::new(self.settings.cluster);
+            return Ok(self.installed(&snapshot));
+        }
         let fits = |loaded: &mut Box<Loaded>| {
             loaded.head.place.index == snapshot.index && loaded.head.place.term == snapshot.term
         };
@@ -370,9 +378,14 @@ impl Replica {
             let reason = format!("consensus counts on a snapshot at {} that is not here", snapshot.index);
             return Err(Fatal { reason });
         };
+        self.state = loaded.state;
+        self.note_place(&snapshot);
+        Ok(self.installed(&snapshot))
+    }
+
+    fn installed(&mut self, snapshot: &Snapshot) -> Index {
         tracing::info!(index = %snapshot.index, "a snapshot is installed");
         self.keeping.taking = None;
-        self.state = loaded.state;
         self.applied = snapshot.index;
         self.applied_term = snapshot.term;
         self.members_changed = true;
@@ -388,8 +401,7 @@ impl Replica {
                 Sender::Line(_) | Sender::Inside(None) => {}
             }
         }
-        self.note_place(&snapshot);
-        Ok(snapshot.index)
+        snapshot.index
     }
 
     /// Reads entries for a follower that is behind what is in memory.

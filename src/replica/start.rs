@@ -4,7 +4,7 @@
 use super::keep::{Kept, Keeping};
 use super::leases::Leases;
 use super::snapshots::{self, Loaded, Place};
-use super::storage::{Remembered, Storage};
+use super::storage::{FIRST_ENTRY, Remembered, Storage};
 use super::syncs::Syncs;
 use super::{Now, Replica, Settings};
 use crate::consensus::{self, Consensus, Entry, Hard, Members, Snapshot};
@@ -28,6 +28,8 @@ pub const FOUNDER: NodeId = NodeId(1);
 /// What a replica is started with.
 pub struct Start<'a> {
     pub settings: Settings,
+    /// The node founds its cluster; another one is brought up by its leader.
+    pub is_founder: bool,
     pub opening: Opening<'a>,
     pub entropy: Arc<dyn Entropy>,
     pub now: Now,
@@ -47,6 +49,7 @@ impl Replica {
     pub fn open(start: Start<'_>) -> Result<(Self, Opened), OpenError> {
         let Start {
             settings,
+            is_founder,
             opening,
             entropy,
             now,
@@ -55,10 +58,17 @@ impl Replica {
         let Remembered { hard, report } = remembered;
         let (places, loaded) = newest_snapshot(&storage)?;
         let snapshot = match &loaded {
-            Some(loaded) => loaded.as_snapshot(),
-            None => founding(),
+            Some(loaded) => Some(loaded.as_snapshot()),
+            None => is_founder.then(founding),
         };
-        let tail = entries_behind(&mut storage, &snapshot)?;
+        let tail = match &snapshot {
+            Some(snapshot) => entries_behind(&mut storage, snapshot)?,
+            None => Vec::new(),
+        };
+        let (applied, applied_term) = match &snapshot {
+            Some(snapshot) => (snapshot.index, snapshot.term),
+            None => (Index(0), Term(0)),
+        };
         let opened = Opened {
             report,
             snapshot: loaded.as_ref().map_or_else(Kept::default, |loaded| Kept {
@@ -74,8 +84,8 @@ impl Replica {
             .map_err(OpenError::io("draw a number"))?;
         let boot = u64::from_le_bytes(boot);
         let agreed = Agreed {
-            hard: sound_hard(hard, &snapshot, &tail),
-            snapshot: snapshot.clone(),
+            hard: sound_hard(hard, applied, applied_term, &tail),
+            snapshot,
             tail,
         };
         let consensus = agreed.begin(&settings)?;
@@ -93,8 +103,8 @@ impl Replica {
             storage,
             state,
             now,
-            applied: snapshot.index,
-            applied_term: snapshot.term,
+            applied,
+            applied_term,
             led_at: now.monotonic,
             lines: BTreeMap::new(),
             attached: BTreeMap::new(),
@@ -134,11 +144,12 @@ impl Replica {
     }
 }
 
-/// Before the first entry the founder is the one voter, on every node alike.
+/// What a cluster begins with: the founder is its one voter. Its state is the
+/// empty one, so that nothing need be fetched with it.
 fn founding() -> Snapshot {
     Snapshot {
-        index: Index(0),
-        term: Term(0),
+        index: Index(FIRST_ENTRY.0 - 1),
+        term: Term(1),
         members: Members::of_voters([FOUNDER]),
         manifest: Vec::new(),
     }
@@ -201,9 +212,9 @@ fn entries_behind(storage: &mut Storage, snapshot: &Snapshot) -> Result<Vec<Entr
 
 /// The term is at least that of the last entry: entries and votes are durable
 /// together, and a crash may keep only the entries of the last batch.
-fn sound_hard(hard: Hard, snapshot: &Snapshot, tail: &[Entry]) -> Hard {
-    let last = tail.last().map_or(snapshot.term, |entry| entry.term);
-    let end = tail.last().map_or(snapshot.index, |entry| entry.index);
+fn sound_hard(hard: Hard, applied: Index, applied_term: Term, tail: &[Entry]) -> Hard {
+    let last = tail.last().map_or(applied_term, |entry| entry.term);
+    let end = tail.last().map_or(applied, |entry| entry.index);
     let (term, vote) = match last > hard.term {
         true => (last, None),
         false => (hard.term, hard.vote),
@@ -211,19 +222,19 @@ fn sound_hard(hard: Hard, snapshot: &Snapshot, tail: &[Entry]) -> Hard {
     Hard {
         term,
         vote,
-        commit: hard.commit.clamp(snapshot.index, end),
+        commit: hard.commit.clamp(applied, end),
     }
 }
 
 struct Agreed {
     hard: Hard,
-    snapshot: Snapshot,
+    snapshot: Option<Snapshot>,
     tail: Vec<Entry>,
 }
 
 impl Agreed {
     fn begin(self, settings: &Settings) -> Result<Consensus, OpenError> {
-        let applied = self.snapshot.index;
+        let applied = self.snapshot.as_ref().map_or(Index(0), |snapshot| snapshot.index);
         let consensus = Consensus::new(
             consensus::Settings {
                 node: settings.node,
@@ -236,7 +247,7 @@ impl Agreed {
                 window_bytes: CONSENSUS_WINDOW_BYTES,
             },
             self.hard,
-            Some(self.snapshot),
+            self.snapshot,
             self.tail,
             applied,
         );

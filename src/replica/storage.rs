@@ -24,6 +24,8 @@ const ENTRIES: LogId = LogId(2);
 /// Term, vote and commit mark; the last record counts.
 const HARD: LogId = LogId(1);
 const SCHEMA: u16 = 1;
+/// Index 1 stands for the founding of the cluster.
+pub const FIRST_ENTRY: Index = Index(2);
 
 pub struct Storage {
     device: Device,
@@ -38,6 +40,11 @@ pub struct Storage {
     /// The disk had no room for the group under way.
     is_full: bool,
     hard_records: u64,
+    /// The newest, and whether it is on its way to the disk. One that differs
+    /// in its commit mark only waits for the next entries.
+    hard: Hard,
+    is_hard_due: bool,
+    has_newer_commit: bool,
 }
 
 type Answers = Arc<Mutex<Vec<(usize, Result<Appended, Refused>)>>>;
@@ -68,8 +75,7 @@ impl Storage {
         }
         let entries = device.shelf(ENTRIES).expect("opened above");
         if entries.written_until() == Index(0) {
-            // Indices begin at 1: 0 is the state before any entry.
-            let at = Index(1);
+            let at = FIRST_ENTRY;
             let restart = Request::Restart { log: ENTRIES, at };
             device.call(restart).map_err(unopened("begin"))?;
         }
@@ -82,8 +88,12 @@ impl Storage {
             refused: Vec::new(),
             is_full: false,
             hard_records: 0,
+            hard: Hard::default(),
+            is_hard_due: false,
+            has_newer_commit: false,
         };
         let hard = storage.last_hard()?;
+        storage.hard = hard;
         Ok((storage, Remembered { hard, report }))
     }
 
@@ -153,7 +163,8 @@ impl Storage {
     }
 
     /// Takes in what a Ready wants remembered, in the order in which it is to
-    /// be durable. `persisted` names the Ready when all of it is.
+    /// be durable: term, vote and commit mark never later than the entries that
+    /// came with them. `turn` names the Ready when all of it is.
     pub fn remember(
         &mut self,
         number: u64,
@@ -162,7 +173,14 @@ impl Storage {
         hard: Option<Hard>,
     ) {
         if let Some(hard) = hard {
-            self.parts.push_back(Part::Hard(hard));
+            self.is_hard_due |= (hard.term, hard.vote) != (self.hard.term, self.hard.vote);
+            self.has_newer_commit |= hard.commit != self.hard.commit;
+            self.hard = hard;
+        }
+        if self.is_hard_due || (self.has_newer_commit && (!entries.is_empty() || snapshot.is_some())) {
+            self.is_hard_due = false;
+            self.has_newer_commit = false;
+            self.parts.push_back(Part::Hard(self.hard));
         }
         if let Some(index) = snapshot {
             self.parts.push_back(Part::Restart(Index(index.0 + 1)));

@@ -1,0 +1,156 @@
+//! Who this node is among others: the file `membership` of the data folder. A
+//! node without it is a cluster of its own, which serves.
+
+use super::refused::Refused;
+use crate::ids::{NodeId, Uid};
+use crate::limits::SETTINGS_BYTES_MAX;
+use crate::replica::FOUNDER;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+const NAME: &str = "membership";
+const FORMAT: u32 = 1;
+
+/// What the file holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    format: u32,
+    node: u64,
+    /// 32 hexadecimal digits.
+    cluster: String,
+    /// Where others were when this node joined: all it knows until it has the
+    /// members' list.
+    #[serde(default)]
+    peers: Vec<KnownPeer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownPeer {
+    pub node: u64,
+    pub control: String,
+    pub bulk: String,
+    pub certificate: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    pub node: NodeId,
+    pub cluster: Uid,
+    /// Whether the node has been made one of several: it has certificates, and
+    /// the peers' ports are open.
+    pub is_initialised: bool,
+    pub peers: Vec<KnownPeer>,
+}
+
+impl Membership {
+    /// A node by itself; its data folder's cluster is its own.
+    pub fn alone(cluster: Uid) -> Self {
+        Self {
+            node: FOUNDER,
+            cluster,
+            is_initialised: false,
+            peers: Vec::new(),
+        }
+    }
+
+    /// None where the node is by itself.
+    pub fn read(data: &Path) -> Result<Option<Self>, Refused> {
+        let path = data.join(NAME);
+        let mut text = String::new();
+        let read = File::open(&path).and_then(|file| {
+            let most = SETTINGS_BYTES_MAX as u64;
+            file.take(most).read_to_string(&mut text)
+        });
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Refused::Membership(path, error.to_string())),
+            Ok(_) => {}
+        }
+        let refused = |why: String| Refused::Membership(path.clone(), why);
+        let written: Written = serde_json::from_str(&text).map_err(|bad| refused(bad.to_string()))?;
+        if written.format != FORMAT {
+            return Err(refused(format!(
+                "it has format {}, and this build reads format {FORMAT}",
+                written.format
+            )));
+        }
+        let cluster = parse_uid(&written.cluster)
+            .ok_or_else(|| refused(format!("{:?} is no cluster", written.cluster)))?;
+        Ok(Some(Self {
+            node: NodeId(written.node),
+            cluster,
+            is_initialised: true,
+            peers: written.peers,
+        }))
+    }
+
+    /// Whole or not at all, and durable.
+    pub fn write(&self, data: &Path) -> io::Result<()> {
+        let written = Written {
+            format: FORMAT,
+            node: self.node.0,
+            cluster: self.cluster.to_string(),
+            peers: self.peers.clone(),
+        };
+        let (path, unfinished) = (data.join(NAME), data.join("membership.new"));
+        let mut file = File::create(&unfinished)?;
+        file.write_all(serde_json::to_string_pretty(&written)?.as_bytes())?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        fs::rename(&unfinished, &path)?;
+        File::open(data)?.sync_all()
+    }
+}
+
+/// 32 hexadecimal digits.
+pub fn parse_uid(text: &str) -> Option<Uid> {
+    if text.len() != 32 || !text.is_ascii() {
+        return None;
+    }
+    let mut uid = Uid::default();
+    for (at, byte) in uid.0.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
+    }
+    Some(uid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_membership_comes_back() {
+        let folder = std::env::temp_dir().join(format!("dolmen-membership-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        assert_eq!(Membership::read(&folder).unwrap(), None);
+        let membership = Membership {
+            node: NodeId(3),
+            cluster: Uid([7; 16]),
+            is_initialised: true,
+            peers: vec![KnownPeer {
+                node: 1,
+                control: "10.0.0.1:7300".into(),
+                bulk: "10.0.0.1:7301".into(),
+                certificate: 4,
+            }],
+        };
+        membership.write(&folder).unwrap();
+        assert_eq!(Membership::read(&folder).unwrap(), Some(membership));
+        fs::write(folder.join(NAME), "{\"format\":9,\"node\":1,\"cluster\":\"\"}").unwrap();
+        let refused = Membership::read(&folder).unwrap_err().to_string();
+        assert!(refused.contains("format 9"), "{refused}");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_uid_is_read_as_it_is_written() {
+        let uid = Uid([0xa5; 16]);
+        assert_eq!(parse_uid(&uid.to_string()), Some(uid));
+        assert_eq!(parse_uid("a5"), None);
+        assert_eq!(parse_uid(&"é".repeat(16)), None);
+    }
+}
