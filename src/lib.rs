@@ -10,6 +10,7 @@
 //! replica    the loop: events in, decisions, effects out
 //! log        the segmented append-only log over one journal per device
 //! state      everything replicated: tree, sessions, members
+//! consensus  who leads, and what is committed
 //! disk       io_uring files and memory maps, and a simulated disk beside them
 //! profile    the hardware profile: read, detect, check
 //! wire       bytes: cursor, checksum, bounded frame
@@ -33,6 +34,7 @@ pub mod disk;
 pub mod profile;
 
 pub mod clock;
+pub mod consensus;
 pub mod entropy;
 pub mod ids;
 pub mod limits;

@@ -45,6 +45,26 @@ pub const FOOTER_PIECE_BYTES: u64 = 1 << 20;
 /// opening table: 65,536 x 72 B = 4.5 MiB, a seventh of a journal file.
 pub const LOGS_PER_DEVICE: usize = 65_536;
 
+/// What one entry of the consensus log carries: a record of the log less its
+/// head, which has 22 bytes; 4 KiB leave room for others to frame it.
+pub const CONSENSUS_ENTRY_BYTES_MAX: usize = RECORD_BYTES_MAX - (4 << 10);
+/// Nodes in one list of members: seven voters, their learners, and those that
+/// stand in for a replaced one.
+pub const CONSENSUS_MEMBERS_MAX: usize = 32;
+/// The context of a consensus message: the id of a read has 24 bytes, a
+/// campaign's word at most 19.
+pub const CONSENSUS_CONTEXT_BYTES_MAX: usize = 64;
+/// What a snapshot message says of the chunks that travel apart: one line of
+/// some 50 bytes for each MiB of state makes 16,000 chunks.
+pub const CONSENSUS_MANIFEST_BYTES_MAX: usize = 1 << 20;
+/// Committed entries that one turn hands out, so that a node that catches up
+/// still hears heartbeats in between: some 10 ms of applying.
+pub const CONSENSUS_COMMITTED_BYTES_MAX: u64 = 4 << 20;
+/// Entries read back for one follower that is behind the window, counted in
+/// full messages: enough for a round trip, and 7 followers x 4 x 1 MiB fit any
+/// profile.
+pub const CONSENSUS_FETCHED_MESSAGES: u64 = 4;
+
 /// One request or answer on the admin socket.
 pub const ADMIN_FRAME_BYTES_MAX: usize = 1 << 20;
 /// People and scripts on one host; each asks one thing and leaves.

@@ -35,6 +35,16 @@ pub enum Fault {
     TruncateForgotten,
     /// Full disk at growth is not noticed before the append is answered.
     FullDiskNotNoticed,
+    /// The vote is left out of the state that a node writes.
+    VoteNotStored,
+    /// What rests on a write leaves before the write is durable.
+    SentBeforePersisted,
+    /// A restarted node forgets the entries that it did not know as committed.
+    TailLost,
+    /// A removed member goes on counting for majorities.
+    RemovedStillVotes,
+    /// A read is answered from what this node knows, without asking a majority.
+    LocalRead,
 }
 
 impl Fault {
@@ -54,6 +64,11 @@ impl Fault {
         Fault::MarkBeforeData,
         Fault::TruncateForgotten,
         Fault::FullDiskNotNoticed,
+        Fault::VoteNotStored,
+        Fault::SentBeforePersisted,
+        Fault::TailLost,
+        Fault::RemovedStillVotes,
+        Fault::LocalRead,
     ];
 }
 
