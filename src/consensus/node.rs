@@ -184,6 +184,15 @@ impl Consensus {
         }
     }
 
+    /// Asks for votes without waiting for a leader's silence: for a node that
+    /// knows it is the only voter.
+    pub fn campaign(&mut self) {
+        if !self.is_leader() && self.may_campaign() {
+            // Refused only while a change of members is not applied.
+            let _ = self.call(|raft| raft.campaign());
+        }
+    }
+
     /// Hands leadership to another voter, or gives up after an election
     /// timeout. Does nothing on a node that does not lead.
     pub fn transfer(&mut self, to: NodeId) {

@@ -6,7 +6,7 @@
 use super::codec::{Frame, decode};
 use super::desk::{ConnectionId, NotOpened, Reply};
 use super::{Done, Now, Pending, Replica, Sender};
-use crate::consensus::{self, Kind, Ready, Role};
+use crate::consensus::{self, Consensus, Kind, Ready, Role};
 use crate::ids::{NodeId, SessionId};
 use crate::limits::{
     ENTRY_BYTES, FORWARDED_BYTES, FORWARDED_PER_FRAME_MAX, GATHERED_BYTES_MAX, RESEND_AFTER_TICKS,
@@ -193,7 +193,7 @@ impl Replica {
 
     /// A snapshot's message is held back until the snapshot itself is here.
     fn step(&mut self, from: NodeId, message: &[u8]) {
-        match consensus::peek(message) {
+        match Consensus::peek(message) {
             Ok(Kind::Snapshot {
                 index,
                 term,

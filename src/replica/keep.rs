@@ -134,7 +134,7 @@ impl Replica {
                 index: self.applied,
                 term: self.applied_term,
             },
-            members: self.consensus.members(),
+            members: self.consensus.members_at(self.applied),
         };
         match Taking::begin(&**self.storage.disk(), head) {
             Ok((taking, task)) => {
@@ -406,7 +406,7 @@ impl Replica {
 
     /// Reads entries for a follower that is behind what is in memory.
     pub(super) fn read_for(&mut self, fetch: Fetch) {
-        match self.storage.read_some(fetch.from, fetch.bytes_max()) {
+        match self.storage.read_some(fetch.from, CONSENSUS_MESSAGE_BYTES as usize) {
             Ok(entries) => self.consensus.entries_for(fetch, entries),
             Err(error) => tracing::error!(%error, "entries cannot be read for a follower"),
         }

@@ -149,10 +149,9 @@ impl Replica {
     /// Little enough is missing that it has it within one election timeout.
     fn has_caught_up(&self, node: NodeId) -> bool {
         const NEAR: u64 = 64;
-        let last = self.consensus.last_index().0;
-        let peers = self.consensus.progress();
-        let peer = peers.iter().find(|peer| peer.node == node);
-        peer.is_some_and(|peer| peer.recent_active && peer.matched.0 + NEAR >= last)
+        let status = self.consensus.status();
+        let peer = status.peers.iter().find(|peer| peer.node == node);
+        peer.is_some_and(|peer| peer.is_active && peer.matched.0 + NEAR >= status.last.0)
     }
 
     pub(super) fn report_digest(&mut self, index: Index, digest: u64) {
@@ -187,7 +186,6 @@ impl Replica {
     pub(super) fn stand(&self) -> Standing {
         let figures = self.state.figures();
         let members = self.consensus.members();
-        let (first, next) = self.storage.entries();
         let role = match self.lead.role {
             consensus::Role::Leader if members.voters.len() == 1 && members.learners.is_empty() => {
                 Role::Alone
@@ -197,10 +195,9 @@ impl Replica {
             _ if members.learners.contains(&self.settings.node) => Role::Learner,
             _ => Role::Follower,
         };
-        let followers = self.consensus.progress();
-        let is_synced = |peer: &&consensus::PeerProgress| {
-            peer.node != self.settings.node && peer.recent_active
-        };
+        let status = self.consensus.status();
+        let is_synced =
+            |peer: &&consensus::PeerStatus| peer.node != self.settings.node && peer.is_active;
         Standing {
             role,
             leader: self.lead.leader,
@@ -218,11 +215,11 @@ impl Replica {
             outstanding: self.pending.len() as u64,
             voters: members.voters.len() as u64,
             learners: members.learners.len() as u64,
-            synced_followers: followers.iter().filter(is_synced).count() as u64,
+            synced_followers: status.peers.iter().filter(is_synced).count() as u64,
             started: self.started,
             digest: self.state.digest(),
             snapshot_index: self.keeping.kept.index.0,
-            log_index: next.0.saturating_sub(1).max(first.0.saturating_sub(1)),
+            log_index: status.last.0,
             snapshot_bytes: self.keeping.kept.bytes,
             log_bytes: 0,
             is_read_only: self.lead.leader.is_none() && self.settings.serves_read_only,

@@ -64,7 +64,7 @@ impl Head {
         body.extend_from_slice(&self.cluster.0);
         body.extend_from_slice(&self.place.index.0.to_le_bytes());
         body.extend_from_slice(&self.place.term.0.to_le_bytes());
-        self.members.encode(&mut body);
+        body.extend_from_slice(&self.members.encode());
         let mut out = MAGIC.to_vec();
         out.extend_from_slice(&VERSION.to_le_bytes());
         out.extend_from_slice(&(body.len() as u32).to_le_bytes());
@@ -79,7 +79,8 @@ impl Head {
         let cluster = Uid(cursor.bytes16().map_err(short)?);
         let index = Index(cursor.u64().map_err(short)?);
         let term = Term(cursor.u64().map_err(short)?);
-        let members = Members::parse(&mut cursor).map_err(|bad| bad.to_string())?;
+        let rest = cursor.take(cursor.left()).map_err(short)?;
+        let members = Members::parse(rest).map_err(|bad| bad.to_string())?;
         Ok(Self {
             cluster,
             place: Place { index, term },

@@ -8,14 +8,13 @@
 
 use crate::consensus::{Entry, Hard};
 use crate::disk::{Disk, Waker};
-use crate::ids::{Index, LogId, NodeId, Term};
+use crate::ids::{Index, LogId};
 use crate::limits::{HARD_RECORDS_KEPT, HARD_RECORDS_MAX, RECORD_BYTES_MAX};
 use crate::log::{
     self, Appended, Device, FRAMES, Fatal, OpenError, Opening, Payload, Records, Refused, Report,
     Request, Way,
 };
 use crate::planted;
-use crate::wire::{Cursor, Short};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -114,8 +113,8 @@ impl Storage {
             };
             let mut rest = &read.bytes[..];
             while let Ok(Some((frame, length))) = log::frame::parse(rest) {
-                last = parse_hard(frame.payload).map_err(|short| {
-                    OpenError::Identity(format!("the vote at {} is not whole: {short}", frame.index))
+                last = Hard::parse(frame.payload).map_err(|bad| {
+                    OpenError::Identity(format!("the vote at {} cannot be read: {bad}", frame.index))
                 })?;
                 self.hard_records += 1;
                 rest = &rest[length..];
@@ -251,7 +250,7 @@ impl Storage {
             }
             Part::Hard(hard) => {
                 self.hard_records += 1;
-                let record = Payload::new(hard.term, SCHEMA, encode_hard(*hard));
+                let record = Payload::new(hard.term, SCHEMA, hard.encode());
                 Request::Append {
                     log: HARD,
                     records: Records::Frames(vec![record]),
@@ -259,9 +258,7 @@ impl Storage {
             }
             Part::Entries(entries) => {
                 let records = entries.iter().map(|entry| {
-                    let mut bytes = Vec::new();
-                    entry.encode_body(&mut bytes);
-                    Payload::new(entry.term, SCHEMA, bytes)
+                    Payload::new(entry.term, SCHEMA, entry.encode())
                 });
                 Request::Append {
                     log: ENTRIES,
@@ -408,31 +405,13 @@ impl Storage {
 
 fn parse_entries(mut bytes: &[u8], entries: &mut Vec<Entry>) -> Result<(), OpenError> {
     while let Ok(Some((frame, length))) = log::frame::parse(bytes) {
-        let entry = Entry::parse_body(frame.term, frame.index, frame.payload);
+        let entry = Entry::parse(frame.payload);
         entries.push(entry.map_err(|bad| {
             OpenError::Identity(format!("entry {} cannot be read: {bad}", frame.index))
         })?);
         bytes = &bytes[length..];
     }
     Ok(())
-}
-
-fn encode_hard(hard: Hard) -> Vec<u8> {
-    let vote = hard.vote.map_or(0, |node| node.0);
-    [hard.term.0, vote, hard.commit.0]
-        .iter()
-        .flat_map(|number| number.to_le_bytes())
-        .collect()
-}
-
-fn parse_hard(bytes: &[u8]) -> Result<Hard, Short> {
-    let mut cursor = Cursor::new(bytes);
-    let (term, vote, commit) = (cursor.u64()?, cursor.u64()?, cursor.u64()?);
-    Ok(Hard {
-        term: Term(term),
-        vote: (vote != 0).then_some(NodeId(vote)),
-        commit: Index(commit),
-    })
 }
 
 fn unopened(doing: &'static str) -> impl Fn(Refused) -> OpenError {
