@@ -85,3 +85,29 @@ pub const MACHINE_FILE_BYTES_MAX: u64 = 1 << 20;
 /// Block devices on block devices: a partition on LVM on dm-crypt on md on
 /// partitions is 5.
 pub const BLOCK_DEVICE_LAYERS_MAX: usize = 8;
+
+/// Sessions of the cluster's clients. Each costs some 150 bytes and a sign of
+/// life every few seconds: 65,536 are 10 MiB, and more than seven small boxes
+/// have sockets for.
+pub const SESSIONS_MAX: usize = 65_536;
+/// Nodes of the tree. One with 100 bytes of data takes some 350 bytes: 8 Mi
+/// are 2.8 GiB, the most that a box of 4 GiB could hold.
+pub const TREE_NODES_MAX: u64 = 8 << 20;
+/// One node's data. As much as a record of the log can carry to the others;
+/// doors allow less.
+pub const NODE_DATA_BYTES_MAX: usize = RECORD_BYTES_MAX;
+/// Watches of one node's clients. Each costs some 100 bytes: 128 MiB in all.
+pub const WATCHES_MAX: usize = 1 << 20;
+/// Join tokens that are neither expired nor revoked. A cluster has at most
+/// seven members, so this is room for mistakes.
+pub const TOKENS_MAX: usize = 64;
+/// Observers that ZooKeeper's reconfig has announced and that never joined.
+pub const ANNOUNCED_MAX: usize = 64;
+/// Members, learners included.
+pub const MEMBERS_MAX: usize = 32;
+/// A frame of a snapshot: large enough that its head is nothing, small enough
+/// to be written between two transactions.
+pub const SNAPSHOT_FRAME_BYTES: usize = 1 << 20;
+/// A frame that holds one item alone because it is larger than that: a node's
+/// data, and 1 MiB for its name and figures.
+pub const SNAPSHOT_FRAME_BYTES_MAX: usize = NODE_DATA_BYTES_MAX + (1 << 20);

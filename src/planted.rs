@@ -35,6 +35,16 @@ pub enum Fault {
     TruncateForgotten,
     /// Full disk at growth is not noticed before the append is answered.
     FullDiskNotNoticed,
+    /// A join token admits a second node.
+    TokenReused,
+    /// A new leader's transactions go on in the old one's epoch.
+    ZxidNotRaised,
+    /// A session is handed to whoever knows its number.
+    PasswordNotChecked,
+    /// A write is applied although one before it was lost.
+    GapApplied,
+    /// A snapshot leaves the sessions out.
+    SessionsNotInSnapshot,
 }
 
 impl Fault {
@@ -54,6 +64,11 @@ impl Fault {
         Fault::MarkBeforeData,
         Fault::TruncateForgotten,
         Fault::FullDiskNotNoticed,
+        Fault::TokenReused,
+        Fault::ZxidNotRaised,
+        Fault::PasswordNotChecked,
+        Fault::GapApplied,
+        Fault::SessionsNotInSnapshot,
     ];
 }
 
