@@ -132,3 +132,60 @@ pub const SNAPSHOT_FRAME_BYTES_MAX: usize = RECORD_BYTES_MAX + (1 << 20);
 /// A piece of a snapshot's file on its way to a peer. Larger ones would hold
 /// up what shares the bulk connection, smaller ones cost a round trip each.
 pub const SNAPSHOT_PIECE_BYTES: usize = 512 << 10;
+
+/// Sessions of the cluster's clients. Each costs some 150 bytes and a sign of
+/// life every few seconds: 65,536 are 10 MiB, and more than seven small boxes
+/// have sockets for.
+pub const SESSIONS_MAX: usize = 65_536;
+/// Nodes of the tree. One with 100 bytes of data takes some 350 bytes: 8 Mi
+/// are 2.8 GiB, the most that a box of 4 GiB could hold.
+pub const TREE_NODES_MAX: u64 = 8 << 20;
+/// One node's data. As much as a record of the log can carry to the others;
+/// doors allow less.
+pub const NODE_DATA_BYTES_MAX: usize = RECORD_BYTES_MAX;
+/// Watches of one node's clients. Each costs some 100 bytes: 128 MiB in all.
+pub const WATCHES_MAX: usize = 1 << 20;
+/// Join tokens that are neither expired nor revoked. A cluster has at most
+/// seven members, so this is room for mistakes.
+pub const TOKENS_MAX: usize = 64;
+/// Observers that ZooKeeper's reconfig has announced and that never joined.
+pub const ANNOUNCED_MAX: usize = 64;
+/// Members, learners included.
+pub const MEMBERS_MAX: usize = 32;
+/// A frame of a snapshot: large enough that its head is nothing, small enough
+/// to be written between two transactions.
+pub const SNAPSHOT_FRAME_BYTES: usize = 1 << 20;
+/// A frame that holds one item alone because it is larger than that: a node's
+/// data, and 1 MiB for its name and figures.
+pub const SNAPSHOT_FRAME_BYTES_MAX: usize = NODE_DATA_BYTES_MAX + (1 << 20);
+
+/// A digest of the state is compared between replicas once in so many entries.
+pub const DIGEST_EVERY: u64 = 1024;
+/// Digests that a leader keeps for followers that are behind.
+pub const DIGESTS_KEPT: usize = 64;
+/// Submissions that wait on the leader for an entry. What comes beyond is not
+/// taken and sent again by its origin.
+pub const GATHERED_BYTES_MAX: usize = 64 << 20;
+/// Ticks after which what is not applied is sent to the leader once more: ten
+/// times what a round takes on a slow disk.
+pub const RESEND_AFTER_TICKS: u32 = 40;
+/// A snapshot is written at this pace, so that the log's syncs beside it wait
+/// little: at 50 ms a tick 80 MiB a second.
+pub const SNAPSHOT_BYTES_PER_TICK: usize = 4 << 20;
+/// Nodes looked at in one slice: some 0.5 ms of the replica's thread.
+pub const SNAPSHOT_NODES_PER_SLICE: usize = 2000;
+/// Ticks without a piece after which it is asked for again.
+pub const SNAPSHOT_FETCH_PATIENCE_TICKS: u64 = 20;
+/// Ticks between two looks for containers and outlived nodes, and how many are
+/// taken at once: ten seconds, in which ZooKeeper takes a minute.
+pub const REAP_EVERY_TICKS: u64 = 200;
+pub const REAPED_AT_ONCE: usize = 1000;
+/// Messages of entries on their way to one follower, and the bytes of one.
+/// 64 of 256 KiB keep a net of 1 Gbit/s and 100 ms busy.
+pub const CONSENSUS_INFLIGHT_MAX: usize = 64;
+pub const CONSENSUS_MESSAGE_BYTES: u64 = 256 << 10;
+/// Entries that are proposed and not committed. Two full disks' worth of
+/// batches; beyond it the leader gathers and does not propose.
+pub const CONSENSUS_UNCOMMITTED_BYTES: u64 = 64 << 20;
+/// Applied entries kept in memory for followers that are a little behind.
+pub const CONSENSUS_WINDOW_BYTES: usize = 8 << 20;

@@ -45,6 +45,30 @@ pub enum Fault {
     RemovedStillVotes,
     /// A read is answered from what this node knows, without asking a majority.
     LocalRead,
+    /// A join token admits a second node.
+    TokenReused,
+    /// A new leader's transactions go on in the old one's epoch.
+    ZxidNotRaised,
+    /// A session is handed to whoever knows its number.
+    PasswordNotChecked,
+    /// A write is applied although one before it was lost.
+    GapApplied,
+    /// A snapshot leaves the sessions out.
+    SessionsNotInSnapshot,
+    /// Consensus is told that entries are durable before they are.
+    AckBeforeFsync,
+    /// The leader does not end sessions that fall silent.
+    ExpiryNotProposed,
+    /// A new leader goes on with timers it does not have.
+    TimersNotRestarted,
+    /// A client that has seen more than this node is served.
+    ReadBeforeSeen,
+    /// An answer that shows a change comes before the event that tells of it.
+    AnswerBeforeEvent,
+    /// A watch is set after what it guards was read.
+    WatchAfterRead,
+    /// A snapshot is named for another place in history than it holds.
+    SnapshotOfAnotherIndex,
 }
 
 impl Fault {
@@ -69,6 +93,18 @@ impl Fault {
         Fault::TailLost,
         Fault::RemovedStillVotes,
         Fault::LocalRead,
+        Fault::TokenReused,
+        Fault::ZxidNotRaised,
+        Fault::PasswordNotChecked,
+        Fault::GapApplied,
+        Fault::SessionsNotInSnapshot,
+        Fault::AckBeforeFsync,
+        Fault::ExpiryNotProposed,
+        Fault::TimersNotRestarted,
+        Fault::ReadBeforeSeen,
+        Fault::AnswerBeforeEvent,
+        Fault::WatchAfterRead,
+        Fault::SnapshotOfAnotherIndex,
     ];
 }
 

@@ -13,7 +13,7 @@ use crate::limits::{
 };
 use crate::log::Fatal;
 use crate::peers::Plane;
-use crate::state::{Command, Error, codec};
+use crate::state::{Command, Error, Submission, codec};
 use std::sync::Arc;
 
 impl Replica {
@@ -28,29 +28,34 @@ impl Replica {
         &mut self,
         number: u64,
         from: Option<(ConnectionId, u64)>,
-        command: &Command,
+        command: Command,
         sender: Sender,
     ) {
-        let line = from.and_then(|(connection, sequence)| {
-            let line = self.lines.get(&connection)?;
-            Some((line, sequence))
-        });
-        let head = codec::Head {
+        let mut submission = Submission {
             origin: self.settings.node,
             tag: number,
-            session: line.map_or(SessionId(0), |(line, _)| line.session),
-            connection: line.map_or(0, |(line, _)| line.attachment),
-            sequence: line.map_or(0, |(_, sequence)| sequence),
+            session: SessionId(0),
+            connection: 0,
+            sequence: 0,
+            who: Vec::new(),
+            command,
         };
-        let who = line.map_or(&[][..], |(line, _)| &line.who);
-        let encoded: Arc<[u8]> = codec::encode_submission(head, who, command).into();
+        if let Some((connection, sequence)) = from
+            && let Some(line) = self.lines.get(&connection)
+        {
+            submission.session = line.session;
+            submission.connection = line.attachment;
+            submission.sequence = sequence;
+            submission.who = line.who.clone();
+        }
+        let encoded: Arc<[u8]> = codec::encode(&submission).into();
         self.route(number, &encoded);
         self.pending.insert(number, Pending { encoded, sender });
     }
 
     pub(super) fn submit_inside(&mut self, command: Command, done: Option<Done>) {
         let number = self.next_number();
-        self.submit(number, None, &command, Sender::Inside(done));
+        self.submit(number, None, command, Sender::Inside(done));
     }
 
     fn route(&mut self, number: u64, encoded: &Arc<[u8]>) {
@@ -254,6 +259,10 @@ impl Replica {
         let number = ready.number;
         if let Some(standing) = ready.standing {
             self.lead_changes(standing);
+        }
+        self.wants_snapshot |= ready.wants_snapshot;
+        for (node, _) in &ready.snapshots_sent {
+            self.snapshot_sent(*node);
         }
         self.send_messages(ready.send_now);
         let installed = match ready.snapshot {

@@ -2,7 +2,7 @@
 
 use super::desk::{
     Answer, Answered, Ask, CloseReason, ConnectionId, Hello, NotOpened, Read, Reply, Request,
-    SetWatches, WatchMode,
+    SetWatches, WatchMode, WatcherKind,
 };
 use super::session::{Line, Step};
 use super::syncs::Waiter;
@@ -10,9 +10,10 @@ use super::{Now, Opening, Replica, Sender};
 use crate::ids::{SessionId, Zxid};
 use crate::limits::{SESSIONS_MAX, SUBMISSIONS_MAX};
 use crate::planted;
-use crate::state::watches::WatchKind;
+use crate::state::WatchKind;
 use crate::state::{
     Applied, AttachSession, Change, ChangeKind, Command, Error, Identity, OpenSession, Outcome,
+    WatchSelection,
 };
 
 impl Replica {
@@ -68,7 +69,7 @@ impl Replica {
         };
         let number = self.next_number();
         let opening = Opening { connection, who };
-        self.submit(number, None, &command, Sender::Opening(opening));
+        self.submit(number, None, command, Sender::Opening(opening));
     }
 
     fn draw_session(&self, timeout_ms: u32) -> Option<OpenSession> {
@@ -164,7 +165,7 @@ impl Replica {
                     command,
                 } => {
                     let from = (connection, sequence);
-                    self.submit(number, Some(from), &command, Sender::Line(connection));
+                    self.submit(number, Some(from), command, Sender::Line(connection));
                 }
                 Step::StartSync { number } => self.syncs.ask(Waiter {
                     connection,
@@ -236,13 +237,13 @@ impl Replica {
             Request::AddWatch { path, mode } => {
                 let kind = match mode {
                     WatchMode::Persistent => WatchKind::Persistent,
-                    WatchMode::PersistentRecursive => WatchKind::PersistentRecursive,
+                    WatchMode::PersistentRecursive => WatchKind::Recursive,
                 };
-                self.watches.add(connection, &path, kind);
+                self.watches.add(connection, &path, kind)?;
                 Ok(Answer::Watching)
             }
             Request::SetWatches(watched) => {
-                self.set_watches(connection, watched);
+                self.set_watches(connection, watched)?;
                 Ok(Answer::Watching)
             }
             Request::RemoveWatches {
@@ -250,14 +251,19 @@ impl Replica {
                 kind,
                 only_check,
             } => {
-                let found = match only_check {
-                    true => self.watches.has(connection, &path, kind),
-                    false => self.watches.remove(connection, &path, kind),
+                let selection = match kind {
+                    WatcherKind::Children => WatchSelection::Children,
+                    WatcherKind::Data => WatchSelection::Data,
+                    WatcherKind::Any => WatchSelection::Any,
+                    WatcherKind::Persistent => WatchSelection::Persistent,
+                    WatcherKind::PersistentRecursive => WatchSelection::Recursive,
                 };
-                match found {
-                    true => Ok(Answer::Unwatched),
-                    false => Err(Error::NoWatcher),
+                match only_check {
+                    true if self.watches.has(connection, &path, selection) => {}
+                    true => return Err(Error::NoWatcher),
+                    false => self.watches.remove(connection, &path, selection)?,
                 }
+                Ok(Answer::Unwatched)
             }
             // Only on a connection that takes nothing else.
             Request::Submit(_) | Request::Sync => Err(Error::NotReadOnly),
@@ -277,21 +283,21 @@ impl Replica {
                         Ok(_) => WatchKind::Data,
                         Err(_) => WatchKind::Exist,
                     };
-                    self.watches.add(connection, &path, kind);
+                    self.watches.add(connection, &path, kind)?;
                 }
                 found.map(Answered::Exists)
             }
             Read::Data { path, watch } => {
                 let (data, stat) = self.state.data(&path, who)?;
                 if watch {
-                    self.watches.add(connection, &path, WatchKind::Data);
+                    self.watches.add(connection, &path, WatchKind::Data)?;
                 }
                 Ok(Answered::Data { data, stat })
             }
             Read::Children { path, watch } => {
                 let (names, stat) = self.state.children(&path, who)?;
                 if watch {
-                    self.watches.add(connection, &path, WatchKind::Children);
+                    self.watches.add(connection, &path, WatchKind::Child)?;
                 }
                 Ok(Answered::Children { names, stat })
             }
@@ -312,7 +318,7 @@ impl Replica {
 
     /// Watches of a client's last connection: what it missed since is told at
     /// once, for the rest the watch stands again.
-    fn set_watches(&mut self, connection: ConnectionId, watched: SetWatches) {
+    fn set_watches(&mut self, connection: ConnectionId, watched: SetWatches) -> Result<(), Error> {
         let SetWatches {
             since,
             data,
@@ -327,13 +333,13 @@ impl Replica {
                 Ok(stat) if stat.modified_zxid > since => {
                     self.tell(connection, ChangeKind::DataChanged, path);
                 }
-                Ok(_) => self.watches.add(connection, &path, WatchKind::Data),
+                Ok(_) => self.watches.add(connection, &path, WatchKind::Data)?,
             }
         }
         for path in exist {
             match self.state.exists(&path) {
                 Ok(_) => self.tell(connection, ChangeKind::Created, path),
-                Err(_) => self.watches.add(connection, &path, WatchKind::Exist),
+                Err(_) => self.watches.add(connection, &path, WatchKind::Exist)?,
             }
         }
         for path in children {
@@ -342,16 +348,16 @@ impl Replica {
                 Ok(stat) if stat.children_zxid > since => {
                     self.tell(connection, ChangeKind::ChildrenChanged, path);
                 }
-                Ok(_) => self.watches.add(connection, &path, WatchKind::Children),
+                Ok(_) => self.watches.add(connection, &path, WatchKind::Child)?,
             }
         }
         for path in persistent {
-            self.watches.add(connection, &path, WatchKind::Persistent);
+            self.watches.add(connection, &path, WatchKind::Persistent)?;
         }
         for path in persistent_recursive {
-            let kind = WatchKind::PersistentRecursive;
-            self.watches.add(connection, &path, kind);
+            self.watches.add(connection, &path, WatchKind::Recursive)?;
         }
+        Ok(())
     }
 
     pub(super) fn tell(&mut self, connection: ConnectionId, kind: ChangeKind, path: Box<str>) {

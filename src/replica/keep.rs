@@ -14,7 +14,7 @@ use crate::limits::{
 };
 use crate::log::Fatal;
 use crate::peers::Plane;
-use crate::state::{Error, State};
+use crate::state::{Error, Setting, State};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -124,7 +124,9 @@ impl Replica {
 
     fn begin_taking(&mut self) {
         let since = self.applied.0.saturating_sub(self.keeping.kept.index.0);
-        let is_due = since >= self.settings.snapshot_entries && self.ticks >= self.keeping.rests_until;
+        let every = self.state.settings().get(Setting::SnapshotEntries);
+        let is_wanted = since >= every || (self.wants_snapshot && since > 0);
+        let is_due = is_wanted && self.ticks >= self.keeping.rests_until;
         if !is_due || self.keeping.fetching.is_some() {
             return;
         }
@@ -138,6 +140,7 @@ impl Replica {
         };
         match Taking::begin(&**self.storage.disk(), head) {
             Ok((taking, task)) => {
+                self.wants_snapshot = false;
                 self.state.begin_walk();
                 self.keeping.taking = Some(taking);
                 self.write(task, 0);
@@ -176,7 +179,7 @@ impl Replica {
 
     fn taking_failed(&mut self, error: &io::Error) {
         tracing::warn!(%error, "no snapshot is taken; tried again later");
-        self.state.abandon_walk();
+        self.state.drop_walk();
         self.keeping.taking = None;
         self.keeping.rests_until = self.ticks + 200;
         let task = snapshots::abandon(self.storage.disk());
@@ -347,6 +350,11 @@ impl Replica {
             Ok(loaded) => tracing::error!(cluster = %loaded.head.cluster, "a snapshot of another cluster"),
             Err(wrong) => tracing::error!(wrong, "a fetched snapshot is not whole; asked for again"),
         }
+    }
+
+    /// The leader's word of a snapshot is on its way; the follower will ask.
+    pub(super) fn snapshot_sent(&mut self, node: NodeId) {
+        self.keeping.asked.insert(node, self.ticks);
     }
 
     /// Hands a piece to a follower.

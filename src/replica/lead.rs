@@ -9,8 +9,7 @@ use crate::limits::{REAPED_AT_ONCE, REAP_EVERY_TICKS, TOUCHED_PER_FRAME_MAX};
 use crate::log::Fatal;
 use crate::peers::Plane;
 use crate::planted;
-use crate::state::Command;
-use crate::state::members::Role as Wanted;
+use crate::state::{Command, MemberCommand, Role as Wanted};
 
 /// Ticks between two looks at the disk's log.
 const STORAGE_EVERY_TICKS: u64 = 16;
@@ -114,29 +113,36 @@ impl Replica {
     /// holds: a newcomer follows first and votes when it has caught up.
     fn mind_members(&mut self) {
         let (have, wanted) = (self.consensus.members(), self.state.members());
-        if wanted.is_empty() {
+        // A node by itself has no list.
+        if wanted.iter().next().is_none() {
             return;
         }
-        let step = wanted
+        let may_vote = |node| wanted.promised().any(|promised| promised == node);
+        let newcomer = wanted.iter().find(|member| !have.contains(member.node));
+        let grown_up = have.learners.iter().find(|node| {
+            let is_voter = wanted.get(**node).is_some_and(|one| one.role == Wanted::Voter);
+            (is_voter || may_vote(**node)) && self.has_caught_up(**node)
+        });
+        let gone = || {
+            let mut all = have.voters.iter().chain(&have.learners);
+            all.find(|node| wanted.get(**node).is_none())
+        };
+        let step = match (newcomer, grown_up) {
+            (Some(member), _) => Some(MemberStep::Learner(member.node)),
+            (None, Some(&node)) => Some(MemberStep::Voter(node)),
+            (None, None) => gone().map(|&node| MemberStep::Remove(node)),
+        };
+        // The list says voter once consensus does.
+        let become_voter: Vec<NodeId> = wanted
             .iter()
-            .find_map(|member| {
-                let node = member.node;
-                match member.role {
-                    _ if !have.contains(node) => Some(MemberStep::Learner(node)),
-                    Wanted::Voter if have.learners.contains(&node) && self.has_caught_up(node) => {
-                        Some(MemberStep::Voter(node))
-                    }
-                    Wanted::Learner if have.voters.contains(&node) => {
-                        Some(MemberStep::Learner(node))
-                    }
-                    _ => None,
-                }
-            })
-            .or_else(|| {
-                let mut all = have.voters.iter().chain(&have.learners);
-                let gone = all.find(|&&node| wanted.get(node).is_none());
-                gone.map(|&node| MemberStep::Remove(node))
-            });
+            .filter(|member| member.role == Wanted::Learner && have.voters.contains(&member.node))
+            .map(|member| member.node)
+            .collect();
+        for node in become_voter {
+            let role = Wanted::Voter;
+            let command = MemberCommand::SetRole { node, role };
+            self.submit_inside(Command::Members(command), None);
+        }
         let Some(step) = step else {
             return;
         };
@@ -184,7 +190,7 @@ impl Replica {
     }
 
     pub(super) fn stand(&self) -> Standing {
-        let figures = self.state.figures();
+        let (figures, watches) = (self.state.figures(), self.watches.counts());
         let members = self.consensus.members();
         let role = match self.lead.role {
             consensus::Role::Leader if members.voters.len() == 1 && members.learners.is_empty() => {
@@ -207,9 +213,9 @@ impl Replica {
             nodes: figures.nodes,
             ephemerals: figures.ephemerals,
             data_bytes: figures.data_bytes,
-            watches: self.watches.count() as u64,
-            watched_paths: self.watches.path_count() as u64,
-            watching_connections: self.watches.connection_count() as u64,
+            watches: watches.watches,
+            watched_paths: watches.paths,
+            watching_connections: watches.connections,
             sessions: figures.sessions,
             connections: self.lines.len() as u64,
             outstanding: self.pending.len() as u64,

@@ -38,8 +38,7 @@ use crate::consensus::{Consensus, Standing as Lead};
 use crate::entropy::Entropy;
 use crate::ids::{Index, NodeId, SessionId, Term, Uid};
 use crate::peers::Plane;
-use crate::state::watches::Watches;
-use crate::state::{Change, Command, Error, Outcome, State};
+use crate::state::{Change, Command, Error, Outcome, State, Watches};
 use desk::{ConnectionId, Reply, Standing};
 use keep::Keeping;
 use leases::Leases;
@@ -116,6 +115,8 @@ pub struct Replica {
     /// The last own entry that is not durable yet.
     proposal_under_way: bool,
 
+    /// A follower needs a snapshot that is not here yet.
+    wants_snapshot: bool,
     leases: Leases,
     touched: BTreeSet<SessionId>,
     ticks: u64,

@@ -15,8 +15,7 @@ use crate::limits::{
     CONSENSUS_WINDOW_BYTES,
 };
 use crate::log::{OpenError, Opening, Report};
-use crate::state::State;
-use crate::state::watches::Watches;
+use crate::state::{State, Watches};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,6 +118,7 @@ impl Replica {
             resent_at: now.monotonic,
             unpersisted: VecDeque::new(),
             proposal_under_way: false,
+            wants_snapshot: false,
             leases: Leases::default(),
             touched: BTreeSet::new(),
             ticks: 0,

@@ -124,8 +124,11 @@ pub struct Reconfigure {
     pub from_version: i64,
 }
 
+/// A node as the other service's files keep it: `stat.children_version` counts
+/// the children ever created; `data_length` and `children` are not looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportedNode {
+    /// Its parent stands already, or comes before it.
     pub path: Box<str>,
     pub data: Arc<[u8]>,
     pub acl: Acl,
@@ -153,7 +156,9 @@ pub struct Stat {
 /// What came of a submission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
-    /// The state's number with it. An error takes a number too.
+    /// The state's number with it. An error takes a number too; what is
+    /// refused for its place in the session's order (SessionExpired,
+    /// SessionMoved, Gap, Repeat) takes none.
     pub zxid: Zxid,
     pub outcome: Result<Outcome, Error>,
 }
@@ -180,6 +185,13 @@ pub enum Outcome {
     Closed,
     /// The content of /zookeeper/config and its stat.
     Reconfigured {
+        config: Arc<[u8]>,
+        stat: Stat,
+    },
+    /// As `Reconfigured`, and real members are to leave as well: the replica
+    /// takes them out, one after the other, and then answers.
+    AskedToLeave {
+        nodes: Vec<NodeId>,
         config: Arc<[u8]>,
         stat: Stat,
     },

@@ -1,8 +1,17 @@
 //! The members of the cluster, the tokens by which others join, and the
 //! feature level that all of them write.
 
+use super::config_node::Announced;
+use super::digest::{Hash, Part};
+use super::tokens::{Shown, Tokens};
 use crate::clock::Millis;
-use crate::ids::NodeId;
+use crate::ids::{NodeId, Zxid};
+use crate::limits::MEMBERS_MAX;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The feature level that this build writes and reads. A replica whose state
+/// was raised above it stops: what follows would mean nothing to it.
+pub const FEATURES: u32 = 1;
 
 /// A member as all know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,4 +82,233 @@ pub enum MemberOutcome {
         serial: u64,
     },
     Refused(Box<str>),
+}
+
+/// Everyone who belongs to the cluster. What the consensus calls its members
+/// is changed by the replica; this is the list that all know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Members {
+    pub(super) list: BTreeMap<NodeId, Member>,
+    /// Learners that shall become voters once they have caught up.
+    pub(super) promised: BTreeSet<NodeId>,
+    /// Observers that ZooKeeper's reconfig has listed: they take part in
+    /// nothing until they join.
+    pub(super) announced: BTreeMap<u64, Announced>,
+    pub(super) tokens: Tokens,
+    /// Ids and serials are never given twice.
+    pub(super) next_node: NodeId,
+    pub(super) next_serial: u64,
+    pub(super) features: u32,
+    /// The transaction that last changed the list.
+    pub(super) changed: Zxid,
+}
+
+impl Default for Members {
+    fn default() -> Self {
+        Self {
+            list: BTreeMap::new(),
+            promised: BTreeSet::new(),
+            announced: BTreeMap::new(),
+            tokens: Tokens::default(),
+            next_node: NodeId(1),
+            next_serial: 1,
+            features: FEATURES,
+            changed: Zxid(0),
+        }
+    }
+}
+
+/// Why the list stays as it is, for a person.
+type Refusal = Box<str>;
+
+impl Members {
+    pub fn iter(&self) -> impl Iterator<Item = &Member> {
+        self.list.values()
+    }
+
+    pub fn get(&self, node: NodeId) -> Option<&Member> {
+        self.list.get(&node)
+    }
+
+    pub fn voters(&self) -> impl Iterator<Item = &Member> {
+        self.iter().filter(|member| member.role == Role::Voter)
+    }
+
+    /// Learners whose token promised them a vote.
+    pub fn promised(&self) -> impl Iterator<Item = NodeId> {
+        self.promised.iter().copied()
+    }
+
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    pub fn features(&self) -> u32 {
+        self.features
+    }
+
+    /// What the next certificate carries.
+    pub fn next_serial(&self) -> u64 {
+        self.next_serial
+    }
+
+    /// The version of /zookeeper/config.
+    pub fn changed(&self) -> Zxid {
+        self.changed
+    }
+
+    pub(super) fn apply(&mut self, now: Millis, command: &MemberCommand) -> MemberOutcome {
+        let outcome = match command {
+            MemberCommand::Found(member) => self.found(member),
+            MemberCommand::CreateToken { .. } => self.tokens.create(now, command),
+            MemberCommand::RevokeToken { id } => self.tokens.revoke(*id),
+            MemberCommand::Admit {
+                token,
+                secret_hash,
+                public_key,
+                ..
+            } => {
+                let shown = self.tokens.show(now, *token, secret_hash, public_key);
+                shown.and_then(|shown| self.admit(shown, command))
+            }
+            MemberCommand::Announce(member) => self.announce(member),
+            MemberCommand::SetRole { node, role } => self.set_role(*node, *role),
+            MemberCommand::Remove { node } => self.remove(*node),
+            MemberCommand::RaiseFeatures { level } => self.raise(*level),
+        };
+        outcome.unwrap_or_else(MemberOutcome::Refused)
+    }
+
+    fn found(&mut self, member: &Member) -> Result<MemberOutcome, Refusal> {
+        if !self.list.is_empty() {
+            return Err("the cluster has members already: join it with a token".into());
+        }
+        self.next_node = NodeId(member.node.0 + 1);
+        self.next_serial = self.next_serial.max(member.certificate + 1);
+        self.list.insert(member.node, member.clone());
+        Ok(MemberOutcome::Done)
+    }
+
+    fn admit(&mut self, shown: Shown, command: &MemberCommand) -> Result<MemberOutcome, Refusal> {
+        let MemberCommand::Admit {
+            token,
+            public_key,
+            control,
+            bulk,
+            in_place_of,
+            ..
+        } = command
+        else {
+            unreachable!("only Admit admits");
+        };
+        let role = match shown {
+            Shown::Fresh(role) => role,
+            // The same joiner asks again: its answer was lost.
+            Shown::UsedBySame { node, serial } => {
+                return Ok(MemberOutcome::Admitted { node, serial });
+            }
+        };
+        match in_place_of {
+            Some(old) => drop(self.remove(*old)?),
+            None if self.list.len() >= MEMBERS_MAX => {
+                return Err(format!("{MEMBERS_MAX} members are the most: remove one first").into());
+            }
+            None => {}
+        }
+        let (node, serial) = (self.next_node, self.next_serial);
+        self.next_node = NodeId(node.0 + 1);
+        self.next_serial = serial + 1;
+        self.tokens.used(*token, node, serial, public_key);
+        self.announced.remove(&node.0);
+        if role == Role::Voter {
+            self.promised.insert(node);
+        }
+        let member = Member {
+            node,
+            role: Role::Learner,
+            control: control.clone(),
+            bulk: bulk.clone(),
+            doors: Vec::new(),
+            certificate: serial,
+        };
+        self.list.insert(node, member);
+        Ok(MemberOutcome::Admitted { node, serial })
+    }
+
+    fn announce(&mut self, new: &Member) -> Result<MemberOutcome, Refusal> {
+        let member = self.listed(new.node)?;
+        if new.certificate < member.certificate {
+            return Err(format!("node {} has a newer certificate", new.node).into());
+        }
+        *member = Member {
+            role: member.role,
+            ..new.clone()
+        };
+        self.next_serial = self.next_serial.max(new.certificate + 1);
+        Ok(MemberOutcome::Done)
+    }
+
+    fn set_role(&mut self, node: NodeId, role: Role) -> Result<MemberOutcome, Refusal> {
+        if role == Role::Learner {
+            self.keep_a_voter(node)?;
+        }
+        self.listed(node)?.role = role;
+        self.promised.remove(&node);
+        Ok(MemberOutcome::Done)
+    }
+
+    fn remove(&mut self, node: NodeId) -> Result<MemberOutcome, Refusal> {
+        self.listed(node)?;
+        self.keep_a_voter(node)?;
+        self.list.remove(&node);
+        self.promised.remove(&node);
+        Ok(MemberOutcome::Done)
+    }
+
+    fn keep_a_voter(&self, node: NodeId) -> Result<(), Refusal> {
+        let mut voters = self.voters().map(|member| member.node);
+        if voters.next() == Some(node) && voters.next().is_none() {
+            return Err(format!("node {node} is the last voter: add another first").into());
+        }
+        Ok(())
+    }
+
+    fn listed(&mut self, node: NodeId) -> Result<&mut Member, Refusal> {
+        let member = self.list.get_mut(&node);
+        member.ok_or_else(|| format!("node {node} is no member").into())
+    }
+
+    fn raise(&mut self, level: u32) -> Result<MemberOutcome, Refusal> {
+        if level < self.features {
+            let features = self.features;
+            return Err(format!("the feature level is {features} and never lowered").into());
+        }
+        self.features = level;
+        Ok(MemberOutcome::Done)
+    }
+
+    pub(super) fn hash(&self) -> u64 {
+        let numbers = Hash::of(Part::Members)
+            .word(self.next_node.0)
+            .word(self.next_serial)
+            .word(self.features.into())
+            .word(self.changed.0)
+            .word(self.list.len() as u64);
+        let members = self.list.values().fold(numbers, |hash, member| {
+            let doors = member.doors.iter().flat_map(|(name, at)| [name, at]);
+            let hash = hash
+                .word(member.node.0 << 2)
+                .word(u64::from(member.role == Role::Voter))
+                .word(u64::from(self.promised.contains(&member.node)))
+                .word(member.certificate)
+                .bytes(member.control.as_bytes())
+                .bytes(member.bulk.as_bytes())
+                .word(member.doors.len() as u64);
+            doors.fold(hash, |hash, text| hash.bytes(text.as_bytes()))
+        });
+        let announced = self.announced.iter().fold(members, |hash, (id, announced)| {
+            hash.word(*id).bytes(announced.text().as_bytes())
+        });
+        self.tokens.hash(announced).value()
+    }
 }

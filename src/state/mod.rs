@@ -1,10 +1,35 @@
 //! Everything replicated: the tree of nodes, sessions, members, tokens.
 //! Pure: a command comes in with the leader's time, an outcome goes out.
+//!
+//! The replica alone owns a `State`. It calls `begin_term` and `apply` for
+//! what is committed, in the order of the log, reads in between, and takes a
+//! snapshot by slices whenever it likes. What doors and watchers need to know
+//! comes back from `apply`; nothing here waits, and nothing asks the machine.
 
 pub mod acl;
+pub mod codec;
 pub mod command;
 pub mod error;
 pub mod members;
+pub mod settings;
+pub mod snapshot;
+pub mod watches;
+
+mod access;
+mod acls;
+mod config_node;
+mod digest;
+mod import;
+mod multi;
+mod node;
+mod paths;
+mod quota;
+mod reads;
+mod sessions;
+mod tokens;
+mod tree;
+mod walk;
+mod writes;
 
 pub use acl::{Acl, AclEntry, Identity, Permissions};
 pub use command::{
@@ -12,3 +37,361 @@ pub use command::{
     OpenSession, Outcome, Reconfigure, Stat, Submission, Write,
 };
 pub use error::Error;
+pub use members::{FEATURES, Member, MemberCommand, MemberOutcome, Members, Role};
+pub use sessions::Session;
+pub use settings::{Setting, Settings};
+pub use snapshot::{LoadError, Loader};
+pub use tokens::{Token, TokenId, Tokens, Used};
+pub use watches::{WatchKind, WatchSelection, Watches};
+
+use crate::clock::Millis;
+use crate::ids::{NodeId, SessionId, Term, Uid, Zxid};
+use crate::planted;
+use digest::{Hash, Part};
+use quota::Quotas;
+use sessions::Sessions;
+use snapshot::Taking;
+use std::sync::Arc;
+use tree::Tree;
+use writes::Writes;
+
+#[derive(Debug)]
+pub struct State {
+    cluster: Uid,
+    term: Term,
+    zxid: Zxid,
+    tree: Tree,
+    sessions: Sessions,
+    members: Members,
+    /// Read from the nodes under /dolmen/config.
+    settings: Settings,
+    /// Read from the nodes under /zookeeper/quota.
+    quotas: Quotas,
+    members_hash: u64,
+    /// The snapshot that is being taken.
+    taking: Option<Taking>,
+}
+
+/// How much there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    pub nodes: u64,
+    pub ephemerals: u64,
+    pub data_bytes: u64,
+    pub sessions: u64,
+}
+
+impl State {
+    /// The state of a cluster to which nothing has happened yet.
+    pub fn new(cluster: Uid) -> Self {
+        let members = Members::default();
+        let mut state = Self {
+            cluster,
+            term: Term(0),
+            zxid: Zxid(0),
+            tree: Tree::new(&access::anyone(Permissions::ALL)),
+            sessions: Sessions::default(),
+            members_hash: members.hash(),
+            members,
+            settings: Settings::default(),
+            quotas: Quotas::default(),
+            taking: None,
+        };
+        state.lay_out();
+        state
+    }
+
+    /// The nodes that are there from the start. They do not count as created,
+    /// so that the first sequential node beside them has number 0.
+    fn lay_out(&mut self) {
+        let open = Permissions::ALL;
+        let read_only = Permissions::READ;
+        let fixed = [
+            (paths::ZOOKEEPER, open),
+            (paths::ZOOKEEPER_CONFIG, read_only),
+            (paths::ZOOKEEPER_QUOTA, open),
+            (paths::DOLMEN, read_only),
+            (paths::DOLMEN_CONFIG, read_only),
+            (paths::DOLMEN_NODES, read_only),
+        ];
+        let settings = settings::TABLE.iter().map(|row| {
+            let path = format!("{}/{}", paths::DOLMEN_CONFIG, row.name);
+            (path, read_only, row.default.to_string())
+        });
+        let fixed = fixed.map(|(path, permissions)| (path.into(), permissions, String::new()));
+        for (path, permissions, text) in fixed.into_iter().chain(settings) {
+            self.lay(&path, permissions, text);
+        }
+        let slots: Vec<_> = self.tree.below(tree::ROOT).chain([tree::ROOT]).collect();
+        for slot in slots {
+            self.tree.change(slot, |node| node.children_created = 0);
+        }
+    }
+
+    fn lay(&mut self, path: &str, permissions: Permissions, text: String) {
+        let (above, name) = paths::split(path).expect("our own paths have a slash");
+        let parent = self.tree.find(above).expect("parents are laid first");
+        let acl = self.tree.acls.intern(&access::anyone(permissions));
+        let mut node = node::Node {
+            parent,
+            name: name.into(),
+            acl,
+            path_hash: self.tree.child_hash(parent, name),
+            ..self.tree.node(tree::ROOT).clone()
+        };
+        node.set_data(text.into_bytes().into());
+        self.tree.insert(node);
+    }
+
+    /// Called for the first entry of each term.
+    pub fn begin_term(&mut self, term: Term) {
+        if term > self.term {
+            self.term = term;
+            if !planted!(ZxidNotRaised) {
+                self.zxid = self.zxid.next_epoch();
+            }
+        }
+    }
+
+    /// Applies one committed command. Replicas that apply the same commands
+    /// in the same order hold the same state, so nothing here may read a
+    /// clock or a random source: the leader's time arrives as `now`, other
+    /// such values inside the command. What watchers may see of it is added
+    /// to `changes`.
+    pub fn apply(
+        &mut self,
+        now: Millis,
+        submission: &Submission,
+        changes: &mut Vec<Change>,
+    ) -> Applied {
+        let outcome = self.admit(submission).and_then(|()| {
+            self.zxid = self.zxid.next();
+            self.run(now, submission, changes)
+        });
+        self.tree.acls.settle();
+        let zxid = self.zxid;
+        Applied { zxid, outcome }
+    }
+
+    /// What is refused here leaves no trace but the gap it has shown.
+    fn admit(&mut self, submission: &Submission) -> Result<(), Error> {
+        if let Command::ExpireSession {
+            session,
+            connection,
+        } = submission.command
+        {
+            let current = self.sessions.get(session).ok_or(Error::SessionExpired)?;
+            if current.connection != connection {
+                return Err(Error::SessionMoved);
+            }
+        }
+        self.sessions.admit(submission)
+    }
+
+    fn run(
+        &mut self,
+        now: Millis,
+        submission: &Submission,
+        changes: &mut Vec<Change>,
+    ) -> Result<Outcome, Error> {
+        let mut writes = Writes {
+            tree: &mut self.tree,
+            quotas: &mut self.quotas,
+            zxid: self.zxid,
+            now,
+            session: submission.session,
+            who: &submission.who,
+            changes,
+        };
+        match &submission.command {
+            Command::OpenSession(open) => self.open(submission.origin, open),
+            Command::AttachSession(attach) => self.attach(submission.origin, attach),
+            Command::CloseSession => self.close(now, submission.session, changes),
+            Command::ExpireSession { session, .. } => self.close(now, *session, changes),
+            Command::Write(write) => {
+                let outcome = writes.write(write);
+                self.read_settings(std::slice::from_ref(write));
+                outcome
+            }
+            Command::Multi(list) => {
+                let outcome = Ok(Outcome::Multi(writes.multi(list)));
+                self.read_settings(list);
+                outcome
+            }
+            Command::Reap { path } => writes.reap(path),
+            Command::Import(nodes) => {
+                let (outcome, highest) = writes.import(nodes)?;
+                // History does not go back: what was imported is past.
+                self.zxid = self.zxid.max(highest);
+                Ok(outcome)
+            }
+            Command::Reconfigure(asked) => self.reconfigure(now, submission, asked, changes),
+            Command::Members(command) => self.change_members(now, command, changes),
+        }
+    }
+
+    fn open(&mut self, origin: NodeId, open: &OpenSession) -> Result<Outcome, Error> {
+        let open = OpenSession {
+            timeout_ms: self.settings.session_timeout_ms(open.timeout_ms),
+            ..*open
+        };
+        let session = self.sessions.open(origin, &open)?;
+        Ok(attached(open.session, session))
+    }
+
+    fn attach(&mut self, origin: NodeId, attach: &AttachSession) -> Result<Outcome, Error> {
+        let attach = AttachSession {
+            timeout_ms: self.settings.session_timeout_ms(attach.timeout_ms),
+            ..*attach
+        };
+        let session = self.sessions.attach(origin, &attach)?;
+        Ok(attached(attach.session, session))
+    }
+
+    fn close(
+        &mut self,
+        now: Millis,
+        session: SessionId,
+        changes: &mut Vec<Change>,
+    ) -> Result<Outcome, Error> {
+        self.sessions.remove(session).ok_or(Error::SessionExpired)?;
+        self.as_system(now, changes).remove_ephemerals(session);
+        Ok(Outcome::Closed)
+    }
+
+    fn as_system<'a>(&'a mut self, now: Millis, changes: &'a mut Vec<Change>) -> Writes<'a> {
+        Writes {
+            tree: &mut self.tree,
+            quotas: &mut self.quotas,
+            zxid: self.zxid,
+            now,
+            session: SessionId(0),
+            who: &[],
+            changes,
+        }
+    }
+
+    fn read_settings(&mut self, writes: &[Write]) {
+        let touches = |write: &Write| match write {
+            Write::Create(Create { path, .. }) | Write::SetData { path, .. } => {
+                paths::is_within(path, paths::DOLMEN_CONFIG)
+            }
+            _ => false,
+        };
+        if writes.iter().any(touches) {
+            self.settings = Settings::read(&self.tree);
+        }
+    }
+
+    fn reconfigure(
+        &mut self,
+        now: Millis,
+        submission: &Submission,
+        asked: &Reconfigure,
+        changes: &mut Vec<Change>,
+    ) -> Result<Outcome, Error> {
+        let config = self.tree.find(paths::ZOOKEEPER_CONFIG);
+        let config = config.expect("nobody can remove /zookeeper/config");
+        let may = access::allows(self.tree.acl(config), Permissions::WRITE, &submission.who);
+        if !may {
+            return Err(Error::NoAuth);
+        }
+        let plan = config_node::plan(&self.members, asked)?;
+        self.members.announced = plan.announced;
+        self.publish_members(now, changes);
+        let node = self.tree.node(config);
+        let (config, stat) = (node.data.clone(), node.stat(0));
+        Ok(match plan.leaving {
+            nodes if nodes.is_empty() => Outcome::Reconfigured { config, stat },
+            nodes => Outcome::AskedToLeave {
+                nodes,
+                config,
+                stat,
+            },
+        })
+    }
+
+    fn change_members(
+        &mut self,
+        now: Millis,
+        command: &MemberCommand,
+        changes: &mut Vec<Change>,
+    ) -> Result<Outcome, Error> {
+        let before = self.members.clone();
+        let outcome = self.members.apply(now, command);
+        let is_as_before =
+            before.list == self.members.list && before.announced == self.members.announced;
+        match is_as_before {
+            true => self.members_hash = self.members.hash(),
+            false => self.publish_members(now, changes),
+        }
+        Ok(Outcome::Members(outcome))
+    }
+
+    /// Writes /zookeeper/config anew. Its version is -1, as in ZooKeeper.
+    fn publish_members(&mut self, now: Millis, changes: &mut Vec<Change>) {
+        self.members.changed = self.zxid;
+        self.members_hash = self.members.hash();
+        let text: Arc<[u8]> = config_node::text(&self.members).into_bytes().into();
+        let slot = self.tree.find(paths::ZOOKEEPER_CONFIG);
+        let slot = slot.expect("nobody can remove /zookeeper/config");
+        let mut writes = self.as_system(now, changes);
+        writes.replace(slot, paths::ZOOKEEPER_CONFIG, text, -1);
+    }
+
+    pub fn cluster(&self) -> Uid {
+        self.cluster
+    }
+
+    pub fn term(&self) -> Term {
+        self.term
+    }
+
+    pub fn zxid(&self) -> Zxid {
+        self.zxid
+    }
+
+    /// Equal for equal states; compared between replicas at the same zxid.
+    pub fn digest(&self) -> u64 {
+        let number = Hash::of(Part::State).word(self.zxid.0).word(self.term.0);
+        number
+            .value()
+            .wrapping_add(self.tree.digest())
+            .wrapping_add(self.sessions.digest())
+            .wrapping_add(self.members_hash)
+    }
+
+    pub fn session(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.get(id)
+    }
+
+    pub fn sessions(&self) -> impl Iterator<Item = (SessionId, &Session)> {
+        self.sessions.iter()
+    }
+
+    pub fn members(&self) -> &Members {
+        &self.members
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub fn figures(&self) -> Figures {
+        Figures {
+            nodes: self.tree.count(),
+            ephemerals: self.tree.ephemeral_count(),
+            data_bytes: self.tree.data_bytes(),
+            sessions: self.sessions.count() as u64,
+        }
+    }
+}
+
+fn attached(id: SessionId, session: &Session) -> Outcome {
+    Outcome::Attached {
+        session: id,
+        password: session.password,
+        timeout_ms: session.timeout_ms,
+        connection: session.connection,
+    }
+}

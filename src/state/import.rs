@@ -1,0 +1,101 @@
+//! Nodes of another coordination service, moved in with the stat they had.
+
+use super::access;
+use super::command::{ChangeKind, ImportedNode, Outcome};
+use super::error::Error;
+use super::node::{Node, Owner, Slot};
+use super::paths;
+use super::quota::Quotas;
+use super::writes::Writes;
+use crate::ids::Zxid;
+use crate::limits::{NODE_DATA_BYTES_MAX, TREE_NODES_MAX};
+use crate::wire::crc32c;
+
+impl Writes<'_> {
+    /// All of them or none. The root and ZooKeeper's own nodes are there
+    /// already and take what is imported; any other that is there must be the
+    /// same, as when an import is sent twice. Gives the highest number among
+    /// what was imported.
+    pub fn import(&mut self, nodes: &[ImportedNode]) -> Result<(Outcome, Zxid), Error> {
+        let told = self.changes.len();
+        self.tree.begin();
+        let done = nodes.iter().try_for_each(|node| self.import_one(node));
+        match done {
+            Ok(()) => self.tree.keep(),
+            Err(_) => {
+                self.tree.undo();
+                self.changes.truncate(told);
+            }
+        }
+        *self.quotas = Quotas::read(self.tree);
+        done.map(|()| (Outcome::Done, nodes.iter().map(highest).max().unwrap_or_default()))
+    }
+
+    fn import_one(&mut self, imported: &ImportedNode) -> Result<(), Error> {
+        let ImportedNode {
+            path,
+            data,
+            acl,
+            stat,
+        } = imported;
+        paths::check(path)?;
+        let is_ours = paths::is_within(path, paths::DOLMEN) || **path == *paths::ZOOKEEPER_CONFIG;
+        let owner = Owner(stat.owner);
+        if is_ours || owner.is_session() || data.len() > NODE_DATA_BYTES_MAX {
+            return Err(Error::BadArguments);
+        }
+        let acl = access::resolve(acl, &[])?;
+        let standing = self.tree.find(path);
+        let (parent, name, path_hash) = match standing {
+            Some(slot) => {
+                let node = self.tree.node(slot);
+                (node.parent, node.name.clone(), node.path_hash)
+            }
+            None => {
+                let (above, name) = paths::split(path)?;
+                let parent = self.tree.find(above).ok_or(Error::NoNode)?;
+                (parent, name.into(), self.tree.child_hash(parent, name))
+            }
+        };
+        let node = Node {
+            parent,
+            name,
+            data: data.clone(),
+            data_crc: crc32c(data),
+            acl: self.tree.acls.intern(&acl),
+            path_hash,
+            created_zxid: stat.created_zxid,
+            modified_zxid: stat.modified_zxid,
+            children_zxid: stat.children_zxid,
+            created: stat.created,
+            modified: stat.modified,
+            version: stat.version,
+            children_created: stat.children_version,
+            acl_version: stat.acl_version,
+            owner,
+        };
+        match standing {
+            Some(slot) if paths::is_special(path) => self.tree.change(slot, |old| *old = node),
+            Some(slot) if *self.tree.node(slot) == node => {}
+            Some(_) => return Err(Error::NodeExists),
+            None if self.tree.count() >= TREE_NODES_MAX => return Err(Error::Unavailable),
+            None => self.place(parent, path, node)?,
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, parent: Slot, path: &str, node: Node) -> Result<(), Error> {
+        if self.tree.node(parent).owner.is_session() {
+            return Err(Error::NoChildrenForEphemerals);
+        }
+        let slot = self.tree.insert(node);
+        self.tell(ChangeKind::Created, path.into(), slot);
+        self.tell(ChangeKind::ChildrenChanged, self.tree.path(parent), parent);
+        Ok(())
+    }
+}
+
+fn highest(node: &ImportedNode) -> Zxid {
+    let stat = &node.stat;
+    stat.created_zxid.max(stat.modified_zxid).max(stat.children_zxid)
+}

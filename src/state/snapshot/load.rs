@@ -1,0 +1,252 @@
+//! Loading a snapshot, frame by frame. What is read here came from a disk or
+//! a peer; a state comes out only if it is whole and its digest is right.
+
+use super::records::{ArchivedNodeRecord, ArchivedPiece, Head};
+use super::{FORMAT, HEAD_BYTES, SCHEMA, checksum};
+use crate::ids::Zxid;
+use crate::clock::Millis;
+use crate::limits::{SESSIONS_MAX, SNAPSHOT_FRAME_BYTES_MAX, TREE_NODES_MAX};
+use crate::state::acls::{AclId, Acls};
+use crate::state::node::{Node, Owner, Slot};
+use crate::state::quota::Quotas;
+use crate::state::sessions::Sessions;
+use crate::state::settings::Settings;
+use crate::state::tree::Tree;
+use crate::state::State;
+use crate::wire::{Cursor, Short, crc32c};
+use rkyv::rancor;
+use rkyv::util::AlignedVec;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Why frames are no snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoadError {
+    Short(Short),
+    NotASnapshot { found: u32 },
+    Schema { found: u32, known: u32 },
+    TooLong { bytes: usize, bytes_max: usize },
+    Length { declared: usize, found: usize },
+    Checksum { declared: u32, found: u32 },
+    Archive(String),
+    /// The head is missing, or came twice.
+    Head,
+    Count { of: &'static str, declared: u64, found: u64 },
+    /// A node whose access list, parent or place does not exist.
+    Node { slot: u32 },
+    Digest { declared: u64, found: u64 },
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Short(short) => write!(f, "a frame is cut short: {short}"),
+            Self::NotASnapshot { found } => {
+                write!(f, "format {found:08x}, where {FORMAT:08x} is a snapshot's")
+            }
+            Self::Schema { found, known } => {
+                write!(f, "schema {found}; this build reads schema {known}")
+            }
+            Self::TooLong { bytes, bytes_max } => {
+                write!(f, "a frame of {bytes} bytes where {bytes_max} is the most")
+            }
+            Self::Length { declared, found } => {
+                write!(f, "a frame of {found} bytes that declares {declared}")
+            }
+            Self::Checksum { declared, found } => {
+                write!(f, "a frame's checksum is {found:08x}, not {declared:08x}")
+            }
+            Self::Archive(error) => write!(f, "a frame is no archive of ours: {error}"),
+            Self::Head => f.write_str("the head is not the first frame, and the only head"),
+            Self::Count {
+                of,
+                declared,
+                found,
+            } => write!(f, "{found} {of} where the head declares {declared}"),
+            Self::Node { slot } => write!(f, "the node in slot {slot} belongs nowhere"),
+            Self::Digest { declared, found } => {
+                write!(f, "the digest is {found:016x}, not {declared:016x}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+impl From<Short> for LoadError {
+    fn from(short: Short) -> Self {
+        Self::Short(short)
+    }
+}
+
+/// Takes the frames in their order, then gives the state.
+#[derive(Debug, Default)]
+pub struct Loader {
+    head: Option<Head>,
+    acls: Acls,
+    /// What the snapshot calls a list, and what it is called here.
+    acl_ids: BTreeMap<u32, AclId>,
+    sessions: Sessions,
+    slots: Vec<Option<Node>>,
+    nodes: u64,
+}
+
+impl Loader {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn frame(&mut self, bytes: &[u8]) -> Result<(), LoadError> {
+        let body = open(bytes)?;
+        // A frame stands anywhere in memory, an archive on 16 bytes.
+        let mut aligned = AlignedVec::<16>::with_capacity(body.len());
+        aligned.extend_from_slice(body);
+        let piece = rkyv::access::<ArchivedPiece, rancor::Error>(&aligned);
+        let piece = piece.map_err(|error| LoadError::Archive(error.to_string()))?;
+        match piece {
+            ArchivedPiece::Head(head) => {
+                let head = rkyv::deserialize::<Head, rancor::Error>(head);
+                let head = head.map_err(|error| LoadError::Archive(error.to_string()))?;
+                return self.begin(head);
+            }
+            _ if self.head.is_none() => return Err(LoadError::Head),
+            ArchivedPiece::Acls(acls) => {
+                for record in acls.iter() {
+                    let id = self.acls.intern(&record.acl());
+                    self.acl_ids.insert(record.id.to_native(), id);
+                }
+            }
+            ArchivedPiece::Sessions(sessions) => {
+                for record in sessions.iter() {
+                    let (id, session) = record.session();
+                    self.sessions.put(id, session);
+                }
+            }
+            ArchivedPiece::Nodes(nodes) => {
+                nodes.iter().try_for_each(|record| self.node(record))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, head: Head) -> Result<(), LoadError> {
+        let most = |of, declared: u64, most: u64| match declared > most {
+            true => Err(LoadError::Count {
+                of,
+                declared,
+                found: most,
+            }),
+            false => Ok(()),
+        };
+        most("nodes", head.nodes, TREE_NODES_MAX)?;
+        most("sessions", head.sessions, SESSIONS_MAX as u64)?;
+        match self.head.replace(head) {
+            None => Ok(()),
+            Some(_) => Err(LoadError::Head),
+        }
+    }
+
+    /// Nodes come in the order of their slots; those between are free.
+    fn node(&mut self, record: &ArchivedNodeRecord) -> Result<(), LoadError> {
+        let slot = record.slot.to_native();
+        let acl = self.acl_ids.get(&record.acl.to_native());
+        let place = slot as usize;
+        let (Some(&acl), true) = (acl, place >= self.slots.len()) else {
+            return Err(LoadError::Node { slot });
+        };
+        if u64::from(slot) >= TREE_NODES_MAX {
+            return Err(LoadError::Node { slot });
+        }
+        self.slots.resize(place, None);
+        self.slots.push(Some(Node {
+            parent: Slot(record.parent.to_native()),
+            name: record.name.as_str().into(),
+            data: record.data.as_slice().into(),
+            data_crc: crc32c(&record.data),
+            acl,
+            path_hash: 0,
+            created_zxid: Zxid(record.created_zxid.to_native()),
+            modified_zxid: Zxid(record.modified_zxid.to_native()),
+            children_zxid: Zxid(record.children_zxid.to_native()),
+            created: Millis(record.created.to_native()),
+            modified: Millis(record.modified.to_native()),
+            version: record.version.to_native(),
+            children_created: record.children_created.to_native(),
+            acl_version: record.acl_version.to_native(),
+            owner: Owner(record.owner.to_native()),
+        }));
+        self.nodes += 1;
+        Ok(())
+    }
+
+    pub fn finish(self) -> Result<State, LoadError> {
+        let head = self.head.ok_or(LoadError::Head)?;
+        let same = |of, declared: u64, found: u64| match declared == found {
+            true => Ok(()),
+            false => Err(LoadError::Count {
+                of,
+                declared,
+                found,
+            }),
+        };
+        same("access lists", head.acls, self.acl_ids.len() as u64)?;
+        same("sessions", head.sessions, self.sessions.count() as u64)?;
+        same("nodes", head.nodes, self.nodes)?;
+        let tree = Tree::assemble(self.slots, self.acls);
+        let tree = tree.map_err(|slot| LoadError::Node { slot: slot.0 })?;
+        let members = head.members.clone().read();
+        let state = State {
+            cluster: head.cluster(),
+            term: head.term(),
+            zxid: head.zxid(),
+            settings: Settings::read(&tree),
+            quotas: Quotas::read(&tree),
+            tree,
+            sessions: self.sessions,
+            members_hash: members.hash(),
+            members,
+            taking: None,
+        };
+        match state.digest() {
+            found if found == head.digest => Ok(state),
+            found => Err(LoadError::Digest {
+                declared: head.digest,
+                found,
+            }),
+        }
+    }
+}
+
+/// The body of a frame that is what it says.
+fn open(bytes: &[u8]) -> Result<&[u8], LoadError> {
+    if bytes.len() > SNAPSHOT_FRAME_BYTES_MAX {
+        return Err(LoadError::TooLong {
+            bytes: bytes.len(),
+            bytes_max: SNAPSHOT_FRAME_BYTES_MAX,
+        });
+    }
+    let mut head = Cursor::new(bytes);
+    let (format, schema) = (head.u32()?, head.u32()?);
+    if format != FORMAT {
+        return Err(LoadError::NotASnapshot { found: format });
+    }
+    if schema != SCHEMA {
+        return Err(LoadError::Schema {
+            found: schema,
+            known: SCHEMA,
+        });
+    }
+    let (length, declared) = (head.u32()? as usize, head.u32()?);
+    if length != head.left() {
+        return Err(LoadError::Length {
+            declared: length,
+            found: head.left(),
+        });
+    }
+    let body = head.take(length)?;
+    let found = checksum(&bytes[..HEAD_BYTES - 4], body);
+    match found == declared {
+        true => Ok(body),
+        false => Err(LoadError::Checksum { declared, found }),
+    }
+}

@@ -1,0 +1,373 @@
+//! The tree: a table of nodes, and what is derived from it: children, owners,
+//! figures, digest. `put` is the one place where a slot changes; it keeps all
+//! that is derived, the undo log of a multi and the images of a walk.
+
+use super::acl::Acl;
+use super::acls::Acls;
+use super::digest::{Hash, Part};
+use super::node::{Node, Owner, OwnerKind, Slot, path_hash};
+use super::walk::Walk;
+use crate::clock::Millis;
+use crate::ids::{SessionId, Zxid};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+pub(super) type Children = BTreeMap<Arc<str>, Slot>;
+
+pub(super) const ROOT: Slot = Slot(0);
+
+#[derive(Debug)]
+pub(super) struct Tree {
+    slots: Vec<Option<Node>>,
+    /// Beside `slots`, empty for a free one.
+    children: Vec<Children>,
+    /// The lowest is taken first, so that which slot a node gets follows from
+    /// which are taken, and a loaded tree goes on as the one it came from.
+    free: BTreeSet<Slot>,
+    pub acls: Acls,
+    ephemerals: BTreeMap<SessionId, BTreeSet<Slot>>,
+    containers: BTreeSet<Slot>,
+    ttls: BTreeSet<Slot>,
+    ephemeral_count: u64,
+    data_bytes: u64,
+    digest: u64,
+    /// While a multi runs: each change's slot and what was in it.
+    undo: Option<Vec<(Slot, Option<Node>)>>,
+    pub walk: Option<Walk>,
+}
+
+impl Tree {
+    /// A tree with a root.
+    pub fn new(acl: &Acl) -> Self {
+        let mut tree = Self::empty();
+        let acl = tree.acls.intern(acl);
+        let root = Node {
+            parent: ROOT,
+            name: "".into(),
+            data: [].into(),
+            data_crc: 0,
+            acl,
+            path_hash: root_hash(),
+            created_zxid: Zxid(0),
+            modified_zxid: Zxid(0),
+            children_zxid: Zxid(0),
+            created: Millis(0),
+            modified: Millis(0),
+            version: 0,
+            children_created: 0,
+            acl_version: 0,
+            owner: Owner::NOBODY,
+        };
+        tree.insert(root);
+        tree
+    }
+
+    fn empty() -> Self {
+        Self {
+            slots: Vec::new(),
+            children: Vec::new(),
+            free: BTreeSet::new(),
+            acls: Acls::default(),
+            ephemerals: BTreeMap::new(),
+            containers: BTreeSet::new(),
+            ttls: BTreeSet::new(),
+            ephemeral_count: 0,
+            data_bytes: 0,
+            digest: 0,
+            undo: None,
+            walk: None,
+        }
+    }
+
+    /// A tree from its nodes, for a snapshot: all that is derived is derived
+    /// anew. Fails with the slot of a node that hangs nowhere.
+    pub fn assemble(slots: Vec<Option<Node>>, acls: Acls) -> Result<Self, Slot> {
+        let mut tree = Self::empty();
+        tree.acls = acls;
+        tree.children = children_of(&slots)?;
+        tree.slots = slots;
+        let root = tree.slots.first_mut().and_then(Option::as_mut);
+        root.ok_or(ROOT)?.path_hash = root_hash();
+        let mut reached = 0;
+        let mut waiting = vec![ROOT];
+        while let Some(slot) = waiting.pop() {
+            reached += 1;
+            tree.count_in(slot);
+            let above = tree.node(slot).path_hash;
+            let Self {
+                slots, children, ..
+            } = &mut tree;
+            for child in children[slot.0 as usize].values() {
+                let node = slots[child.0 as usize].as_mut();
+                let node = node.expect("children are nodes");
+                node.path_hash = path_hash(above, &node.name);
+                waiting.push(*child);
+            }
+        }
+        let numbered = (0..).map(Slot).zip(&tree.slots);
+        let free = numbered.filter(|(_, node)| node.is_none());
+        tree.free = free.map(|(slot, _)| slot).collect();
+        tree.acls.settle();
+        // Nodes that are each other's parents are reached from nowhere.
+        match reached == tree.count() {
+            true => Ok(tree),
+            false => Err(ROOT),
+        }
+    }
+
+    pub fn find(&self, path: &str) -> Option<Slot> {
+        if path.is_empty() || path == "/" {
+            return Some(ROOT);
+        }
+        let mut names = path.strip_prefix('/')?.split('/');
+        names.try_fold(ROOT, |slot, name| self.child(slot, name))
+    }
+
+    pub fn child(&self, parent: Slot, name: &str) -> Option<Slot> {
+        self.children(parent).get(name).copied()
+    }
+
+    pub fn children(&self, slot: Slot) -> &Children {
+        &self.children[slot.0 as usize]
+    }
+
+    pub fn node(&self, slot: Slot) -> &Node {
+        self.get(slot).expect("a slot that was found is taken")
+    }
+
+    pub fn get(&self, slot: Slot) -> Option<&Node> {
+        self.slots.get(slot.0 as usize)?.as_ref()
+    }
+
+    pub fn acl(&self, slot: Slot) -> &Arc<Acl> {
+        self.acls.get(self.node(slot).acl)
+    }
+
+    pub fn path(&self, slot: Slot) -> Box<str> {
+        if slot == ROOT {
+            return "/".into();
+        }
+        let mut slots = vec![slot];
+        while self.node(slots[slots.len() - 1]).parent != ROOT {
+            slots.push(self.node(slots[slots.len() - 1]).parent);
+        }
+        let mut path = String::new();
+        for slot in slots.into_iter().rev() {
+            path.push('/');
+            path.push_str(&self.node(slot).name);
+        }
+        path.into()
+    }
+
+    pub fn insert(&mut self, node: Node) -> Slot {
+        let slot = self.free.first().copied();
+        let slot = slot.unwrap_or(Slot(self.slots.len() as u32));
+        self.put(slot, Some(node));
+        slot
+    }
+
+    pub fn change(&mut self, slot: Slot, change: impl FnOnce(&mut Node)) {
+        let mut node = self.node(slot).clone();
+        change(&mut node);
+        self.put(slot, Some(node));
+    }
+
+    pub fn remove(&mut self, slot: Slot) {
+        assert!(self.children(slot).is_empty(), "a removed node is childless");
+        self.put(slot, None);
+    }
+
+    fn put(&mut self, slot: Slot, new: Option<Node>) {
+        let place = slot.0 as usize;
+        if place == self.slots.len() {
+            self.slots.push(None);
+            self.children.push(Children::new());
+        }
+        let old = std::mem::replace(&mut self.slots[place], new);
+        if let Some(walk) = &mut self.walk {
+            walk.note(slot, &old);
+        }
+        match (&old, self.slots[place].is_some()) {
+            (None, true) => self.link(slot),
+            (Some(old), false) => self.unlink(slot, old),
+            _ => {}
+        }
+        self.count_in(slot);
+        if let Some(old) = &old {
+            self.count_out(slot, old);
+        }
+        if let Some(undo) = &mut self.undo {
+            undo.push((slot, old));
+        }
+    }
+
+    fn link(&mut self, slot: Slot) {
+        self.free.remove(&slot);
+        if slot != ROOT {
+            let node = self.node(slot);
+            let (parent, name) = (node.parent, node.name.clone());
+            self.children[parent.0 as usize].insert(name, slot);
+        }
+    }
+
+    fn unlink(&mut self, slot: Slot, old: &Node) {
+        self.free.insert(slot);
+        self.children[old.parent.0 as usize].remove(&old.name);
+    }
+
+    fn count_in(&mut self, slot: Slot) {
+        let Some(node) = &self.slots[slot.0 as usize] else {
+            return;
+        };
+        self.digest = self.digest.wrapping_add(node.hash(self.acls.hash(node.acl)));
+        self.data_bytes += node.data.len() as u64;
+        self.acls.retain(node.acl);
+        match node.owner.kind() {
+            OwnerKind::Nobody => {}
+            OwnerKind::Container => drop(self.containers.insert(slot)),
+            OwnerKind::Ttl { .. } => drop(self.ttls.insert(slot)),
+            OwnerKind::Session(session) => {
+                let is_new = self.ephemerals.entry(session).or_default().insert(slot);
+                self.ephemeral_count += u64::from(is_new);
+            }
+        }
+    }
+
+    /// An owner changes only as its node comes or goes.
+    fn count_out(&mut self, slot: Slot, old: &Node) {
+        self.digest = self.digest.wrapping_sub(old.hash(self.acls.hash(old.acl)));
+        self.data_bytes -= old.data.len() as u64;
+        self.acls.release(old.acl);
+        if self.get(slot).is_some_and(|node| node.owner == old.owner) {
+            return;
+        }
+        match old.owner.kind() {
+            OwnerKind::Nobody => {}
+            OwnerKind::Container => drop(self.containers.remove(&slot)),
+            OwnerKind::Ttl { .. } => drop(self.ttls.remove(&slot)),
+            OwnerKind::Session(session) => {
+                self.ephemeral_count -= 1;
+                let slots = self.ephemerals.entry(session).or_default();
+                slots.remove(&slot);
+                if slots.is_empty() {
+                    self.ephemerals.remove(&session);
+                }
+            }
+        }
+    }
+
+    /// From here on changes can be undone, until `keep` or `undo`.
+    pub fn begin(&mut self) {
+        self.undo = Some(Vec::new());
+    }
+
+    pub fn keep(&mut self) {
+        self.undo = None;
+    }
+
+    /// Every slot is as it was at `begin`.
+    pub fn undo(&mut self) {
+        let changes = self.undo.take().expect("a change that began can be undone");
+        for (slot, old) in changes.into_iter().rev() {
+            self.put(slot, old);
+        }
+    }
+
+    pub fn ephemerals(&self, session: SessionId) -> impl Iterator<Item = Slot> {
+        self.ephemerals.get(&session).into_iter().flatten().copied()
+    }
+
+    /// Those that may have to be reaped one day: containers and TTL nodes.
+    pub fn passing(&self) -> impl Iterator<Item = Slot> {
+        self.containers.iter().chain(&self.ttls).copied()
+    }
+
+    /// All nodes below one, itself left out.
+    pub fn count_below(&self, slot: Slot) -> u64 {
+        if slot == ROOT {
+            return self.count() - 1;
+        }
+        self.below(slot).count() as u64
+    }
+
+    pub fn below(&self, slot: Slot) -> impl Iterator<Item = Slot> {
+        let mut waiting: Vec<Slot> = self.children(slot).values().copied().collect();
+        std::iter::from_fn(move || {
+            let slot = waiting.pop()?;
+            waiting.extend(self.children(slot).values().copied());
+            Some(slot)
+        })
+    }
+
+    pub fn count(&self) -> u64 {
+        (self.slots.len() - self.free.len()) as u64
+    }
+
+    /// Slots in use or once used.
+    pub fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub fn ephemeral_count(&self) -> u64 {
+        self.ephemeral_count
+    }
+
+    pub fn data_bytes(&self) -> u64 {
+        self.data_bytes
+    }
+
+    pub fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    pub fn child_hash(&self, parent: Slot, name: &str) -> u64 {
+        path_hash(self.node(parent).path_hash, name)
+    }
+}
+
+pub(super) fn root_hash() -> u64 {
+    Hash::of(Part::Path).value()
+}
+
+/// The children of every slot. They are grouped by parent first, so that each
+/// map is built once, from all that it will hold.
+fn children_of(slots: &[Option<Node>]) -> Result<Vec<Children>, Slot> {
+    let nodes = || (0..).map(Slot).zip(slots).skip(1);
+    let nodes = || nodes().filter_map(|(slot, node)| Some((slot, node.as_ref()?)));
+    // Where each parent's group ends; then, filled from its end, where it
+    // begins.
+    let mut places = vec![0u32; slots.len() + 1];
+    for (slot, node) in nodes() {
+        let parent = slots.get(node.parent.0 as usize);
+        let is_named = !node.name.is_empty() && !node.name.contains('/');
+        if !is_named || !matches!(parent, Some(Some(_))) {
+            return Err(slot);
+        }
+        places[node.parent.0 as usize] += 1;
+    }
+    let mut total = 0;
+    for place in &mut places {
+        total += *place;
+        *place = total;
+    }
+    let mut grouped = vec![ROOT; total as usize];
+    for (slot, node) in nodes() {
+        let place = &mut places[node.parent.0 as usize];
+        *place -= 1;
+        grouped[*place as usize] = slot;
+    }
+    let groups = places.windows(2).map(|ends| &grouped[ends[0] as usize..ends[1] as usize]);
+    groups.map(|group| map_of(slots, group)).collect()
+}
+
+fn map_of(slots: &[Option<Node>], group: &[Slot]) -> Result<Children, Slot> {
+    let node = |slot: Slot| slots[slot.0 as usize].as_ref().expect("only nodes are grouped");
+    // Filled from the end: back to the order in which they were created, which
+    // is often that of their names already.
+    let children = group.iter().rev().map(|&slot| (node(slot).name.clone(), slot));
+    let children: Children = children.collect();
+    match children.len() == group.len() {
+        true => Ok(children),
+        false => Err(group[0]),
+    }
+}
