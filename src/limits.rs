@@ -127,8 +127,6 @@ pub const HARD_RECORDS_MAX: u64 = 1000;
 pub const HARD_RECORDS_KEPT: u64 = 8;
 /// The head of a snapshot's file: its place and its members.
 pub const SNAPSHOT_HEAD_BYTES_MAX: usize = 64 << 10;
-/// One frame of a snapshot: 1 MiB, or a single node whose data are larger.
-pub const SNAPSHOT_FRAME_BYTES_MAX: usize = RECORD_BYTES_MAX + (1 << 20);
 /// A piece of a snapshot's file on its way to a peer. Larger ones would hold
 /// up what shares the bulk connection, smaller ones cost a round trip each.
 pub const SNAPSHOT_PIECE_BYTES: usize = 512 << 10;

@@ -534,7 +534,13 @@ fn words(layers: &Layers, key: &str) -> Vec<String> {
     };
     match &layers.setting(key).value {
         Some(Value::Text(text)) => apart(text),
-        Some(Value::List(texts)) => texts.iter().flat_map(|text| apart(text)).collect(),
+        Some(Value::List(texts)) => {
+            let texts = texts.iter().filter_map(|text| match text {
+                Value::Text(text) => Some(apart(text)),
+                _ => None,
+            });
+            texts.flatten().collect()
+        },
         _ => Vec::new(),
     }
 }

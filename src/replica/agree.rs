@@ -203,7 +203,7 @@ impl Replica {
                 index,
                 term,
                 manifest,
-            }) if index > self.applied => self.fetch(from, index, term, manifest, message),
+            }) if index > self.applied => self.fetch(from, index, term, &manifest, message),
             Ok(_) => self.step_now(from, message),
             Err(bad) => tracing::warn!(%from, %bad, "a message of consensus that cannot be read"),
         }

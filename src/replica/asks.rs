@@ -25,7 +25,7 @@ impl Replica {
                 connection,
                 hello,
                 who,
-            } => self.open(connection, hello, who),
+            } => self.open_session(connection, hello, who),
             Ask::Identify { connection, who } => {
                 if let Some(line) = self.lines.get_mut(&connection) {
                     line.who = who;
@@ -36,11 +36,18 @@ impl Replica {
                 tag,
                 request,
             } => self.request(connection, tag, request),
-            Ask::Gone { connection } => self.forget(connection),
+            Ask::Question {
+                connection,
+                question,
+            } => {
+                let shown = self.show(question);
+                self.replies.push(Reply::Shown { connection, shown });
+            }
+            Ask::Gone { connection } => self.gone(connection),
         }
     }
 
-    fn open(&mut self, connection: ConnectionId, hello: Hello, who: Vec<Identity>) {
+    fn open_session(&mut self, connection: ConnectionId, hello: Hello, who: Vec<Identity>) {
         if !self.is_serving() {
             return match hello.takes_read_only && self.settings.serves_read_only {
                 true => self.open_read_only(connection, hello, who),
@@ -390,6 +397,17 @@ impl Replica {
     pub(super) fn close(&mut self, connection: ConnectionId, why: CloseReason) {
         self.replies.push(Reply::Close { connection, why });
         self.forget(connection);
+    }
+
+    /// The client went away, maybe while its session was being opened: then
+    /// nobody is told, and the session ends by its silence.
+    fn gone(&mut self, connection: ConnectionId) {
+        self.forget(connection);
+        for pending in self.pending.values_mut() {
+            if matches!(&pending.sender, Sender::Opening(one) if one.connection == connection) {
+                pending.sender = Sender::Inside(None);
+            }
+        }
     }
 
     fn forget(&mut self, connection: ConnectionId) {

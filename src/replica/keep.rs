@@ -10,7 +10,7 @@ use super::{Replica, Sender};
 use crate::consensus::{Fetch, Snapshot};
 use crate::ids::{Index, NodeId, Term};
 use crate::limits::{
-    SNAPSHOT_BYTES_PER_TICK, SNAPSHOT_FETCH_PATIENCE_TICKS, SNAPSHOT_NODES_PER_SLICE,
+    CONSENSUS_MESSAGE_BYTES, SNAPSHOT_BYTES_PER_TICK, SNAPSHOT_FETCH_PATIENCE_TICKS, SNAPSHOT_NODES_PER_SLICE,
 };
 use crate::log::Fatal;
 use crate::peers::Plane;

@@ -1,7 +1,7 @@
 //! What only a leader does, and what every node does at a tick.
 
 use super::codec::Frame;
-use super::desk::{Role, SessionShown, Standing, WatchShown};
+use super::desk::{Question, Role, SessionShown, Shown, Standing, WatchShown};
 use super::{Now, Replica};
 use crate::consensus::{self, MemberStep, MembersChange};
 use crate::ids::{Index, NodeId, SessionId};
@@ -229,6 +229,14 @@ impl Replica {
             snapshot_bytes: self.keeping.kept.bytes,
             log_bytes: 0,
             is_read_only: self.lead.leader.is_none() && self.settings.serves_read_only,
+        }
+    }
+
+    pub(super) fn show(&self, question: Question) -> Shown {
+        match question {
+            Question::Standing => Shown::Standing(Box::new(self.stand())),
+            Question::Sessions => Shown::Sessions(self.shown_sessions()),
+            Question::Watches => Shown::Watches(self.shown_watches()),
         }
     }
 

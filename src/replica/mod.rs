@@ -61,8 +61,6 @@ pub struct Settings {
     /// Decides when this node asks for votes.
     pub seed: u64,
     pub heartbeat_ticks: usize,
-    /// Entries after which a snapshot is taken.
-    pub snapshot_entries: u64,
     /// Whether clients that ask for it are served without a majority.
     pub serves_read_only: bool,
 }
@@ -182,7 +180,7 @@ impl Replica {
     }
 
     /// Leaves a mark that spares the next start the scan.
-    pub fn close(self) -> Result<(), crate::log::Fatal> {
+    pub fn seal(self) -> Result<(), crate::log::Fatal> {
         self.storage.close()
     }
 

@@ -238,7 +238,7 @@ impl Loop {
         let outcome = self.live();
         pulse.stop();
         match outcome {
-            Ok(()) => self.replica.close(),
+            Ok(()) => self.replica.seal(),
             Err(fatal) => {
                 (self.hooks.fatal)(&fatal);
                 Err(fatal)
@@ -330,7 +330,7 @@ impl Loop {
                     .collect(),
             };
             if !own.is_empty() {
-                let own = own.into_iter().map(|reply| reply.for_door(DOOR_SHIFT)).collect();
+                let own = own.into_iter().map(for_door).collect();
                 // A door that is gone wants no replies.
                 if sender.send(own).is_ok()
                     && let Some(wake) = wake.get()
@@ -343,9 +343,29 @@ impl Loop {
 }
 
 /// A door's own number of a connection, made everybody's.
-fn of_door(door: u64, ask: Ask) -> Ask {
-    let whole = |ConnectionId(own): ConnectionId| ConnectionId(door << DOOR_SHIFT | own);
-    ask.map_connection(whole)
+fn of_door(door: u64, mut ask: Ask) -> Ask {
+    let whole = |own: &mut ConnectionId| own.0 |= door << DOOR_SHIFT;
+    match &mut ask {
+        Ask::Open { connection, .. }
+        | Ask::Identify { connection, .. }
+        | Ask::Request { connection, .. }
+        | Ask::Question { connection, .. }
+        | Ask::Gone { connection } => whole(connection),
+    }
+    ask
+}
+
+/// And back.
+fn for_door(mut reply: Reply) -> Reply {
+    match &mut reply {
+        Reply::Opened { connection, .. }
+        | Reply::NotOpened { connection, .. }
+        | Reply::Answer { connection, .. }
+        | Reply::Event { connection, .. }
+        | Reply::Shown { connection, .. }
+        | Reply::Close { connection, .. } => connection.0 &= (1 << DOOR_SHIFT) - 1,
+    }
+    reply
 }
 
 /// Wakes the replica's thread at every tick, which otherwise sleeps until the
