@@ -1,0 +1,84 @@
+//! What a cluster does when nothing goes wrong, and after a plain restart.
+
+use super::cluster::Cluster;
+use dolmen::ids::NodeId;
+use dolmen::replica::desk::{Answer, Answered, Read, Request};
+use dolmen::state::{AclEntry, Command, Create, Identity, NodeKind, Permissions, Write};
+
+pub fn create(path: &str, data: &[u8]) -> Request {
+    let open = AclEntry {
+        permissions: Permissions::ALL,
+        who: Identity::new("world", "anyone"),
+    };
+    Request::Submit(Command::Write(Write::Create(Create {
+        path: path.into(),
+        data: data.into(),
+        acl: vec![open],
+        kind: NodeKind::Persistent,
+        is_sequential: false,
+    })))
+}
+
+pub fn get(path: &str) -> Request {
+    Request::Read(Read::Data {
+        path: path.into(),
+        watch: false,
+    })
+}
+
+fn data_of(answer: Answer) -> Vec<u8> {
+    match answer {
+        Answer::Read(Answered::Data { data, .. }) => data.to_vec(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_node_by_itself_keeps_what_it_was_told() {
+    let mut cluster = Cluster::new(1);
+    cluster.add(1);
+    cluster.until("it leads", |cluster| cluster.replica(1).is_leader());
+    let (client, _) = cluster.connect(1);
+    cluster.ask(1, client, create("/a", b"one")).unwrap();
+    let answer = cluster.ask(1, client, get("/a")).unwrap();
+    assert_eq!(data_of(answer), b"one");
+    cluster.nodes.get_mut(&NodeId(1)).unwrap().replica = None;
+    cluster.start(NodeId(1));
+    let (client, _) = cluster.connect(1);
+    let answer = cluster.ask(1, client, get("/a")).unwrap();
+    assert_eq!(data_of(answer), b"one");
+}
+
+#[test]
+fn three_nodes_hold_the_same() {
+    let mut cluster = Cluster::of(2, 3);
+    let (writer, _) = cluster.connect(2);
+    let (reader, _) = cluster.connect(3);
+    cluster.ask(2, writer, create("/a", b"one")).unwrap();
+    cluster.ask(3, reader, Request::Sync).unwrap();
+    let answer = cluster.ask(3, reader, get("/a")).unwrap();
+    assert_eq!(data_of(answer), b"one");
+    cluster.ticks(4);
+    let digests: Vec<u64> = (1..=3).map(|id| cluster.replica(id).state().digest()).collect();
+    assert_eq!(digests[0], digests[1]);
+    assert_eq!(digests[0], digests[2]);
+}
+
+#[test]
+fn another_leads_when_the_leader_is_gone() {
+    let mut cluster = Cluster::of(3, 3);
+    let (writer, _) = cluster.connect(2);
+    cluster.ask(2, writer, create("/a", b"one")).unwrap();
+    cluster.nodes.get_mut(&NodeId(1)).unwrap().replica = None;
+    cluster.until("another leads", |cluster| {
+        cluster.replica(2).is_leader() || cluster.replica(3).is_leader()
+    });
+    cluster.ask(2, writer, create("/b", b"two")).unwrap();
+    let answer = cluster.ask(2, writer, get("/b")).unwrap();
+    assert_eq!(data_of(answer), b"two");
+    cluster.start(NodeId(1));
+    cluster.ticks(40);
+    let digests: Vec<u64> = (1..=3).map(|id| cluster.replica(id).state().digest()).collect();
+    assert_eq!(digests[0], digests[1]);
+    assert_eq!(digests[0], digests[2]);
+}
