@@ -72,6 +72,7 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Those that the suite of the log catches.
     pub const ALL: &[Fault] = &[
         Fault::AnswerBeforeSync,
         Fault::ChecksumNotChecked,
@@ -88,6 +89,11 @@ impl Fault {
         Fault::MarkBeforeData,
         Fault::TruncateForgotten,
         Fault::FullDiskNotNoticed,
+    ];
+
+    /// Those that the suites of consensus, state and the simulated cluster
+    /// catch.
+    pub const COORDINATION: &[Fault] = &[
         Fault::VoteNotStored,
         Fault::SentBeforePersisted,
         Fault::TailLost,

@@ -223,6 +223,7 @@ impl Cluster {
     }
 
     pub fn connect(&mut self, on: u64) -> (ConnectionId, SessionId) {
+        self.until("somebody leads", |cluster| cluster.replica(on).leader().is_some());
         self.next_connection += 1;
         let connection = ConnectionId(self.next_connection);
         let hello = Hello {
