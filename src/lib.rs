@@ -9,6 +9,7 @@
 //! ports      front doors: operator
 //! replica    the loop: events in, decisions, effects out
 //! log        the segmented append-only log over one journal per device
+//! peers      QUIC between nodes
 //! state      everything replicated: tree, sessions, members
 //! disk       io_uring files and memory maps, and a simulated disk beside them
 //! profile    the hardware profile: read, detect, check
@@ -38,6 +39,7 @@ pub mod ids;
 pub mod limits;
 pub mod log;
 pub mod metrics;
+pub mod peers;
 pub mod planted;
 pub mod ports;
 pub mod replica;
