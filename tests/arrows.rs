@@ -55,6 +55,7 @@ const PURE: &[(&str, Stands)] = &[
     ("src/peers/cut.rs", Stands::Now),
     ("src/peers/pace.rs", Stands::Now),
     ("src/peers/settle.rs", Stands::Now),
+    ("src/peers/sim.rs", Stands::Now),
     ("src/peers/token.rs", Stands::Now),
     ("/codec.rs", Stands::Now),
     ("/session.rs", Stands::Later),

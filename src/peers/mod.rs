@@ -32,6 +32,7 @@ mod queue;
 mod refusal;
 mod settings;
 mod settle;
+pub mod sim;
 mod store;
 mod stream;
 #[cfg(test)]

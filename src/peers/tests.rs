@@ -1,6 +1,8 @@
 //! Real endpoints on loopback: nodes in one process, each with its own ports.
 
+mod joining;
 mod members;
+mod strangers;
 
 use super::*;
 use crate::clock::{Clock, MachineClock, Millis};
@@ -39,6 +41,7 @@ fn settings(incarnation: u64) -> Settings {
     let mut settings = Settings::new(any_port, any_port, incarnation, clock, entropy);
     settings.dial_again_first = Duration::from_millis(10);
     settings.dial_again_last = Duration::from_millis(100);
+    settings.head_start = PATIENCE;
     settings.control.keep_alive = Duration::from_millis(200);
     settings.control.idle = Duration::from_secs(2);
     settings

@@ -80,12 +80,35 @@ pub(super) fn joiner(
     pin: [u8; 32],
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<QuicClientConfig>, Error> {
-    let mut config = ClientConfig::builder_with_details(provider(), wall(clock))
+    pinned(pin, JOIN_PROTOCOL, None, clock)
+}
+
+/// A caller that speaks what it likes and shows what it likes, for tests.
+#[cfg(test)]
+pub(super) fn nobody(
+    pin: [u8; 32],
+    protocol: &[u8],
+    shows: Option<&Identity>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<QuicClientConfig>, Error> {
+    pinned(pin, protocol, shows, clock)
+}
+
+fn pinned(
+    pin: [u8; 32],
+    protocol: &[u8],
+    shows: Option<&Identity>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<QuicClientConfig>, Error> {
+    let builder = ClientConfig::builder_with_details(provider(), wall(clock))
         .with_protocol_versions(&[&TLS13])?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(PinVerifier { pin }))
-        .with_no_client_auth();
-    config.alpn_protocols = vec![JOIN_PROTOCOL.to_vec()];
+        .with_custom_certificate_verifier(Arc::new(PinVerifier { pin }));
+    let mut config = match shows {
+        None => builder.with_no_client_auth(),
+        Some(identity) => builder.with_client_auth_cert(chain(identity), key(identity))?,
+    };
+    config.alpn_protocols = vec![protocol.to_vec()];
     config.resumption = Resumption::disabled();
     Ok(Arc::new(quic(config.try_into())?))
 }
@@ -489,5 +512,69 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
         Ok(all) if all.is_empty() => Err("it holds none".into()),
         Ok(all) => Ok(all),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Authority, pem};
+    use super::*;
+    use crate::entropy::MachineEntropy;
+    use crate::ids::Uid;
+
+    /// A certificate and its key, as an operator would hand them in.
+    fn pair() -> (Vec<u8>, Vec<u8>) {
+        let authority = Authority::found(Uid([1; 16])).unwrap();
+        let now = Millis(1_790_000_000_000);
+        let identity = authority.identify(NodeId(1), 1, now, &MachineEntropy);
+        let identity = identity.unwrap();
+        (
+            pem::write("CERTIFICATE", &identity.certificate).into_bytes(),
+            pem::write("PRIVATE KEY", &identity.key).into_bytes(),
+        )
+    }
+
+    #[test]
+    fn a_door_keeps_its_certificate_until_a_better_one_comes() {
+        let (certificate, key) = pair();
+        let door = DoorTls::load(&certificate, &key, None).unwrap();
+        let first = door.current();
+        let (other, other_key) = pair();
+        let refused = door.load_again(&other, &key, None).unwrap_err();
+        assert!(matches!(refused, DoorTlsError::Pair(_)), "{refused}");
+        assert!(Arc::ptr_eq(&door.current(), &first));
+        door.load_again(&other, &other_key, Some(&certificate))
+            .unwrap();
+        assert!(!Arc::ptr_eq(&door.current(), &first));
+    }
+
+    #[test]
+    fn what_an_operator_hands_in_is_named_when_it_is_wrong() {
+        let (certificate, key) = pair();
+        let check = |certificate: &[u8], key: &[u8], clients: Option<&[u8]>, says: &str| {
+            let why = DoorTls::load(certificate, key, clients)
+                .err()
+                .unwrap()
+                .to_string();
+            assert!(why.contains(says), "{why}");
+        };
+        check(b"", &key, None, "certificate cannot be read: it holds none");
+        check(&certificate, b"", None, "key cannot be read");
+        check(
+            &certificate,
+            &key,
+            Some(b"x"),
+            "clients' certificates cannot be used: it holds none",
+        );
+    }
+
+    #[test]
+    fn a_processor_gets_the_cipher_that_suits_it() {
+        let first = provider().cipher_suites[0].suite();
+        let expected = match has_aes() {
+            true => rustls::CipherSuite::TLS13_AES_128_GCM_SHA256,
+            false => rustls::CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+        };
+        assert_eq!(first, expected);
     }
 }
