@@ -187,3 +187,43 @@ pub const CONSENSUS_MESSAGE_BYTES: u64 = 256 << 10;
 pub const CONSENSUS_UNCOMMITTED_BYTES: u64 = 64 << 20;
 /// Applied entries kept in memory for followers that are a little behind.
 pub const CONSENSUS_WINDOW_BYTES: usize = 8 << 20;
+
+/// One frame between nodes: a record of the log with what consensus and the
+/// frame itself add to it.
+pub const PEER_FRAME_BYTES_MAX: usize = RECORD_BYTES_MAX + (64 << 10);
+/// Frames that wait for one peer on one plane, and their bytes: some ten
+/// milliseconds at the rate of a good link. What does not fit is dropped, for
+/// consensus sends again.
+pub const PEER_QUEUE_FRAMES_MAX: usize = 8192;
+pub const PEER_QUEUE_BYTES_MAX: usize = 64 << 20;
+/// Small frames that leave together: ten datagrams of a jumbo network, and as
+/// much as one call to the kernel takes.
+pub const PEER_BATCH_BYTES: usize = 64 << 10;
+/// Members of a cluster: seven that vote, the workers, and room for those that
+/// are being replaced.
+pub const PEERS_MAX: usize = 32;
+/// Streams that a peer may have open on the bulk plane at once: one for each
+/// fetch, block or part of a query under way.
+pub const PEER_STREAMS_MAX: u32 = 256;
+/// `host:port`; a name of DNS has 253 bytes at the most.
+pub const PEER_ADDRESS_BYTES_MAX: usize = 260;
+/// A reason that a peer or a joiner is given.
+pub const REFUSAL_BYTES_MAX: usize = 1024;
+/// A certificate, key or signature of ours; those on P-256 are under 1 KiB.
+pub const CERTIFICATE_BYTES_MAX: usize = 4096;
+/// What a joiner may say, and what it hears: 32 members of 600 bytes and four
+/// certificates are half of it.
+pub const JOIN_BYTES_MAX: usize = 64 << 10;
+/// What a connection may send before it has shown who it is: one request to
+/// join, and its frame.
+pub const STRANGER_WINDOW_BYTES: u32 = (JOIN_BYTES_MAX + 4096) as u32;
+/// Handshakes and joins under way from addresses of no member. A site adds a
+/// box at a time.
+pub const STRANGERS_AT_ONCE: usize = 32;
+/// Handshakes under way from the members' addresses, which strangers cannot
+/// use up: both planes of all members twice.
+pub const MEMBER_HANDSHAKES_AT_ONCE: usize = 128;
+/// Connections that have said their first word and are not looked at yet.
+pub const INCOMING_WAITING_MAX: usize = 256;
+/// A file of the folder with keys and certificates.
+pub const KEY_FILE_BYTES_MAX: u64 = 64 << 10;

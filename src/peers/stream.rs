@@ -1,0 +1,92 @@
+//! A stream of one's own with a peer on the bulk plane: for a fetch, a block,
+//! a part of a query. Paced together with all that leaves to that peer.
+
+use super::link::Link;
+use super::plane::Shell;
+use crate::ids::NodeId;
+use crate::limits::PEER_BATCH_BYTES;
+use quinn::{ReadError, RecvStream, SendStream, WriteError};
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+/// The peer is not connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotUp(pub NodeId);
+
+impl fmt::Display for NotUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "node {} is not connected on the bulk plane", self.0)
+    }
+}
+
+impl std::error::Error for NotUp {}
+
+/// May be used on any tokio runtime with a timer. Dropped without `finish` it
+/// is reset, so that half an answer is never taken for a whole one.
+pub struct BulkStream {
+    shell: Arc<Shell>,
+    link: Arc<Link>,
+    send: SendStream,
+    receive: RecvStream,
+    is_finished: bool,
+}
+
+impl BulkStream {
+    pub(super) fn new(
+        shell: Arc<Shell>,
+        link: Arc<Link>,
+        send: SendStream,
+        receive: RecvStream,
+    ) -> Self {
+        Self {
+            shell,
+            link,
+            send,
+            receive,
+            is_finished: false,
+        }
+    }
+
+    pub fn peer(&self) -> NodeId {
+        self.link.node
+    }
+
+    /// Waits for the pace and for the reader.
+    pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        for piece in bytes.chunks(PEER_BATCH_BYTES) {
+            self.link.pace(&self.shell, piece.len()).await;
+            self.send.write_all(piece).await.map_err(not_written)?;
+        }
+        Ok(())
+    }
+
+    /// All has been said; what was written still arrives.
+    pub fn finish(&mut self) {
+        self.is_finished = true;
+        // Fails only where the peer has stopped listening.
+        let _ = self.send.finish();
+    }
+
+    /// 0 at the end.
+    pub async fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.receive.read(into).await.map_err(not_read)?;
+        Ok(read.unwrap_or(0))
+    }
+}
+
+impl Drop for BulkStream {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            let _ = self.send.reset(quinn::VarInt::from_u32(0));
+        }
+    }
+}
+
+fn not_written(error: WriteError) -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, error)
+}
+
+fn not_read(error: ReadError) -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, error)
+}
