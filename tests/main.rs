@@ -8,6 +8,7 @@ mod daemon;
 mod doctor;
 mod log;
 mod profile;
+mod zookeeper;
 
 /// Whether the full sizes were asked for.
 pub fn full() -> bool {
