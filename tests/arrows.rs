@@ -57,8 +57,10 @@ const PURE: &[(&str, Stands)] = &[
     ("src/peers/settle.rs", Stands::Now),
     ("src/peers/sim.rs", Stands::Now),
     ("src/peers/token.rs", Stands::Now),
+    ("src/ports/zookeeper/codec/", Stands::Now),
+    ("src/ports/zookeeper/handlers/", Stands::Now),
     ("/codec.rs", Stands::Now),
-    ("/session.rs", Stands::Later),
+    ("/session.rs", Stands::Now),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ mod doctor;
 mod log;
 mod profile;
 mod sim;
+mod zookeeper;
 
 /// Whether the full sizes were asked for.
 pub fn full() -> bool {
