@@ -1,10 +1,12 @@
-//! `dolmen dev`: a node on loopback, for trying things by hand.
+//! `dolmen dev`: nodes on loopback, for trying things by hand.
 //!
-//! The node is a process of its own (`dolmen serve` with a file written
+//! Each node is a process of its own (`dolmen serve` with a file written
 //! here), in a process group of its own, so that Ctrl-C reaches this process
-//! alone and the node is then asked to stop. It tells this process that it is
-//! ready the way it would tell systemd. A node killed from outside may be
-//! started again by hand with its file; Ctrl-C stops that one too.
+//! alone and the nodes are then asked to stop. A node tells this process that
+//! it is ready the way it would tell systemd. The first of several founds a
+//! cluster and the others join it, by the same questions that `dolmen init`
+//! and `dolmen join` ask. A node killed from outside may be started again by
+//! hand with its file; Ctrl-C stops that one too.
 
 use super::{Failure, print, status};
 use crate::daemon::ask::ask;
@@ -17,16 +19,18 @@ use std::os::unix::net::{SocketAddr, UnixDatagram as StdDatagram};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
+use std::time::Duration;
 use tokio::net::UnixDatagram;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Run a node on loopback, for trying things by hand
+/// Run nodes on loopback, for trying things by hand
 #[derive(clap::Args)]
 pub struct Args {
-    /// Where the node keeps its data; made where it is absent
+    /// Where the nodes keep their data; made where it is absent
     #[arg(long, value_name = "DIR", default_value = "dolmen-data")]
     data: PathBuf,
-    /// Ports from PORT + 100 on instead of the default ones
+    /// Ports from PORT + 100 on; without it one node takes the default ones and
+    /// several begin at 20100
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=64_000))]
     base_port: Option<u16>,
     /// Override one setting; may be repeated
@@ -38,61 +42,67 @@ pub struct Args {
 }
 
 /// A door's number among the ports of a node.
-const DOORS: &[(&str, u16)] = &[("operator", 6)];
+const DOORS: &[(&str, u16)] = &[
+    ("doors.zookeeper.listen", 1),
+    ("doors.operator.listen", 6),
+    ("peers.control.listen", 7),
+    ("peers.bulk.listen", 8),
+];
 const PORTS_PER_NODE: u16 = 100;
+const BASE_PORT_OF_SEVERAL: u16 = 20_000;
 
 pub fn run(args: Args) -> Result<(), Failure> {
-    if args.nodes > 1 {
-        let message = format!(
-            "dev --nodes {}: several nodes are not there yet; leave --nodes out to run one",
-            args.nodes
-        );
-        return Err(Failure::failed(message));
+    let places: Vec<Place> = (1..=args.nodes)
+        .map(|number| Place::make(&args.data, number))
+        .collect::<Result<_, _>>()?;
+    for place in &places {
+        place.write_settings(&args)?;
     }
-    let place = Place::make(&args.data)?;
-    place.write_settings(&args)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Failure::failed)?;
-    runtime.block_on(watch(&place))
+    runtime.block_on(watch(&places))
 }
 
-/// The admin socket of the node that runs in a `dev` folder.
-pub(super) fn admin_socket(folder: &Path) -> PathBuf {
-    folder.join("node-1/data/admin.sock")
+/// The admin socket of a node that runs in a `dev` folder.
+pub(super) fn admin_socket(folder: &Path, node: u16) -> PathBuf {
+    folder.join(format!("node-{node}/data/admin.sock"))
 }
 
 /// The folders of one node.
 struct Place {
+    number: u16,
     folder: PathBuf,
     settings: PathBuf,
     data: PathBuf,
 }
 
 impl Place {
-    fn make(folder: &Path) -> Result<Self, Failure> {
+    fn make(folder: &Path, number: u16) -> Result<Self, Failure> {
         let cannot = |error: io::Error| {
             let folder = folder.display();
             Failure::failed(format!(
                 "cannot use {folder} ({error}): name another with --data"
             ))
         };
-        fs::create_dir_all(folder.join("node-1/data")).map_err(cannot)?;
+        let own = format!("node-{number}");
+        fs::create_dir_all(folder.join(&own).join("data")).map_err(cannot)?;
         let folder = folder.canonicalize().map_err(cannot)?;
         Ok(Self {
-            settings: folder.join("node-1/dolmen.toml"),
-            data: folder.join("node-1/data"),
+            number,
+            settings: folder.join(&own).join("dolmen.toml"),
+            data: folder.join(&own).join("data"),
             folder,
         })
     }
 
     fn admin_socket(&self) -> PathBuf {
-        admin_socket(&self.folder)
+        admin_socket(&self.folder, self.number)
     }
 
-    fn cluster(&self) -> PathBuf {
-        self.folder.join("cluster.json")
+    fn ask(&self, question: &Value) -> Result<Value, Failure> {
+        ask(&self.admin_socket(), question).map_err(Failure::failed)
     }
 
     /// Written anew at each run, so that it says what was asked last.
@@ -101,10 +111,13 @@ impl Place {
         let mut put = |key: &str, value: &str| lines.insert(key.to_owned(), as_toml(value));
         put("node.data", &self.data.display().to_string());
         put("admin.socket", &self.admin_socket().display().to_string());
+        let several = (args.nodes > 1).then_some(BASE_PORT_OF_SEVERAL);
         for (door, number) in DOORS {
-            if let Some(base) = args.base_port {
-                let address = format!("127.0.0.1:{}", base + PORTS_PER_NODE + number);
-                put(&format!("doors.{door}.listen"), &address);
+            if let Some(base) = args.base_port.or(several) {
+                let port = base + PORTS_PER_NODE * self.number + number;
+                put(door, &format!("127.0.0.1:{port}"));
+            } else if door.starts_with("peers.") {
+                put(door, &format!("127.0.0.1:{}", 7293 + number));
             }
         }
         for set in &args.set {
@@ -121,17 +134,20 @@ impl Place {
         write_whole(&self.settings, &text)
     }
 
-    /// What runs, in the form that test tools read.
-    fn write_cluster(&self, status: &Value) -> Result<(), Failure> {
-        let cluster = json!({ "nodes": [{
-            "id": 1,
+    fn listed(&self, status: &Value) -> Value {
+        json!({
+            "id": self.number,
             "pid": status["pid"],
             "config": self.settings,
             "data": self.data,
             "doors": status["doors"],
-        }]});
-        write_whole(&self.cluster(), &format!("{cluster}\n"))
+        })
     }
+}
+
+/// What runs, in the form that test tools read.
+fn cluster_file(places: &[Place]) -> PathBuf {
+    places[0].folder.join("cluster.json")
 }
 
 /// Numbers and switches as they are; what is left is text, whose quotes and
@@ -152,107 +168,215 @@ fn write_whole(path: &Path, text: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::failed(format!("cannot write {} ({error})", path.display())))
 }
 
-/// Starts the node, tells when it is ready, and stops it at Ctrl-C.
-async fn watch(place: &Place) -> Result<(), Failure> {
+/// Starts the nodes, tells when all are ready, and stops them at Ctrl-C.
+async fn watch(places: &[Place]) -> Result<(), Failure> {
     let machine = |error: io::Error| Failure::failed(format!("cannot watch a node: {error}"));
     let mut children = Children(signal(SignalKind::child()).map_err(machine)?);
     let mut stops = Stops::listen().map_err(machine)?;
-    let (notices, name) = listen_for_notices().map_err(machine)?;
-    let mut node = Command::new(std::env::current_exe().map_err(machine)?)
-        .args(["serve", "--config"])
-        .arg(&place.settings)
-        .env("NOTIFY_SOCKET", format!("@{name}"))
-        .process_group(0)
-        .spawn()
-        .map_err(machine)?;
-
-    let ready = tokio::select! {
-        ready = until_ready(&notices) => ready.map_err(machine),
-        ended = children.end_of(&mut node) => {
-            let ended = ended.map_err(machine)?;
-            Err(Failure::failed(format!("the node did not start ({ended}): its own words are above")))
+    let (mut nodes, mut notices) = (Vec::new(), Vec::new());
+    for place in places {
+        let (node, notice) = Running::start(place).map_err(machine)?;
+        nodes.push(node);
+        notices.push(notice);
+    }
+    let outcome = tokio::select! {
+        ready = all_ready(places, &notices) => ready.map(|()| true),
+        ended = children.any_end(&mut nodes) => {
+            let (number, ended) = ended.map_err(machine)?;
+            Err(Failure::failed(format!(
+                "node {number} did not start ({ended}): its own words are above"
+            )))
         }
         () = stops.next() => Ok(false),
-    }?;
-    if ready {
-        announce(place)?;
-        tokio::select! {
-            ended = children.end_of(&mut node) => {
-                let ended = ended.map_err(machine)?;
-                if ended.success() {
-                    return forget(place);
-                }
-                eprintln!(
-                    "the node ended ({ended}); start it again with: dolmen serve --config {}; \
-                     Ctrl-C ends dev",
-                    place.settings.display()
-                );
-                stops.next().await;
-            }
-            () = stops.next() => {}
+    };
+    let mut told = Ok(());
+    if let Ok(true) = outcome {
+        told = announce(places);
+        if told.is_ok() {
+            attend(places, &mut nodes, &mut children, &mut stops).await.map_err(machine)?;
         }
     }
-    stop(place, &mut node, &mut children, &mut stops).await.map_err(machine)?;
-    forget(place)
+    stop_all(places, &mut nodes, &mut children, &mut stops).await.map_err(machine)?;
+    forget(places)?;
+    outcome.map(|_| ()).and(told)
+}
+
+/// A node's process.
+struct Running {
+    number: u16,
+    child: Child,
+}
+
+impl Running {
+    /// With the socket on which it says that it is ready.
+    fn start(place: &Place) -> io::Result<(Self, UnixDatagram)> {
+        let (notices, name) = listen_for_notices(place.number)?;
+        let child = Command::new(std::env::current_exe()?)
+            .args(["serve", "--config"])
+            .arg(&place.settings)
+            .env("NOTIFY_SOCKET", format!("@{name}"))
+            .process_group(0)
+            .spawn()?;
+        let number = place.number;
+        Ok((Self { number, child }, notices))
+    }
 }
 
 /// A socket with a name of this process, and the name.
-fn listen_for_notices() -> io::Result<(UnixDatagram, String)> {
-    let name = format!("dolmen-dev-{}", std::process::id());
+fn listen_for_notices(number: u16) -> io::Result<(UnixDatagram, String)> {
+    let name = format!("dolmen-dev-{}-{number}", std::process::id());
     let socket = StdDatagram::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
     socket.set_nonblocking(true)?;
     Ok((UnixDatagram::from_std(socket)?, name))
 }
 
-async fn until_ready(notices: &UnixDatagram) -> io::Result<bool> {
+async fn until_ready(notices: &UnixDatagram) -> Result<(), Failure> {
     let mut notice = [0; 4096];
     loop {
-        let length = notices.recv(&mut notice).await?;
+        let length = notices.recv(&mut notice).await.map_err(Failure::failed)?;
         if notice[..length].split(|byte| *byte == b'\n').any(|line| line == b"READY=1") {
-            return Ok(true);
+            return Ok(());
         }
     }
 }
 
-fn announce(place: &Place) -> Result<(), Failure> {
-    let question = json!({ "ask": "status" });
-    let status = ask(&place.admin_socket(), &question).map_err(Failure::failed)?;
-    place.write_cluster(&status)?;
-    let doors = status::doors(&status);
-    let operator = status["doors"]["operator"].as_str();
-    let to_try = match operator {
-        Some(address) => format!("curl http://{address}/health"),
-        None => format!("dolmen status --data {}", place.folder.display()),
+/// Every node answers, and several are one cluster.
+async fn all_ready(places: &[Place], notices: &[UnixDatagram]) -> Result<(), Failure> {
+    for notices in notices {
+        until_ready(notices).await?;
+    }
+    let [first, others @ ..] = places else {
+        return Ok(());
     };
-    let reason = match status["reason"].as_str() {
-        Some(reason) => format!("the node does not serve: {reason}\n"),
-        None => String::new(),
-    };
-    print(&format!("{doors}\n{reason}try: {to_try}\nCtrl-C stops the node\n"))
+    if others.is_empty() {
+        return Ok(());
+    }
+    first.ask(&json!({ "ask": "init" }))?;
+    for (place, notices) in others.iter().zip(&notices[1..]) {
+        if place.data.join("membership").exists() {
+            continue;
+        }
+        let create = json!({ "ask": "token_create", "role": "voter", "hours": 1 });
+        let token = first.ask(&create)?;
+        place.ask(&json!({ "ask": "join", "token": token["token"], "discard": false }))?;
+        until_ready(notices).await?;
+    }
+    until_one_cluster(places).await
 }
 
-/// Asks whoever runs there to stop, which may be a node that was started
-/// again by hand, and waits for our own. A second Ctrl-C kills it.
-async fn stop(
-    place: &Place,
-    node: &mut Child,
+/// Votes take a moment after the last has joined.
+async fn until_one_cluster(places: &[Place]) -> Result<(), Failure> {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    const PAUSE: Duration = Duration::from_millis(50);
+    let is_in = |place: &Place| {
+        let status = place.ask(&json!({ "ask": "status" }));
+        status.is_ok_and(|status| {
+            status["coordination"]["voters"].as_u64() == Some(places.len() as u64)
+                && status["coordination"]["leader"].is_u64()
+        })
+    };
+    let all_in = async {
+        while !places.iter().all(is_in) {
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, all_in).await;
+    waited.map_err(|_| Failure::failed("the nodes did not become one cluster in a minute"))
+}
+
+fn announce(places: &[Place]) -> Result<(), Failure> {
+    let question = json!({ "ask": "status" });
+    let statuses: Vec<Value> = places
+        .iter()
+        .map(|place| place.ask(&question))
+        .collect::<Result<_, _>>()?;
+    let listed = places.iter().zip(&statuses);
+    let listed: Vec<Value> = listed.map(|(place, status)| place.listed(status)).collect();
+    write_whole(&cluster_file(places), &format!("{}\n", json!({ "nodes": listed })))?;
+    let mut text = String::new();
+    for (place, status) in places.iter().zip(&statuses) {
+        if places.len() > 1 {
+            text += &format!("node {}\n", place.number);
+        }
+        text += &format!("{}\n", status::doors(status));
+        if let Some(reason) = status["reason"].as_str() {
+            text += &format!("the node does not serve: {reason}\n");
+        }
+    }
+    let to_try = match statuses[0]["doors"]["operator"].as_str() {
+        Some(address) => format!("curl http://{address}/health"),
+        None => format!("dolmen status --data {}", places[0].folder.display()),
+    };
+    print(&format!("{text}try: {to_try}\nCtrl-C stops {}\n", match places.len() {
+        1 => "the node",
+        _ => "all nodes",
+    }))
+}
+
+/// Until Ctrl-C. A node that ends meanwhile may be started again by hand;
+/// asked to stop, the only one ends this too.
+async fn attend(
+    places: &[Place],
+    nodes: &mut [Running],
     children: &mut Children,
     stops: &mut Stops,
 ) -> io::Result<()> {
-    // A node that has ended, or has no socket yet, cannot be asked.
-    let asked = ask(&place.admin_socket(), &json!({ "ask": "stop" }));
-    if node.try_wait()?.is_none() && asked.is_err() {
-        node.kill()?;
-    }
-    tokio::select! {
-        ended = children.end_of(node) => ended.map(|_| ()),
-        () = stops.next() => node.kill(),
+    let mut said = vec![false; nodes.len()];
+    loop {
+        tokio::select! {
+            () = stops.next() => return Ok(()),
+            ended = children.next() => ended,
+        }
+        for (at, node) in nodes.iter_mut().enumerate() {
+            let Some(ended) = node.child.try_wait()? else {
+                continue;
+            };
+            if ended.success() && places.len() == 1 {
+                return Ok(());
+            }
+            if !std::mem::replace(&mut said[at], true) {
+                eprintln!(
+                    "node {} ended ({ended}); start it again with: dolmen serve --config {}; \
+                     Ctrl-C ends dev",
+                    node.number,
+                    places[at].settings.display()
+                );
+            }
+        }
     }
 }
 
+/// Asks whoever runs there to stop, which may be nodes that were started
+/// again by hand, and waits for our own. A second Ctrl-C kills them.
+async fn stop_all(
+    places: &[Place],
+    nodes: &mut [Running],
+    children: &mut Children,
+    stops: &mut Stops,
+) -> io::Result<()> {
+    for (place, node) in places.iter().zip(nodes.iter_mut()) {
+        // A node that has ended, or has no socket yet, cannot be asked.
+        let asked = ask(&place.admin_socket(), &json!({ "ask": "stop" }));
+        if node.child.try_wait()?.is_none() && asked.is_err() {
+            node.child.kill()?;
+        }
+    }
+    while nodes.iter_mut().any(|node| matches!(node.child.try_wait(), Ok(None))) {
+        tokio::select! {
+            () = children.next() => {}
+            () = stops.next() => {
+                for node in nodes.iter_mut() {
+                    node.child.kill()?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Nothing runs there any more.
-fn forget(place: &Place) -> Result<(), Failure> {
-    match fs::remove_file(place.cluster()) {
+fn forget(places: &[Place]) -> Result<(), Failure> {
+    match fs::remove_file(cluster_file(places)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Failure::failed(error)),
         _ => Ok(()),
     }
@@ -262,12 +386,18 @@ fn forget(place: &Place) -> Result<(), Failure> {
 struct Children(Signal);
 
 impl Children {
-    async fn end_of(&mut self, node: &mut Child) -> io::Result<ExitStatus> {
+    async fn next(&mut self) {
+        self.0.recv().await;
+    }
+
+    async fn any_end(&mut self, nodes: &mut [Running]) -> io::Result<(u16, ExitStatus)> {
         loop {
-            if let Some(status) = node.try_wait()? {
-                return Ok(status);
+            for node in nodes.iter_mut() {
+                if let Some(status) = node.child.try_wait()? {
+                    return Ok((node.number, status));
+                }
             }
-            self.0.recv().await;
+            self.next().await;
         }
     }
 }

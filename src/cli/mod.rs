@@ -1,5 +1,6 @@
 //! One file per subcommand, and the table of them.
 
+mod here;
 mod table;
 
 use crate::daemon::journal;
@@ -35,6 +36,10 @@ macro_rules! subcommands {
 subcommands! {
     Serve serve,
     Dev dev,
+    Init init,
+    Join join,
+    Token token,
+    Node node,
     Status status,
     Doctor doctor,
     CheckConfig check_config,

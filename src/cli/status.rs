@@ -1,11 +1,10 @@
 //! `dolmen status`: how a node stands, asked over its admin socket.
 
+use super::here::Here;
 use super::table::Table;
-use super::{Failure, dev, print, print_json};
+use super::{Failure, print, print_json};
 use crate::daemon::ask::ask;
-use crate::daemon::compose::{self, Sources};
 use serde_json::{Value, json};
-use std::path::PathBuf;
 
 /// Show how the node on this host stands
 #[derive(clap::Args)]
@@ -13,23 +12,15 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// The daemon's admin socket, where it is not the standard one
-    #[arg(long, value_name = "PATH", conflicts_with = "data")]
-    socket: Option<PathBuf>,
-    /// The data folder of `dolmen dev`
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
+    #[command(flatten)]
+    here: Here,
     /// How many of the last events of the node's life to show
     #[arg(long, value_name = "N", default_value_t = 5)]
     events: usize,
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
-    let socket = match (args.socket, args.data) {
-        (Some(socket), _) => socket,
-        (None, Some(data)) => dev::admin_socket(&data),
-        (None, None) => compose::load(&Sources::default())?.config.admin_socket,
-    };
+    let socket = args.here.socket()?;
     let mut status = ask(&socket, &json!({ "ask": "status" })).map_err(Failure::failed)?;
     // A node without its log has no events to show, and is shown all the same.
     let events = json!({ "ask": "chronicle", "last": args.events });
@@ -51,6 +42,13 @@ fn for_people(status: &Value) -> String {
         ("data", "data"),
         ("engine", "/log/engine_reason"),
         ("log", "/log/opened"),
+        ("coordination", "/coordination/role"),
+        ("node", "/coordination/node"),
+        ("leader", "/coordination/leader"),
+        ("voters", "/coordination/voters"),
+        ("zxid", "/coordination/zxid"),
+        ("nodes", "/coordination/nodes"),
+        ("sessions", "/coordination/sessions"),
     ] {
         let value = match key.starts_with('/') {
             true => status.pointer(key).unwrap_or(&Value::Null),

@@ -5,9 +5,12 @@
 //! `{"answer":...}` or `{"error":"..."}`.
 
 use super::chronicle::Chronicle;
+use super::coordination::Coordination;
+use super::node::Ending;
 use super::refused::Refused;
 use super::standing::Standing;
 use crate::limits::{ADMIN_CONNECTIONS_MAX, ADMIN_FRAME_BYTES_MAX};
+use crate::state::Role;
 use crate::wire::frame::{Frames, framed};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -41,6 +44,53 @@ enum Ask {
         last: usize,
     },
     Stop,
+    /// Found a cluster.
+    Init,
+    TokenCreate {
+        role: RoleWord,
+        hours: u64,
+    },
+    TokenList,
+    TokenRevoke {
+        id: String,
+    },
+    Join {
+        token: String,
+        discard: bool,
+    },
+    NodeList,
+    NodeRemove {
+        node: u64,
+    },
+    /// Hand the leadership to a node.
+    NodeTransfer {
+        node: u64,
+    },
+}
+
+impl Ask {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Chronicle { .. } => "chronicle",
+            Self::Stop => "stop",
+            Self::Init => "init",
+            Self::TokenCreate { .. } => "token create",
+            Self::TokenList => "token list",
+            Self::TokenRevoke { .. } => "token revoke",
+            Self::Join { .. } => "join",
+            Self::NodeList => "node list",
+            Self::NodeRemove { .. } => "node remove",
+            Self::NodeTransfer { .. } => "node transfer",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RoleWord {
+    Voter,
+    Worker,
 }
 
 /// What may be asked, and what it works on.
@@ -48,8 +98,10 @@ pub struct Desk {
     pub standing: Arc<Standing>,
     /// Empty until the log is open.
     pub chronicle: Arc<OnceLock<Chronicle>>,
+    /// Empty until the replicated state is read back.
+    pub coordination: Arc<OnceLock<Coordination>>,
     /// Takes the word that the node is to stop.
-    pub stop: mpsc::Sender<()>,
+    pub stop: mpsc::Sender<Ending>,
 }
 
 impl Desk {
@@ -64,10 +116,54 @@ impl Desk {
             Ok(Ask::Stop) => {
                 tracing::info!(pid, "asked to stop over the admin socket");
                 // A full queue holds the same word already.
-                let _ = self.stop.try_send(());
+                let _ = self.stop.try_send(Ending::Asked);
                 json!({ "answer": "stopping" })
             }
+            Ok(ask) => {
+                // Without its words: a token is a secret.
+                let asked = ask.name();
+                tracing::info!(pid, asked, "asked over the admin socket");
+                match self.change(ask).await {
+                    Ok(answer) => json!({ "answer": answer }),
+                    Err(says) => json!({ "error": says }),
+                }
+            }
             Err(error) => json!({ "error": format!("this node does not understand: {error}") }),
+        }
+    }
+
+    /// What changes the cluster, or asks for it.
+    async fn change(&self, ask: Ask) -> Result<Value, String> {
+        let Some(coordination) = self.coordination.get() else {
+            let phase = self.standing.phase();
+            return Err(format!(
+                "the replicated state is not open, the node is {}: try again",
+                phase.word()
+            ));
+        };
+        let shared = coordination.shared();
+        match ask {
+            Ask::Init => coordination.init(),
+            Ask::TokenCreate { role, hours } => {
+                let role = match role {
+                    RoleWord::Voter => Role::Voter,
+                    RoleWord::Worker => Role::Learner,
+                };
+                shared.create_token(role, hours).await
+            }
+            Ask::TokenList => shared.list_tokens().await,
+            Ask::TokenRevoke { id } => shared.revoke_token(&id).await,
+            Ask::Join { token, discard } => {
+                let joined = shared.join(&token, discard).await?;
+                if joined["already"] == false {
+                    let _ = self.stop.try_send(Ending::Joined);
+                }
+                Ok(joined)
+            }
+            Ask::NodeList => shared.list_nodes().await,
+            Ask::NodeRemove { node } => shared.remove_node(node).await,
+            Ask::NodeTransfer { node } => shared.transfer(node).await,
+            Ask::Status | Ask::Chronicle { .. } | Ask::Stop => Err("answered elsewhere".into()),
         }
     }
 

@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 /// The logs of this node's device, open.
 pub struct NodeLogs {
     owner: Owner,
+    engine: super::coordination::Engine,
     reserve: Arc<Mutex<Reserve>>,
     /// A question to the log's thread is under way.
     is_asking: Arc<AtomicBool>,
@@ -50,7 +51,7 @@ impl NodeLogs {
             entries: knobs.ring_entries,
             lone_blocking,
         };
-        let disk = RealDisk::open(folder, lanes).map_err(Refused::data_folder(folder.into()))?;
+        let disk = RealDisk::open(folder, lanes.clone()).map_err(Refused::data_folder(folder.into()))?;
         let disk = Arc::new(disk);
         let settings = compose::log_settings(knobs);
         let granted = Arc::new(OnceLock::new());
@@ -73,6 +74,13 @@ impl NodeLogs {
         standing.reserve_is_held(reserve.is_held());
         Ok(Self {
             owner,
+            engine: super::coordination::Engine {
+                lanes,
+                log: log::Settings {
+                    reserve_bytes: 0,
+                    ..settings
+                },
+            },
             reserve: Arc::new(Mutex::new(reserve)),
             is_asking: Arc::default(),
         })
@@ -80,6 +88,11 @@ impl NodeLogs {
 
     pub fn logs(&self) -> &Logs {
         self.owner.logs()
+    }
+
+    /// What another device of this node is opened with.
+    pub fn engine(&self) -> super::coordination::Engine {
+        self.engine.clone()
     }
 
     /// Called twice a second. Has the log's thread show that it is alive, and

@@ -4,6 +4,7 @@
 use super::refused::Refused;
 use crate::ids::{NodeId, Uid};
 use crate::limits::SETTINGS_BYTES_MAX;
+use crate::peers::PeerAddress;
 use crate::replica::FOUNDER;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -34,6 +35,17 @@ pub struct KnownPeer {
     pub control: String,
     pub bulk: String,
     pub certificate: u64,
+}
+
+impl KnownPeer {
+    pub fn of(peer: &PeerAddress) -> Self {
+        Self {
+            node: peer.node.0,
+            control: peer.control.clone(),
+            bulk: peer.bulk.clone(),
+            certificate: peer.certificate,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use super::admin::{AdminSocket, Desk};
 use super::chronicle::{self, Chronicle, Event};
 use super::compose::{self, Sources};
 use super::config::{Config, Loaded};
+use super::coordination::{Coordination, Work};
 use super::data_folder;
 use super::journal::Journal;
 use super::lock::Lock;
@@ -16,9 +17,13 @@ use super::standing::{Phase, Standing};
 use crate::clock::{Clock, MachineClock};
 use crate::disk::class::{self, Class};
 use crate::disk::end_process;
+use crate::ids::Uid;
+use crate::log::identity::{self, Identity};
 use crate::log::{Fatal, Hooks};
 use crate::ports::operator;
 use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -40,7 +45,7 @@ pub fn run(sources: &Sources, what: &str) -> Result<(), Refused> {
 
     let data = &settings.config.data;
     data_folder::check(data)?;
-    let _lock = Lock::take(data, what)?;
+    let lock = Lock::take(data, what)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -62,6 +67,7 @@ pub fn run(sources: &Sources, what: &str) -> Result<(), Refused> {
         clock,
         standing,
         chronicle: Arc::default(),
+        coordination: Arc::default(),
         notify: Arc::new(notify),
         failures: failures.clone(),
         sources: sources.clone(),
@@ -70,10 +76,33 @@ pub fn run(sources: &Sources, what: &str) -> Result<(), Refused> {
     };
     let outcome = runtime.block_on(node.live(start, calls, stop));
     match &outcome {
-        Ok(()) => failures.take_back(),
+        Ok(_) => failures.take_back(),
         Err(refused) => failures.record(&refused.to_string()),
     }
-    outcome
+    match outcome? {
+        End::Stopped => Ok(()),
+        End::Again => {
+            drop(lock);
+            Err(begin_again())
+        }
+    }
+}
+
+/// How a life ended.
+enum End {
+    Stopped,
+    /// The node has become another one, and begins anew as that.
+    Again,
+}
+
+/// The same process with the same arguments, from the start; comes back only
+/// where that fails.
+fn begin_again() -> Refused {
+    let begin = std::env::current_exe().map(|program| {
+        let arguments = std::env::args_os().skip(1);
+        std::process::Command::new(program).args(arguments).exec()
+    });
+    Refused::machine("begin anew")(begin.unwrap_or_else(|error| error))
 }
 
 /// A broken invariant on any thread ends the process: a stopped node is
@@ -92,6 +121,8 @@ struct Node {
     standing: Arc<Standing>,
     /// Empty until the log is open.
     chronicle: Arc<OnceLock<Chronicle>>,
+    /// Empty until the replicated state is read back.
+    coordination: Arc<OnceLock<Coordination>>,
     notify: Arc<Notify>,
     failures: Arc<QuickFailures>,
     sources: Sources,
@@ -106,12 +137,13 @@ impl Node {
         mut self,
         start: Start,
         mut calls: Calls,
-        stop: mpsc::Sender<()>,
-    ) -> Result<(), Refused> {
+        stop: mpsc::Sender<Ending>,
+    ) -> Result<End, Refused> {
         let config = self.settings.config.clone();
         let desk = Desk {
             standing: self.standing.clone(),
             chronicle: self.chronicle.clone(),
+            coordination: self.coordination.clone(),
             stop,
         };
         let admin = AdminSocket::open(&config.admin_socket, desk).await?;
@@ -119,22 +151,23 @@ impl Node {
 
         let end = match start {
             Start::Full => {
-                let logs = self.begin_serving(config).await?;
-                let why = self.attend(&mut calls, Some(&logs)).await;
-                self.seal(logs, &why).await
+                let (logs, mut work) = self.begin_serving(config).await?;
+                let why = self.attend(&mut calls, Some(&logs), &mut work).await;
+                let end = why.end();
+                self.seal(logs, why.says()).await.map(|()| end)
             }
             Start::Reduced { reason } => {
                 self.reduce(&reason);
-                self.sit_out(&mut calls, reason).await
+                self.sit_out(&mut calls, reason).await.map(|()| End::Stopped)
             }
         };
         if let Some(door) = door {
             door.close().await;
         }
         admin.close().await;
-        end?;
+        let end = end?;
         tracing::info!("stopped");
-        Ok(())
+        Ok(end)
     }
 
     async fn open_operator_door(&self, config: &Config) -> Result<Option<operator::Door>, Refused> {
@@ -150,15 +183,18 @@ impl Node {
         Ok(Some(door))
     }
 
-    async fn begin_serving(&self, config: Config) -> Result<NodeLogs, Refused> {
+    async fn begin_serving(
+        &self,
+        config: Config,
+    ) -> Result<(NodeLogs, mpsc::UnboundedReceiver<Work>), Refused> {
         self.notify.status("starting: the log is being read");
         self.notify.extend();
         let (clock, standing, hooks) = (self.clock.clone(), self.standing.clone(), self.hooks());
-        let logs = off_the_doors(move || {
-            NodeLogs::open(&config.data, &config.log, clock, &standing, hooks)
-        })
-        .await?;
+        let (data, knobs) = (config.data.clone(), config.log.clone());
+        let logs =
+            off_the_doors(move || NodeLogs::open(&data, &knobs, clock, &standing, hooks)).await?;
         self.begin_chronicle(&logs).await?;
+        let work = self.begin_coordination(&config, &logs).await?;
         for warning in self.standing.warnings() {
             tracing::warn!("{warning}");
         }
@@ -167,7 +203,32 @@ impl Node {
         self.standing.enter(Phase::Serving);
         self.notify.ready("serving");
         tracing::info!(data = %self.settings.config.data.display(), "serving");
-        Ok(logs)
+        Ok((logs, work))
+    }
+
+    async fn begin_coordination(
+        &self,
+        config: &Config,
+        logs: &NodeLogs,
+    ) -> Result<mpsc::UnboundedReceiver<Work>, Refused> {
+        self.notify.status("starting: the replicated state is being read");
+        self.notify.extend();
+        let failures = self.failures.clone();
+        let fatal = Box::new(move |fatal: &Fatal| {
+            failures.record(&fatal.to_string());
+            end_process(fatal);
+        });
+        let (coordination, work) = Coordination::open(
+            config,
+            logs.engine(),
+            cluster_of(&config.data)?,
+            self.clock.clone(),
+            &self.standing,
+            fatal,
+        )
+        .await?;
+        self.coordination.get_or_init(|| coordination);
+        Ok(work)
     }
 
     /// Writes down how the node has come up, then says so.
@@ -247,10 +308,11 @@ impl Node {
     /// Stays reduced until told to stop, or until the whole start is to be
     /// tried again.
     async fn sit_out(&mut self, calls: &mut Calls, reason: String) -> Result<(), Refused> {
+        let mut work = no_work();
         tokio::select! {
-            why = self.attend(calls, None) => {
+            why = self.attend(calls, None, &mut work) => {
                 self.say_stopping("stopping");
-                tracing::info!(why, "stopping");
+                tracing::info!(why = why.says(), "stopping");
                 Ok(())
             }
             () = sleep(REDUCED_LASTS) => {
@@ -270,14 +332,24 @@ impl Node {
         self.say_stopping("stopping: the log is being sealed");
         let index = self.write_down(Event::Stopping { why: why.into() }).await;
         tracing::info!(why, chronicle = index, "stopping");
-        let sealed = off_the_doors(move || logs.close()).await;
+        let coordination = self.coordination.clone();
+        let sealed = off_the_doors(move || {
+            coordination.get().map_or(Ok(()), Coordination::close)?;
+            logs.close()
+        })
+        .await;
         sealed.map_err(|Fatal { reason }| Refused::Log(reason))
     }
 
     /// Answers what is called from outside until that is to stop; gives who
     /// asked. What is called again later, while the node stops, changes
     /// nothing: the signals stay caught and nobody reads them.
-    async fn attend(&mut self, calls: &mut Calls, logs: Option<&NodeLogs>) -> String {
+    async fn attend(
+        &mut self,
+        calls: &mut Calls,
+        logs: Option<&NodeLogs>,
+        work: &mut mpsc::UnboundedReceiver<Work>,
+    ) -> Ending {
         let served_long_enough = sleep(SERVED_LONG_ENOUGH);
         tokio::pin!(served_long_enough);
         let mut is_young = logs.is_some();
@@ -286,15 +358,25 @@ impl Node {
         loop {
             tokio::select! {
                 call = calls.next() => match call {
-                    Call::Stop(why) => return why.into(),
+                    Call::Stop(why) => return why,
                     Call::Reload => self.reload().await,
                 },
                 () = &mut served_long_enough, if is_young => {
                     self.failures.take_back();
                     is_young = false;
                 }
+                Some(work) = work.recv() => {
+                    if let Some(coordination) = self.coordination.get() {
+                        coordination.work(work).await;
+                    }
+                }
                 _ = pulse.tick() => match logs {
-                    Some(logs) => logs.look(&self.standing),
+                    Some(logs) => {
+                        logs.look(&self.standing);
+                        if let Some(coordination) = self.coordination.get() {
+                            coordination.look(&self.standing);
+                        }
+                    }
                     // Reduced, this thread is all that runs, so it speaks for
                     // the node.
                     None => self.notify.watchdog(),
@@ -335,8 +417,49 @@ impl Node {
 
 enum Call {
     /// With who asked.
-    Stop(&'static str),
+    Stop(Ending),
     Reload,
+}
+
+/// Why a life ends.
+#[derive(Clone, Copy, Debug)]
+pub enum Ending {
+    Terminated,
+    Interrupted,
+    Asked,
+    /// It has joined a cluster.
+    Joined,
+}
+
+impl Ending {
+    fn says(self) -> &'static str {
+        match self {
+            Self::Terminated => "SIGTERM",
+            Self::Interrupted => "SIGINT",
+            Self::Asked => "asked over the admin socket",
+            Self::Joined => "joined a cluster",
+        }
+    }
+
+    fn end(self) -> End {
+        match self {
+            Self::Joined => End::Again,
+            _ => End::Stopped,
+        }
+    }
+}
+
+fn no_work() -> mpsc::UnboundedReceiver<Work> {
+    mpsc::unbounded_channel().1
+}
+
+/// The cluster that a data folder was drawn for; a node by itself is one of
+/// its own.
+fn cluster_of(data: &Path) -> Result<Uid, Refused> {
+    let path = data.join(identity::NAME);
+    let text = std::fs::read_to_string(&path).map_err(Refused::data_folder(data.into()))?;
+    let identity = Identity::parse(&text).map_err(|why| Refused::Membership(path, why))?;
+    Ok(identity.cluster)
 }
 
 /// What calls the node from outside.
@@ -344,12 +467,12 @@ struct Calls {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
-    stop_asked: mpsc::Receiver<()>,
+    stop_asked: mpsc::Receiver<Ending>,
 }
 
 impl Calls {
     /// From here on a signal waits for `next` instead of ending the process.
-    fn listen(stop_asked: mpsc::Receiver<()>) -> io::Result<Self> {
+    fn listen(stop_asked: mpsc::Receiver<Ending>) -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -360,9 +483,9 @@ impl Calls {
 
     async fn next(&mut self) -> Call {
         tokio::select! {
-            _ = self.terminate.recv() => Call::Stop("SIGTERM"),
-            _ = self.interrupt.recv() => Call::Stop("SIGINT"),
-            _ = self.stop_asked.recv() => Call::Stop("asked over the admin socket"),
+            _ = self.terminate.recv() => Call::Stop(Ending::Terminated),
+            _ = self.interrupt.recv() => Call::Stop(Ending::Interrupted),
+            asked = self.stop_asked.recv() => Call::Stop(asked.unwrap_or(Ending::Asked)),
             _ = self.hang_up.recv() => Call::Reload,
         }
     }

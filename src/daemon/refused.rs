@@ -3,6 +3,7 @@
 
 use super::quick_failures::REDUCED_LASTS;
 use crate::log::OpenError;
+use crate::peers::StoreError;
 use crate::profile::Fault;
 use std::fmt;
 use std::io;
@@ -48,6 +49,12 @@ pub enum Refused {
         error: OpenError,
     },
     Log(String),
+    /// A file that the settings name cannot be used.
+    File(PathBuf, String),
+    Keys(StoreError),
+    Peers(String),
+    /// The file that says who this node is among others.
+    Membership(PathBuf, String),
     /// The reduced state has lasted long enough.
     StillReduced {
         reason: String,
@@ -65,6 +72,10 @@ impl Refused {
 
     pub fn log_unopened(folder: PathBuf) -> impl FnOnce(OpenError) -> Self {
         move |error| Self::LogUnopened { folder, error }
+    }
+
+    pub fn keys(error: StoreError) -> Self {
+        Self::Keys(error)
     }
 
     pub fn door(door: &'static str, address: SocketAddr) -> impl FnOnce(io::Error) -> Self {
@@ -90,6 +101,15 @@ impl fmt::Display for Refused {
                 let faults: Vec<_> = faults.iter().map(Fault::to_string).collect();
                 f.write_str(&faults.join("; "))
             }
+            Self::File(path, why) => write!(f, "{}: {why}", path.display()),
+            Self::Keys(error) => error.fmt(f),
+            Self::Peers(why) => write!(f, "the peers' ports cannot be opened: {why}"),
+            Self::Membership(path, why) => write!(
+                f,
+                "{} cannot be used: {why}; restore it from a backup, or move the data folder \
+                 aside and join again",
+                path.display()
+            ),
             Self::NoDataFolder(folder) => {
                 let folder = folder.display();
                 write!(

@@ -6,7 +6,9 @@ use crate::clock::Clock;
 use crate::disk::class::Granted;
 use crate::log::{Figures, Report};
 use crate::metrics::{Counter, Page};
-use crate::ports::operator;
+use crate::peers::PeerFigures;
+use crate::ports::{operator, zookeeper};
+use crate::replica::desk;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -65,6 +67,10 @@ pub struct Standing {
     is_reserve_held: AtomicBool,
     doors_class: OnceLock<Granted>,
     pub operator: Arc<operator::Counts>,
+    pub zookeeper: Arc<zookeeper::Counts>,
+    replica_beats: Counter,
+    coordination: Mutex<Option<desk::Standing>>,
+    peers: Mutex<Vec<PeerFigures>>,
 }
 
 impl Standing {
@@ -81,6 +87,10 @@ impl Standing {
             is_reserve_held: AtomicBool::new(false),
             doors_class: OnceLock::new(),
             operator: Arc::default(),
+            zookeeper: Arc::default(),
+            replica_beats: Counter::default(),
+            coordination: Mutex::default(),
+            peers: Mutex::default(),
         }
     }
 
@@ -196,8 +206,71 @@ impl Standing {
             "data": self.data,
             "doors": doors,
             "log": self.log_json(),
+            "coordination": self.coordination_json(),
             "doors_class": self.doors_class.get().map(class_word),
             "warnings": self.warnings(),
+        })
+    }
+
+    pub fn replica_beat(&self) {
+        self.replica_beats.add(1);
+    }
+
+    pub fn coordination_stands(&self, standing: desk::Standing) {
+        *self.coordination.lock().expect("set whole") = Some(standing);
+    }
+
+    pub fn peers_stand(&self, figures: Option<Vec<PeerFigures>>) {
+        *self.peers.lock().expect("set whole") = figures.unwrap_or_default();
+    }
+
+    fn coordination_json(&self) -> Value {
+        let held = self.coordination.lock().expect("set whole");
+        let Some(standing) = held.as_ref() else {
+            return Value::Null;
+        };
+        let peers = self.peers.lock().expect("set whole");
+        let peers = peers.iter().map(|peer| {
+            let connection = peer.connection.as_ref();
+            json!({
+                "node": peer.node.0,
+                "plane": format!("{:?}", peer.plane).to_lowercase(),
+                "connected": connection.is_some(),
+                "round_trip_us": connection.map(|one| one.round_trip.as_micros() as u64),
+                "path_mtu": connection.map(|one| one.path_mtu),
+                "lost_packets": connection.map(|one| one.lost_packets),
+                "sent_bytes": connection.map(|one| one.sent_bytes),
+                "received_bytes": connection.map(|one| one.received_bytes),
+                "queued_bytes": connection.map(|one| one.queued_bytes),
+                "dropped_frames": peer.dropped_frames,
+            })
+        });
+        let role = match standing.role {
+            desk::Role::Alone => "alone",
+            desk::Role::Leader => "leader",
+            desk::Role::Follower => "follower",
+            desk::Role::Learner => "learner",
+            desk::Role::Looking => "looking for a leader",
+        };
+        json!({
+            "node": standing.node.0,
+            "role": role,
+            "leader": standing.leader.map(|node| node.0),
+            "term": standing.term,
+            "zxid": format!("{:#x}", standing.zxid.0),
+            "voters": standing.voters,
+            "learners": standing.learners,
+            "nodes": standing.nodes,
+            "data_bytes": standing.data_bytes,
+            "ephemerals": standing.ephemerals,
+            "watches": standing.watches,
+            "sessions": standing.sessions,
+            "connections": standing.connections,
+            "outstanding": standing.outstanding,
+            "log_index": standing.log_index,
+            "snapshot_index": standing.snapshot_index,
+            "digest": format!("{:016x}", standing.digest),
+            "peers": peers.collect::<Vec<_>>(),
         })
     }
 
@@ -352,6 +425,7 @@ impl operator::Report for Standing {
             beats,
         );
         self.log_metrics(&mut page);
+        self.zookeeper.write(&mut page);
         let counts = &self.operator;
         page.gauge(
             "dolmen_operator_connections",

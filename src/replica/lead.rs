@@ -264,8 +264,4 @@ impl Replica {
             })
             .collect()
     }
-
-    pub(super) fn now(&self) -> Now {
-        self.now
-    }
 }

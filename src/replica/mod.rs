@@ -218,6 +218,32 @@ impl Replica {
         self.lead.leader.is_some()
     }
 
+    pub fn node(&self) -> NodeId {
+        self.settings.node
+    }
+
+    /// The other members that this node, as the leader, has heard of lately;
+    /// on a follower the leader alone.
+    pub fn active_peers(&self) -> Vec<NodeId> {
+        if !self.is_leader() {
+            return self.lead.leader.into_iter().collect();
+        }
+        let status = self.consensus.status();
+        let active = status.peers.iter().filter(|peer| peer.is_active);
+        active.map(|peer| peer.node).collect()
+    }
+
+    /// Whether anything stands in the tree beside what every tree has.
+    pub fn holds_user_data(&self) -> bool {
+        self.state.exists("/").is_ok_and(|root| root.children > 2)
+            || self.state.members().iter().next().is_some()
+    }
+
+    /// Hands the leadership to another voter; nothing on a follower.
+    pub fn transfer(&mut self, to: NodeId) {
+        self.consensus.transfer(to);
+    }
+
     /// Submits a command that no client sent.
     pub fn command(&mut self, now: Now, command: Command, done: Option<Done>) {
         self.now = now;

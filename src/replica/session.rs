@@ -96,21 +96,6 @@ impl Line {
         self.waiting.push_back(Waiting::Held { tag, request });
     }
 
-    /// How many requests are not answered.
-    pub fn len(&self) -> usize {
-        self.waiting.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
-    /// A write of this connection is on its way.
-    pub fn has_submitted(&self) -> bool {
-        let is_submitted = |one: &Waiting| matches!(one, Waiting::Submitted { .. });
-        self.waiting.iter().any(is_submitted)
-    }
-
     /// What may be done now; None until something is finished or arrives.
     /// Called again until it says so.
     pub fn next(&mut self, numbers: &mut u64) -> Option<Step> {

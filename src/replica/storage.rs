@@ -384,10 +384,6 @@ impl Storage {
         self.device.waker()
     }
 
-    pub fn engine(&self) -> &'static str {
-        self.device.engine()
-    }
-
     /// Whether a turn would find nothing to do until the disk or a waker says
     /// so.
     pub fn is_waiting(&self) -> bool {

@@ -33,10 +33,6 @@ impl Syncs {
         self.next.push(waiter);
     }
 
-    pub fn is_idle(&self) -> bool {
-        self.next.is_empty() && self.under_way.is_none() && self.confirmed.is_empty()
-    }
-
     /// The number of a round to begin, if one is due. A round that brought no
     /// answer (no leader, a lost message) is begun again under a new number:
     /// an answer to the old one would be as good, but consensus merges equal
@@ -116,7 +112,7 @@ mod tests {
         assert_eq!(syncs.begin(at(2), RETRY), Some(2));
         syncs.confirm(2, Index(10));
         assert_eq!(syncs.done(Index(10)), [waiter(2)]);
-        assert!(syncs.is_idle());
+        assert_eq!(syncs.begin(at(9999), RETRY), None);
     }
 
     #[test]

@@ -1,0 +1,34 @@
+//! Which daemon on this host a command speaks to.
+
+use super::{Failure, dev};
+use crate::daemon::ask::ask;
+use crate::daemon::compose::{self, Sources};
+use serde_json::Value;
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub struct Here {
+    /// The daemon's admin socket, where it is not the standard one
+    #[arg(long, value_name = "PATH", conflicts_with = "data")]
+    socket: Option<PathBuf>,
+    /// The data folder of `dolmen dev`
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Which node of `dolmen dev`
+    #[arg(long, value_name = "N", requires = "data", default_value_t = 1)]
+    dev_node: u16,
+}
+
+impl Here {
+    pub fn socket(&self) -> Result<PathBuf, Failure> {
+        Ok(match (&self.socket, &self.data) {
+            (Some(socket), _) => socket.clone(),
+            (None, Some(data)) => dev::admin_socket(data, self.dev_node),
+            (None, None) => compose::load(&Sources::default())?.config.admin_socket,
+        })
+    }
+
+    pub fn ask(&self, question: &Value) -> Result<Value, Failure> {
+        ask(&self.socket()?, question).map_err(Failure::failed)
+    }
+}

@@ -1,0 +1,93 @@
+//! `dolmen node`: the members of the cluster.
+
+use super::here::Here;
+use super::table::Table;
+use super::{Failure, print, print_json};
+use serde_json::json;
+
+/// List, remove and replace the members of the cluster
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+    #[command(flatten)]
+    here: Here,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// List the members
+    List,
+    /// Take a member out for good
+    Remove {
+        /// Its number, as `node list` shows it
+        node: u64,
+    },
+    /// Take a dead member out, and make a token for the machine in its place
+    Replace {
+        /// Its number, as `node list` shows it
+        node: u64,
+    },
+    /// Hand the leadership to a member
+    Transfer {
+        /// Its number, as `node list` shows it
+        node: u64,
+    },
+}
+
+pub fn run(args: Args) -> Result<(), Failure> {
+    let remove = |node: u64| args.here.ask(&json!({ "ask": "node_remove", "node": node }));
+    let (answer, says) = match args.what {
+        What::List => {
+            let answer = args.here.ask(&json!({ "ask": "node_list" }))?;
+            let table = members(&answer);
+            (answer, table)
+        }
+        What::Remove { node } => (remove(node)?, format!("node {node} is no member any more\n")),
+        What::Replace { node } => {
+            remove(node)?;
+            let create = json!({ "ask": "token_create", "role": "voter", "hours": 24 });
+            let answer = args.here.ask(&create)?;
+            let token = answer["token"].as_str().unwrap_or("?");
+            let says = format!(
+                "node {node} is no member any more; on the machine in its place: dolmen join\n{token}\n"
+            );
+            (answer, says)
+        }
+        What::Transfer { node } => {
+            let answer = args.here.ask(&json!({ "ask": "node_transfer", "node": node }))?;
+            let says = format!("node {node} is asked to lead; dolmen node list shows who does\n");
+            (answer, says)
+        }
+    };
+    match args.json {
+        true => print_json(&answer),
+        false => print(&says),
+    }
+}
+
+fn members(list: &serde_json::Value) -> String {
+    let mut table = Table::with_columns(["node", "role", "state", "control", "zookeeper"]);
+    for member in list.as_array().into_iter().flatten() {
+        let text = |key: &str| member[key].as_str().unwrap_or("-");
+        let mut state = match member["heard"] == true {
+            true => "up".to_string(),
+            false => "not heard of".to_string(),
+        };
+        if member["leads"] == true {
+            state += ", leads";
+        }
+        if member["here"] == true {
+            state += ", this one";
+        }
+        let node = member["node"].to_string();
+        table.row([&node, text("role"), &state, text("control"), text("zookeeper")]);
+    }
+    match list.as_array().is_some_and(Vec::is_empty) {
+        true => "this node is by itself: dolmen init makes it the first of a cluster\n".into(),
+        false => table.to_string(),
+    }
+}
