@@ -9,13 +9,13 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 pub struct Here {
     /// The daemon's admin socket, where it is not the standard one
-    #[arg(long, value_name = "PATH", conflicts_with = "data")]
+    #[arg(long, value_name = "PATH", global = true, conflicts_with = "data")]
     socket: Option<PathBuf>,
     /// The data folder of `dolmen dev`
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     data: Option<PathBuf>,
     /// Which node of `dolmen dev`
-    #[arg(long, value_name = "N", requires = "data", default_value_t = 1)]
+    #[arg(long, value_name = "N", global = true, default_value_t = 1)]
     dev_node: u16,
 }
 

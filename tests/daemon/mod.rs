@@ -106,7 +106,7 @@ impl Folder {
     fn write_settings(&self, listen: &str, more: &str) -> PathBuf {
         let file = self.path("dolmen.toml");
         let text = format!(
-            "admin.socket = \"{}\"\ndoors.operator.listen = \"{listen}\"\nnode.data = \"{}\"\n{more}\n",
+            "admin.socket = \"{}\"\ndoors.operator.listen = \"{listen}\"\ndoors.zookeeper.listen = \"127.0.0.1:0\"\nnode.data = \"{}\"\n{more}\n",
             self.path("admin.sock").display(),
             self.data().display(),
         );
