@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 use tokio::net::UnixDatagram;
+use tokio::sync::mpsc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Run nodes on loopback, for trying things by hand
@@ -180,7 +181,7 @@ async fn watch(places: &[Place]) -> Result<(), Failure> {
         notices.push(notice);
     }
     let outcome = tokio::select! {
-        ready = all_ready(places, &notices) => ready.map(|()| true),
+        ready = all_ready(places, &mut notices) => ready.map(|()| true),
         ended = children.any_end(&mut nodes) => {
             let (number, ended) = ended.map_err(machine)?;
             Err(Failure::failed(format!(
@@ -208,9 +209,13 @@ struct Running {
 }
 
 impl Running {
-    /// With the socket on which it says that it is ready.
-    fn start(place: &Place) -> io::Result<(Self, UnixDatagram)> {
-        let (notices, name) = listen_for_notices(place.number)?;
+    /// With what says each time that it is ready.
+    fn start(place: &Place) -> io::Result<(Self, Notices)> {
+        let (socket, name) = listen_for_notices(place.number)?;
+        let (ready, notices) = mpsc::unbounded_channel();
+        // Read as long as the node runs: one whose notices nobody reads waits
+        // for somebody who does.
+        tokio::spawn(hear_notices(socket, ready));
         let child = Command::new(std::env::current_exe()?)
             .args(["serve", "--config"])
             .arg(&place.settings)
@@ -230,19 +235,27 @@ fn listen_for_notices(number: u16) -> io::Result<(UnixDatagram, String)> {
     Ok((UnixDatagram::from_std(socket)?, name))
 }
 
-async fn until_ready(notices: &UnixDatagram) -> Result<(), Failure> {
+type Notices = mpsc::UnboundedReceiver<()>;
+
+async fn hear_notices(socket: UnixDatagram, ready: mpsc::UnboundedSender<()>) {
     let mut notice = [0; 4096];
-    loop {
-        let length = notices.recv(&mut notice).await.map_err(Failure::failed)?;
-        if notice[..length].split(|byte| *byte == b'\n').any(|line| line == b"READY=1") {
-            return Ok(());
+    while let Ok(length) = socket.recv(&mut notice).await {
+        let mut lines = notice[..length].split(|byte| *byte == b'\n');
+        if lines.any(|line| line == b"READY=1") {
+            // Nobody waits for it any more.
+            let _ = ready.send(());
         }
     }
 }
 
+async fn until_ready(notices: &mut Notices) -> Result<(), Failure> {
+    let heard = notices.recv().await;
+    heard.ok_or_else(|| Failure::failed("a node can no longer be heard"))
+}
+
 /// Every node answers, and several are one cluster.
-async fn all_ready(places: &[Place], notices: &[UnixDatagram]) -> Result<(), Failure> {
-    for notices in notices {
+async fn all_ready(places: &[Place], notices: &mut [Notices]) -> Result<(), Failure> {
+    for notices in notices.iter_mut() {
         until_ready(notices).await?;
     }
     let [first, others @ ..] = places else {
@@ -252,7 +265,7 @@ async fn all_ready(places: &[Place], notices: &[UnixDatagram]) -> Result<(), Fai
         return Ok(());
     }
     first.ask(&json!({ "ask": "init" }))?;
-    for (place, notices) in others.iter().zip(&notices[1..]) {
+    for (place, notices) in others.iter().zip(&mut notices[1..]) {
         if place.data.join("membership").exists() {
             continue;
         }

@@ -153,7 +153,9 @@ pub static NODE: &[Knob] = &[
     Knob {
         key: "doors.zookeeper.words",
         kind: Kind::Words(&[]),
-        default: Some(Value::Text(Cow::Borrowed("srvr ruok mntr stat isro conf envi"))),
+        default: Some(Value::Text(Cow::Borrowed(
+            "srvr ruok mntr stat isro conf envi",
+        ))),
         doc: "The four-letter words that are answered, or * for all: ruok srvr stat mntr envi conf cons dump isro wchs wchc wchp dirs crst srst hash.",
     },
     Knob {
@@ -540,7 +542,7 @@ fn words(layers: &Layers, key: &str) -> Vec<String> {
                 _ => None,
             });
             texts.flatten().collect()
-        },
+        }
         _ => Vec::new(),
     }
 }
@@ -560,9 +562,12 @@ fn check_doors(layers: &Layers) -> Result<(), Vec<Fault>> {
     if let Some(address) = reached(key)
         && !layers.switch("doors.operator.open")
     {
-        fault(key, format!(
-            "{key} is {address}, which other machines reach, and this door asks nobody who they are: listen on 127.0.0.1 or [::1], or set doors.operator.open = true"
-        ));
+        fault(
+            key,
+            format!(
+                "{key} is {address}, which other machines reach, and this door asks nobody who they are: listen on 127.0.0.1 or [::1], or set doors.operator.open = true"
+            ),
+        );
     }
     let key = "doors.zookeeper.listen";
     let is_tls_only = layers.switch("doors.zookeeper.tls_required");
@@ -570,15 +575,24 @@ fn check_doors(layers: &Layers) -> Result<(), Vec<Fault>> {
         && !layers.switch("doors.zookeeper.open")
         && !is_tls_only
     {
-        fault(key, format!(
-            "{key} is {address}, which other machines reach, and anybody there could read and write: set doors.zookeeper.tls_certificate, tls_key and tls_required = true, or listen on 127.0.0.1 or [::1], or set doors.zookeeper.open = true"
-        ));
+        fault(
+            key,
+            format!(
+                "{key} is {address}, which other machines reach, and anybody there could read and write: set doors.zookeeper.tls_certificate, tls_key and tls_required = true, or listen on 127.0.0.1 or [::1], or set doors.zookeeper.open = true"
+            ),
+        );
     }
     let (certificate, tls_key) = ("doors.zookeeper.tls_certificate", "doors.zookeeper.tls_key");
     let (has_certificate, has_key) = (path(layers, certificate), path(layers, tls_key));
     match (has_certificate.is_some(), has_key.is_some()) {
-        (true, false) => fault(certificate, format!("{certificate} is set and {tls_key} is not")),
-        (false, true) => fault(tls_key, format!("{tls_key} is set and {certificate} is not")),
+        (true, false) => fault(
+            certificate,
+            format!("{certificate} is set and {tls_key} is not"),
+        ),
+        (false, true) => fault(
+            tls_key,
+            format!("{tls_key} is set and {certificate} is not"),
+        ),
         (false, false) if is_tls_only => {
             let key = "doors.zookeeper.tls_required";
             fault(key, format!("{key} is true and there is no {certificate}"));
@@ -587,7 +601,10 @@ fn check_doors(layers: &Layers) -> Result<(), Vec<Fault>> {
     }
     for key in ["peers.control.listen", "peers.bulk.listen"] {
         if listen(layers, key).is_none() {
-            fault(key, format!("{key} cannot be off: it is opened only when the node is one of several"));
+            fault(
+                key,
+                format!("{key} cannot be off: it is opened only when the node is one of several"),
+            );
         }
     }
     match faults.is_empty() {

@@ -66,6 +66,8 @@ pub struct Shared {
 pub struct Engine {
     pub lanes: disk::Settings,
     pub log: log::Settings,
+    /// Makes room on a full disk; false where there was none to make.
+    pub give_up_reserve: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl Coordination {
@@ -93,12 +95,16 @@ impl Coordination {
             clock: clock.clone(),
         };
         let folder = opening.folder.clone();
-        opening.prepare(&membership).map_err(Refused::data_folder(folder.clone()))?;
+        opening
+            .prepare(&membership)
+            .map_err(Refused::data_folder(folder.clone()))?;
         let thread_clock = clock.clone();
         let started = tokio::task::spawn_blocking(move || {
             replica::start(move || opening.open(), thread_clock, hooks)
         });
-        let started = started.await.expect("a panic ends the process before it gets here");
+        let started = started
+            .await
+            .expect("a panic ends the process before it gets here");
         let (running, found) = started.map_err(Refused::log_unopened(folder))?;
         tracing::info!(
             snapshot = %found.snapshot.index,
@@ -138,7 +144,10 @@ impl Coordination {
         const PAUSE: Duration = Duration::from_millis(2);
         let began = self.shared.clock.monotonic();
         while self.shared.clock.monotonic() - began < PATIENCE {
-            let led = self.shared.look(|replica, _| replica.leader().is_some()).await;
+            let led = self
+                .shared
+                .look(|replica, _| replica.leader().is_some())
+                .await;
             if led == Some(true) {
                 return;
             }
@@ -166,7 +175,10 @@ impl Coordination {
         let advertised = match &config.zookeeper.advertise {
             Some(advertise) => advertise.clone(),
             None if address.ip().is_unspecified() => {
-                let host = self.shared.own_host().unwrap_or_else(|_| "localhost".into());
+                let host = self
+                    .shared
+                    .own_host()
+                    .unwrap_or_else(|_| "localhost".into());
                 format!("{host}:{}", address.port())
             }
             None => address.to_string(),
@@ -282,7 +294,10 @@ impl Shared {
         let membership = self.membership();
         let Some(identity) = identity else {
             let why = "the node's certificate is missing: restore the folder tls, or join again";
-            return Err(Refused::Membership(self.config.data.join("tls"), why.into()));
+            return Err(Refused::Membership(
+                self.config.data.join("tls"),
+                why.into(),
+            ));
         };
         let listen = &self.config.peers;
         let settings = peers::Settings::new(
@@ -461,7 +476,8 @@ impl Shared {
                 let place = self.another_voter().await;
                 return match place {
                     Some(place) => answer.elsewhere(&place),
-                    None => answer.refuse("this member holds no key to sign with; name a voter in the token"),
+                    None => answer
+                        .refuse("this member holds no key to sign with; name a voter in the token"),
                 };
             }
         };
@@ -596,7 +612,11 @@ impl Shared {
     pub async fn transfer(&self, node: u64) -> Result<Value, String> {
         let to = NodeId(node);
         let asked = self.look(move |replica, _| {
-            let is_voter = replica.state().members().voters().any(|voter| voter.node == to);
+            let is_voter = replica
+                .state()
+                .members()
+                .voters()
+                .any(|voter| voter.node == to);
             match (replica.is_leader(), is_voter) {
                 (false, _) => Err(match replica.leader() {
                     Some(leader) => format!("node {leader} leads: ask it on its own host"),
@@ -805,13 +825,28 @@ impl ReplicaFolder {
 
     fn move_aside(&self) -> io::Result<()> {
         let date = self.clock.now().to_string().replace(':', "");
-        let aside = self.folder.with_file_name(format!("replica-discarded-{date}"));
+        let aside = self
+            .folder
+            .with_file_name(format!("replica-discarded-{date}"));
         tracing::warn!(to = %aside.display(), "the state of another membership is moved aside");
         fs::rename(&self.folder, aside)
     }
 
     fn open(self) -> Result<(Replica, replica::Opened), OpenError> {
-        let disk = RealDisk::open(&self.folder, self.engine.lanes)
+        match self.open_once() {
+            Err(full) if full.is_full() && (self.engine.give_up_reserve)() => {
+                tracing::warn!(
+                    %full,
+                    "the disk is full: the reserve is given up, and the replica opened once more"
+                );
+                self.open_once()
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_once(&self) -> Result<(Replica, replica::Opened), OpenError> {
+        let disk = RealDisk::open(&self.folder, self.engine.lanes.clone())
             .map_err(OpenError::io("open the replica's folder"))?;
         let disk = Arc::new(disk);
         let late = disk.clone();
@@ -826,13 +861,13 @@ impl ReplicaFolder {
             monotonic: self.clock.monotonic(),
         };
         Replica::open(Start {
-            settings: self.settings,
+            settings: self.settings.clone(),
             is_founder: self.is_founder,
             opening: Opening {
                 disk,
                 lane: Box::new(lane),
                 entropy: &MachineEntropy,
-                settings: self.engine.log,
+                settings: self.engine.log.clone(),
                 formats: &[&FRAMES],
             },
             entropy: Arc::new(MachineEntropy),
@@ -911,7 +946,8 @@ fn words(wanted: &[String]) -> Result<Vec<Word>, Refused> {
 }
 
 fn sasl_users(file: &Path) -> Result<Vec<zookeeper::SaslUser>, Refused> {
-    let text = fs::read_to_string(file).map_err(|error| Refused::File(file.into(), error.to_string()))?;
+    let text =
+        fs::read_to_string(file).map_err(|error| Refused::File(file.into(), error.to_string()))?;
     let lines = text.lines().map(str::trim);
     let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
     let users = lines.map(|line| match line.split_once(':') {
@@ -928,9 +964,8 @@ fn sasl_users(file: &Path) -> Result<Vec<zookeeper::SaslUser>, Refused> {
 }
 
 fn load_tls(files: &TlsFiles) -> Result<DoorTls, Refused> {
-    let read = |path: &Path| {
-        fs::read(path).map_err(|error| Refused::File(path.into(), error.to_string()))
-    };
+    let read =
+        |path: &Path| fs::read(path).map_err(|error| Refused::File(path.into(), error.to_string()));
     let (certificate, key) = (read(&files.certificate)?, read(&files.key)?);
     let client_ca = files.client_ca.as_deref().map(read).transpose()?;
     DoorTls::load(&certificate, &key, client_ca.as_deref())

@@ -51,7 +51,8 @@ impl NodeLogs {
             entries: knobs.ring_entries,
             lone_blocking,
         };
-        let disk = RealDisk::open(folder, lanes.clone()).map_err(Refused::data_folder(folder.into()))?;
+        let disk =
+            RealDisk::open(folder, lanes.clone()).map_err(Refused::data_folder(folder.into()))?;
         let disk = Arc::new(disk);
         let settings = compose::log_settings(knobs);
         let granted = Arc::new(OnceLock::new());
@@ -72,16 +73,21 @@ impl NodeLogs {
             report,
         });
         standing.reserve_is_held(reserve.is_held());
+        let reserve = Arc::new(Mutex::new(reserve));
+        let given = reserve.clone();
+        let give_up_reserve = Arc::new(move || {
+            let mut reserve = given.lock().expect("nothing in here panics");
+            let was_held = reserve.is_held();
+            reserve.release().is_ok() && was_held
+        });
         Ok(Self {
             owner,
             engine: super::coordination::Engine {
                 lanes,
-                log: log::Settings {
-                    reserve_bytes: 0,
-                    ..settings
-                },
+                log: compose::replica_log_settings(knobs),
+                give_up_reserve,
             },
-            reserve: Arc::new(Mutex::new(reserve)),
+            reserve,
             is_asking: Arc::default(),
         })
     }

@@ -83,7 +83,8 @@ impl Membership {
             Ok(_) => {}
         }
         let refused = |why: String| Refused::Membership(path.clone(), why);
-        let written: Written = serde_json::from_str(&text).map_err(|bad| refused(bad.to_string()))?;
+        let written: Written =
+            serde_json::from_str(&text).map_err(|bad| refused(bad.to_string()))?;
         if written.format != FORMAT {
             return Err(refused(format!(
                 "it has format {}, and this build reads format {FORMAT}",
@@ -152,7 +153,11 @@ mod tests {
         };
         membership.write(&folder).unwrap();
         assert_eq!(Membership::read(&folder).unwrap(), Some(membership));
-        fs::write(folder.join(NAME), "{\"format\":9,\"node\":1,\"cluster\":\"\"}").unwrap();
+        fs::write(
+            folder.join(NAME),
+            "{\"format\":9,\"node\":1,\"cluster\":\"\"}",
+        )
+        .unwrap();
         let refused = Membership::read(&folder).unwrap_err().to_string();
         assert!(refused.contains("format 9"), "{refused}");
         fs::remove_dir_all(&folder).unwrap();

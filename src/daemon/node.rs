@@ -158,7 +158,9 @@ impl Node {
             }
             Start::Reduced { reason } => {
                 self.reduce(&reason);
-                self.sit_out(&mut calls, reason).await.map(|()| End::Stopped)
+                self.sit_out(&mut calls, reason)
+                    .await
+                    .map(|()| End::Stopped)
             }
         };
         if let Some(door) = door {
@@ -211,7 +213,8 @@ impl Node {
         config: &Config,
         logs: &NodeLogs,
     ) -> Result<mpsc::UnboundedReceiver<Work>, Refused> {
-        self.notify.status("starting: the replicated state is being read");
+        self.notify
+            .status("starting: the replicated state is being read");
         self.notify.extend();
         let failures = self.failures.clone();
         let fatal = Box::new(move |fatal: &Fatal| {

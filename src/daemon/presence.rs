@@ -4,9 +4,7 @@
 use crate::ids::{NodeId, SessionId, Zxid};
 use crate::replica::Doorway;
 use crate::replica::desk::{Ask, ConnectionId, Desk, Hello, Reply, Request};
-use crate::state::{
-    AclEntry, Command, Create, Identity, NodeKind, Permissions, Write,
-};
+use crate::state::{AclEntry, Command, Create, Identity, NodeKind, Permissions, Write};
 use std::sync::{Mutex, PoisonError};
 
 /// Longer than an election, shorter than people wait.

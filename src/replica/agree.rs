@@ -141,7 +141,11 @@ impl Replica {
         if self.is_leader() {
             self.gathered.clear();
             self.gathered_bytes = 0;
-            let pending: Vec<_> = self.pending.values().map(|one| one.encoded.clone()).collect();
+            let pending: Vec<_> = self
+                .pending
+                .values()
+                .map(|one| one.encoded.clone())
+                .collect();
             pending.into_iter().for_each(|encoded| self.gather(encoded));
         } else {
             self.to_forward = self.pending.keys().copied().collect();
@@ -276,7 +280,8 @@ impl Replica {
         } else {
             self.storage
                 .remember(number, installed, ready.entries, ready.hard);
-            self.unpersisted.push_back((number, ready.send_when_persisted));
+            self.unpersisted
+                .push_back((number, ready.send_when_persisted));
         }
         for entry in &ready.committed {
             self.apply_entry(entry);
@@ -335,7 +340,12 @@ impl Replica {
         if self.now.monotonic.saturating_sub(self.led_at) < patience {
             return;
         }
-        let serving: Vec<_> = self.lines.iter().filter(|(_, line)| !line.is_read_only).map(|(connection, _)| *connection).collect();
+        let serving: Vec<_> = self
+            .lines
+            .iter()
+            .filter(|(_, line)| !line.is_read_only)
+            .map(|(connection, _)| *connection)
+            .collect();
         for connection in serving {
             self.close(connection, super::desk::CloseReason::NotServing);
         }
@@ -361,7 +371,12 @@ impl Replica {
     }
 
     fn end_read_only(&mut self) {
-        let read_only: Vec<_> = self.lines.iter().filter(|(_, line)| line.is_read_only).map(|(connection, _)| *connection).collect();
+        let read_only: Vec<_> = self
+            .lines
+            .iter()
+            .filter(|(_, line)| line.is_read_only)
+            .map(|(connection, _)| *connection)
+            .collect();
         for connection in read_only {
             self.close(connection, super::desk::CloseReason::NotServing);
         }

@@ -11,7 +11,11 @@ use crate::state::{Applied, Command, Outcome, Submission, codec};
 
 impl Replica {
     pub(super) fn apply_entry(&mut self, entry: &Entry) {
-        assert_eq!(entry.index.0, self.applied.0 + 1, "entries are applied in order");
+        assert_eq!(
+            entry.index.0,
+            self.applied.0 + 1,
+            "entries are applied in order"
+        );
         self.begin_term(entry.term);
         if let Body::Data(bytes) = &entry.body {
             self.apply_data(entry.index, bytes);

@@ -10,7 +10,8 @@ use super::{Replica, Sender};
 use crate::consensus::{Fetch, Snapshot};
 use crate::ids::{Index, NodeId, Term};
 use crate::limits::{
-    CONSENSUS_MESSAGE_BYTES, SNAPSHOT_BYTES_PER_TICK, SNAPSHOT_FETCH_PATIENCE_TICKS, SNAPSHOT_NODES_PER_SLICE,
+    CONSENSUS_MESSAGE_BYTES, SNAPSHOT_BYTES_PER_TICK, SNAPSHOT_FETCH_PATIENCE_TICKS,
+    SNAPSHOT_NODES_PER_SLICE,
 };
 use crate::log::Fatal;
 use crate::peers::Plane;
@@ -153,7 +154,8 @@ impl Replica {
         self.keeping.is_writing = true;
         self.keeping.bytes_this_tick += bytes;
         let put = self.keeping.put();
-        self.storage.errand(task, move |done| put(Outcome::Wrote(done)));
+        self.storage
+            .errand(task, move |done| put(Outcome::Wrote(done)));
     }
 
     fn go_on_taking(&mut self) {
@@ -278,7 +280,12 @@ impl Replica {
             fetching.message = message.to_vec();
             return;
         }
-        if self.keeping.loaded.as_ref().is_some_and(|loaded| loaded.head.place == place) {
+        if self
+            .keeping
+            .loaded
+            .as_ref()
+            .is_some_and(|loaded| loaded.head.place == place)
+        {
             return self.step_now(from, message);
         }
         if manifest.is_empty() {
@@ -316,7 +323,14 @@ impl Replica {
         self.storage.errand(task, |_| ());
     }
 
-    pub(super) fn take_piece(&mut self, from: NodeId, index: Index, term: Term, at: u64, bytes: &[u8]) {
+    pub(super) fn take_piece(
+        &mut self,
+        from: NodeId,
+        index: Index,
+        term: Term,
+        at: u64,
+        bytes: &[u8],
+    ) {
         let Some(fetching) = &mut self.keeping.fetching else {
             return;
         };
@@ -333,9 +347,9 @@ impl Replica {
 
     /// The leader keeps it no more; it will send word of a newer one.
     pub(super) fn no_piece(&mut self, from: NodeId, index: Index, term: Term) {
-        self.keeping.fetching.take_if(|fetching| {
-            fetching.from == from && fetching.place == Place { index, term }
-        });
+        self.keeping
+            .fetching
+            .take_if(|fetching| fetching.from == from && fetching.place == Place { index, term });
     }
 
     fn fetched(&mut self, loaded: Result<Box<Loaded>, String>) {
@@ -347,8 +361,12 @@ impl Replica {
                 self.keeping.loaded = Some(loaded);
                 self.step_now(fetching.from, &fetching.message);
             }
-            Ok(loaded) => tracing::error!(cluster = %loaded.head.cluster, "a snapshot of another cluster"),
-            Err(wrong) => tracing::error!(wrong, "a fetched snapshot is not whole; asked for again"),
+            Ok(loaded) => {
+                tracing::error!(cluster = %loaded.head.cluster, "a snapshot of another cluster")
+            }
+            Err(wrong) => {
+                tracing::error!(wrong, "a fetched snapshot is not whole; asked for again")
+            }
         }
     }
 
@@ -383,7 +401,10 @@ impl Replica {
             loaded.head.place.index == snapshot.index && loaded.head.place.term == snapshot.term
         };
         let Some(loaded) = self.keeping.loaded.take_if(fits) else {
-            let reason = format!("consensus counts on a snapshot at {} that is not here", snapshot.index);
+            let reason = format!(
+                "consensus counts on a snapshot at {} that is not here",
+                snapshot.index
+            );
             return Err(Fatal { reason });
         };
         self.state = loaded.state;
@@ -414,7 +435,10 @@ impl Replica {
 
     /// Reads entries for a follower that is behind what is in memory.
     pub(super) fn read_for(&mut self, fetch: Fetch) {
-        match self.storage.read_some(fetch.from, CONSENSUS_MESSAGE_BYTES as usize) {
+        match self
+            .storage
+            .read_some(fetch.from, CONSENSUS_MESSAGE_BYTES as usize)
+        {
             Ok(entries) => self.consensus.entries_for(fetch, entries),
             Err(error) => tracing::error!(%error, "entries cannot be read for a follower"),
         }

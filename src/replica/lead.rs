@@ -5,7 +5,7 @@ use super::desk::{Question, Role, SessionShown, Shown, Standing, WatchShown};
 use super::{Now, Replica};
 use crate::consensus::{self, MemberStep, MembersChange};
 use crate::ids::{Index, NodeId, SessionId};
-use crate::limits::{REAPED_AT_ONCE, REAP_EVERY_TICKS, TOUCHED_PER_FRAME_MAX};
+use crate::limits::{REAP_EVERY_TICKS, REAPED_AT_ONCE, TOUCHED_PER_FRAME_MAX};
 use crate::log::Fatal;
 use crate::peers::Plane;
 use crate::planted;
@@ -91,7 +91,10 @@ impl Replica {
                 continue;
             }
             let connection = found.connection;
-            tracing::info!(session = format!("{:#x}", session.0), "a session is silent and ends");
+            tracing::info!(
+                session = format!("{:#x}", session.0),
+                "a session is silent and ends"
+            );
             let expire = Command::ExpireSession {
                 session,
                 connection,
@@ -120,7 +123,9 @@ impl Replica {
         let may_vote = |node| wanted.promised().any(|promised| promised == node);
         let newcomer = wanted.iter().find(|member| !have.contains(member.node));
         let grown_up = have.learners.iter().find(|node| {
-            let is_voter = wanted.get(**node).is_some_and(|one| one.role == Wanted::Voter);
+            let is_voter = wanted
+                .get(**node)
+                .is_some_and(|one| one.role == Wanted::Voter);
             (is_voter || may_vote(**node)) && self.has_caught_up(**node)
         });
         let gone = || {

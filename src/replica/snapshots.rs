@@ -170,7 +170,9 @@ impl Reader {
         }
         let version = self.number()?;
         if version != VERSION {
-            return Err(format!("format version {version}; this build reads {VERSION}"));
+            return Err(format!(
+                "format version {version}; this build reads {VERSION}"
+            ));
         }
         let head = Head::parse(&self.frame(SNAPSHOT_HEAD_BYTES_MAX)?)?;
         let mut loader = Loader::new();
@@ -217,7 +219,10 @@ impl Reader {
 
     fn take(&mut self, length: usize, bytes_max: usize) -> Result<Vec<u8>, String> {
         if length > bytes_max || length as u64 > self.length - self.at {
-            return Err(format!("{length} bytes wanted, {} left", self.length - self.at));
+            return Err(format!(
+                "{length} bytes wanted, {} left",
+                self.length - self.at
+            ));
         }
         let mut bytes = vec![0; length];
         let read = self.file.read_exact_at(self.at, &mut bytes);
@@ -320,7 +325,8 @@ pub fn prune(disk: &Arc<dyn Disk>, places: &mut Vec<Place>) -> Option<Task> {
     }
     let (old, disk) = (places.split_off(KEPT), disk.clone());
     Some(Box::new(move || {
-        old.iter().try_for_each(|place| disk.remove(&place.file_name()))
+        old.iter()
+            .try_for_each(|place| disk.remove(&place.file_name()))
     }))
 }
 
@@ -331,7 +337,8 @@ pub fn piece(disk: &dyn Disk, place: Place, at: u64) -> Vec<u8> {
     let read = disk.open(&place.file_name(), How::Read).and_then(|file| {
         let left = file.len()?.saturating_sub(at);
         let length = left.min(SNAPSHOT_PIECE_BYTES as u64) as usize;
-        file.read_exact_at(at, &mut bytes[..length]).map(|()| length)
+        file.read_exact_at(at, &mut bytes[..length])
+            .map(|()| length)
     });
     match read {
         Ok(length) => Frame::Piece {
@@ -405,7 +412,10 @@ impl Fetching {
     }
 
     /// Reads the whole file as a start would, and names it only if it is good.
-    pub fn finish(&self, disk: &Arc<dyn Disk>) -> impl FnOnce() -> Result<Loaded, String> + Send + use<> {
+    pub fn finish(
+        &self,
+        disk: &Arc<dyn Disk>,
+    ) -> impl FnOnce() -> Result<Loaded, String> + Send + use<> {
         let (file, disk, name) = (self.file.clone(), disk.clone(), self.place.file_name());
         let place = self.place;
         move || {

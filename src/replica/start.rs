@@ -1,7 +1,7 @@
 //! From what is on the disk to a replica that takes part: the newest snapshot
 //! that reads well, the entries behind it, term and vote.
 
-use super::keep::{Kept, Keeping};
+use super::keep::{Keeping, Kept};
 use super::leases::Leases;
 use super::snapshots::{self, Loaded, Place};
 use super::storage::{FIRST_ENTRY, Remembered, Storage};
@@ -190,7 +190,8 @@ fn entries_behind(storage: &mut Storage, snapshot: &Snapshot) -> Result<Vec<Entr
         return Err(OpenError::Identity(format!(
             "entries {} to {} of the replicated state are missing: the snapshot ends before them \
              and the log begins behind",
-            after, first.0 - 1
+            after,
+            first.0 - 1
         )));
     }
     let mut tail = storage.read_all(first.max(snapshot.index))?;
@@ -234,7 +235,10 @@ struct Agreed {
 
 impl Agreed {
     fn begin(self, settings: &Settings) -> Result<Consensus, OpenError> {
-        let applied = self.snapshot.as_ref().map_or(Index(0), |snapshot| snapshot.index);
+        let applied = self
+            .snapshot
+            .as_ref()
+            .map_or(Index(0), |snapshot| snapshot.index);
         let consensus = Consensus::new(
             consensus::Settings {
                 node: settings.node,
@@ -252,7 +256,9 @@ impl Agreed {
             applied,
         );
         consensus.map_err(|unsound| {
-            OpenError::Identity(format!("what consensus remembers does not fit together: {unsound}"))
+            OpenError::Identity(format!(
+                "what consensus remembers does not fit together: {unsound}"
+            ))
         })
     }
 }

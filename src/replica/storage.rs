@@ -114,7 +114,10 @@ impl Storage {
             let mut rest = &read.bytes[..];
             while let Ok(Some((frame, length))) = log::frame::parse(rest) {
                 last = Hard::parse(frame.payload).map_err(|bad| {
-                    OpenError::Identity(format!("the vote at {} cannot be read: {bad}", frame.index))
+                    OpenError::Identity(format!(
+                        "the vote at {} cannot be read: {bad}",
+                        frame.index
+                    ))
                 })?;
                 self.hard_records += 1;
                 rest = &rest[length..];
@@ -147,7 +150,10 @@ impl Storage {
     pub fn read_some(&mut self, from: Index, bytes_max: usize) -> Result<Vec<Entry>, OpenError> {
         let shelf = self.device.shelf(ENTRIES).expect("opened with the storage");
         let mut entries = Vec::new();
-        match shelf.read(from, bytes_max, Way::Plain).map_err(unread("the entries"))? {
+        match shelf
+            .read(from, bytes_max, Way::Plain)
+            .map_err(unread("the entries"))?
+        {
             Some(read) => parse_entries(&read.bytes, &mut entries)?,
             None => self.device.rest(),
         }
@@ -176,7 +182,9 @@ impl Storage {
             self.has_newer_commit |= hard.commit != self.hard.commit;
             self.hard = hard;
         }
-        if self.is_hard_due || (self.has_newer_commit && (!entries.is_empty() || snapshot.is_some())) {
+        if self.is_hard_due
+            || (self.has_newer_commit && (!entries.is_empty() || snapshot.is_some()))
+        {
             self.is_hard_due = false;
             self.has_newer_commit = false;
             self.parts.push_back(Part::Hard(self.hard));
@@ -257,9 +265,9 @@ impl Storage {
                 }
             }
             Part::Entries(entries) => {
-                let records = entries.iter().map(|entry| {
-                    Payload::new(entry.term, SCHEMA, entry.encode())
-                });
+                let records = entries
+                    .iter()
+                    .map(|entry| Payload::new(entry.term, SCHEMA, entry.encode()));
                 Request::Append {
                     log: ENTRIES,
                     records: Records::Frames(records.collect()),
@@ -288,7 +296,8 @@ impl Storage {
         if self.under_way == 0 {
             return Ok(None);
         }
-        let answers = std::mem::take(&mut *self.answers.lock().unwrap_or_else(PoisonError::into_inner));
+        let answers =
+            std::mem::take(&mut *self.answers.lock().unwrap_or_else(PoisonError::into_inner));
         for (slot, outcome) in answers {
             match outcome {
                 Ok(appended) => {

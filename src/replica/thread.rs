@@ -92,7 +92,8 @@ impl ReplicaHandle {
         let number = self.shared.doors.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = channel();
         let wake = Arc::new(OnceLock::new());
-        self.shared.send(Message::Door(number, sender, wake.clone()));
+        self.shared
+            .send(Message::Door(number, sender, wake.clone()));
         Doorway {
             shared: self.shared.clone(),
             number,
@@ -326,7 +327,9 @@ impl Loop {
             let own: Vec<Reply> = match is_last && number == 0 {
                 true => std::mem::take(&mut replies),
                 false => replies
-                    .extract_if(.., |reply| reply.connection().0 >> DOOR_SHIFT == number as u64)
+                    .extract_if(.., |reply| {
+                        reply.connection().0 >> DOOR_SHIFT == number as u64
+                    })
                     .collect(),
             };
             if !own.is_empty() {

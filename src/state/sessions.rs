@@ -136,7 +136,10 @@ impl Sessions {
 
 /// In a time that does not tell how far a guess was right.
 pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
-    let differ = one.iter().zip(other).fold(0, |differ, (a, b)| differ | (a ^ b));
+    let differ = one
+        .iter()
+        .zip(other)
+        .fold(0, |differ, (a, b)| differ | (a ^ b));
     one.len() == other.len() && std::hint::black_box(differ) == 0
 }
 

@@ -49,12 +49,13 @@ fn status_is_a_table_for_people_and_json_for_programs() {
     let (code, table, words) = status(&[]);
     assert_eq!((code, words.as_str()), (0, ""));
     assert!(
-        table.contains("\ndoor      address\noperator  127.0.0.1:"),
+        table.contains("\ndoor       address\noperator   127.0.0.1:"),
         "{table}"
     );
-    assert!(table.starts_with("state    serving\n"), "{table}");
+    assert!(table.starts_with("state         serving\n"), "{table}");
+    assert!(table.contains("\ncoordination  alone\n"), "{table}");
     assert!(
-        table.contains("\nengine   threads: as configured\nlog      a new data folder\n"),
+        table.contains("\nengine        threads: as configured\nlog           a new data folder\n"),
         "{table}"
     );
     assert!(table.contains("Z  profile "), "{table}");

@@ -12,9 +12,14 @@ struct Dev {
 
 impl Dev {
     fn start(folder: &Folder) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    fn start_with(folder: &Folder, more: &[&str]) -> Self {
         let data = folder.path("dev");
         let child = dolmen()
             .args(["dev", "--base-port", &free_base().to_string()])
+            .args(more)
             .args(["--set", "node.log_level=debug", "--data"])
             .arg(&data)
             .stdout(File::create(folder.path("shown")).unwrap())
@@ -128,8 +133,24 @@ fn a_killed_node_is_started_again_by_hand_and_still_ends_with_dev() {
 }
 
 #[test]
-fn several_nodes_are_refused_until_they_are_there() {
-    let (code, _, words) = run(dolmen().args(["dev", "--nodes", "3"]));
-    assert_eq!(code, 1);
-    assert!(words.contains("not there yet"), "{words}");
+fn several_nodes_are_one_cluster_and_again_at_the_next_run() {
+    let folder = Folder::new();
+    for _ in 0..2 {
+        let mut dev = Dev::start_with(&folder, &["--nodes", "3"]);
+        let cluster = dev.cluster().unwrap();
+        let ids: Vec<_> = cluster["nodes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|node| node["id"].as_u64().unwrap())
+            .collect();
+        assert_eq!(ids, [1, 2, 3]);
+        for node in cluster["nodes"].as_array().unwrap() {
+            let operator = node["doors"]["operator"].as_str().unwrap();
+            let page = get(operator.parse().unwrap(), "/status");
+            let status: Value = serde_json::from_str(&page.body).unwrap();
+            assert_eq!(status["coordination"]["voters"], 3, "{status}");
+        }
+        assert_eq!(dev.interrupt().code(), Some(0));
+    }
 }

@@ -27,9 +27,18 @@ fn metrics_are_what_prometheus_reads() {
         if let Some(of) = line.strip_prefix("# TYPE ") {
             typed.push(of.split_once(' ').unwrap().0);
         } else if !line.starts_with("# HELP ") {
-            let (name, value) = line.split_once(' ').unwrap();
+            let (name, value) = line.rsplit_once(' ').unwrap();
             value.parse::<f64>().unwrap();
-            assert!(typed.contains(&name), "no type before {line}");
+            let name = name.split('{').next().unwrap();
+            let parts = ["", "_bucket", "_sum", "_count"];
+            let is_typed = |part: &&str| {
+                name.strip_suffix(*part)
+                    .is_some_and(|name| typed.contains(&name))
+            };
+            assert!(
+                parts.iter().any(|part| is_typed(&part)),
+                "no type before {line}"
+            );
         }
     }
     assert!(page.body.contains("\ndolmen_serving 1\n"), "{}", page.body);

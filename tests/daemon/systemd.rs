@@ -53,6 +53,8 @@ fn ready_comes_when_health_answers_and_the_rest_in_its_order() {
         [
             "STATUS=starting: the log is being read",
             "EXTEND_TIMEOUT_USEC=60000000",
+            "STATUS=starting: the replicated state is being read",
+            "EXTEND_TIMEOUT_USEC=60000000",
             "READY=1\nSTATUS=serving",
         ]
     );

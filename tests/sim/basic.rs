@@ -59,7 +59,9 @@ fn three_nodes_hold_the_same() {
     let answer = cluster.ask(3, reader, get("/a")).unwrap();
     assert_eq!(data_of(answer), b"one");
     cluster.ticks(4);
-    let digests: Vec<u64> = (1..=3).map(|id| cluster.replica(id).state().digest()).collect();
+    let digests: Vec<u64> = (1..=3)
+        .map(|id| cluster.replica(id).state().digest())
+        .collect();
     assert_eq!(digests[0], digests[1]);
     assert_eq!(digests[0], digests[2]);
 }
@@ -78,7 +80,9 @@ fn another_leads_when_the_leader_is_gone() {
     assert_eq!(data_of(answer), b"two");
     cluster.start(NodeId(1));
     cluster.ticks(40);
-    let digests: Vec<u64> = (1..=3).map(|id| cluster.replica(id).state().digest()).collect();
+    let digests: Vec<u64> = (1..=3)
+        .map(|id| cluster.replica(id).state().digest())
+        .collect();
     assert_eq!(digests[0], digests[1]);
     assert_eq!(digests[0], digests[2]);
 }

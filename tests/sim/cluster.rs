@@ -21,7 +21,8 @@ struct Dice(Mutex<Seeded>);
 impl Entropy for Dice {
     fn fill(&self, into: &mut [u8]) -> io::Result<()> {
         let mut seeded = self.0.lock().unwrap();
-        into.iter_mut().for_each(|byte| *byte = seeded.next_u64() as u8);
+        into.iter_mut()
+            .for_each(|byte| *byte = seeded.next_u64() as u8);
         Ok(())
     }
 }
@@ -79,7 +80,9 @@ impl Cluster {
     pub fn start(&mut self, id: NodeId) {
         self.starts += 1;
         let moment = self.moment();
-        let dice = Arc::new(Dice(Mutex::new(Seeded::new(self.seed * 1000 + self.starts))));
+        let dice = Arc::new(Dice(Mutex::new(Seeded::new(
+            self.seed * 1000 + self.starts,
+        ))));
         let node = self.nodes.get_mut(&id).unwrap();
         let settings = Settings {
             node: id,
@@ -143,7 +146,11 @@ impl Cluster {
             }
             while let Some((from, to, bytes)) = self.net.pop_front() {
                 moved = true;
-                if let Some(replica) = self.nodes.get_mut(&to).and_then(|node| node.replica.as_mut()) {
+                if let Some(replica) = self
+                    .nodes
+                    .get_mut(&to)
+                    .and_then(|node| node.replica.as_mut())
+                {
                     replica.heard(moment, from, &bytes);
                 }
             }
@@ -193,7 +200,9 @@ impl Cluster {
     pub fn of(seed: u64, count: u64) -> Self {
         let mut cluster = Self::new(seed);
         cluster.add(1);
-        cluster.until("the founder leads", |cluster| cluster.replica(1).is_leader());
+        cluster.until("the founder leads", |cluster| {
+            cluster.replica(1).is_leader()
+        });
         let found = MemberCommand::Found(member(1, Role::Voter));
         cluster.command(1, Command::Members(found)).unwrap();
         for id in 2..=count {
@@ -223,7 +232,9 @@ impl Cluster {
     }
 
     pub fn connect(&mut self, on: u64) -> (ConnectionId, SessionId) {
-        self.until("somebody leads", |cluster| cluster.replica(on).leader().is_some());
+        self.until("somebody leads", |cluster| {
+            cluster.replica(on).leader().is_some()
+        });
         self.next_connection += 1;
         let connection = ConnectionId(self.next_connection);
         let hello = Hello {
@@ -253,7 +264,12 @@ impl Cluster {
         (connection, session.unwrap())
     }
 
-    pub fn ask(&mut self, on: u64, connection: ConnectionId, request: Request) -> Result<Answer, Error> {
+    pub fn ask(
+        &mut self,
+        on: u64,
+        connection: ConnectionId,
+        request: Request,
+    ) -> Result<Answer, Error> {
         let moment = self.moment();
         let ask = Ask::Request {
             connection,

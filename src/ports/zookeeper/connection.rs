@@ -160,7 +160,9 @@ impl Connection {
             }
             if was_handshaking && !tls.is_handshaking() {
                 let identity = tls::identity(tls.peer_certificates());
-                identity.into_iter().for_each(|who| self.session.certified(who));
+                identity
+                    .into_iter()
+                    .for_each(|who| self.session.certified(who));
             }
             loop {
                 match tls.reader().read(&mut plain) {
@@ -268,7 +270,9 @@ impl Connection {
             tls.send_close_notify();
             let _ = tls.write_tls(&mut self.socket);
         }
-        self.socket.shutdown(Shutdown::Write).map_err(|_| End::Left)?;
+        self.socket
+            .shutdown(Shutdown::Write)
+            .map_err(|_| End::Left)?;
         self.may_read = true;
         Ok(())
     }

@@ -177,7 +177,11 @@ impl Server {
     /// Serves until the door is closed and what was owed has left.
     pub fn run(mut self) {
         let granted = class::take(Class::Doors);
-        tracing::debug!(door = "zookeeper", ?granted, "the door's thread has its class");
+        tracing::debug!(
+            door = "zookeeper",
+            ?granted,
+            "the door's thread has its class"
+        );
         let mut events = Events::with_capacity(EVENTS);
         while !self.is_done() {
             match self.poll.poll(&mut events, self.wait()) {
@@ -211,7 +215,9 @@ impl Server {
             (None, false) if is_empty => return None,
             (None, false) => self.next_sweep_us,
         };
-        Some(Duration::from_micros(until_us.saturating_sub(self.now_us())))
+        Some(Duration::from_micros(
+            until_us.saturating_sub(self.now_us()),
+        ))
     }
 
     fn now_us(&self) -> u64 {
@@ -319,7 +325,10 @@ impl Server {
         }
         let slot = self.free.last().copied().unwrap_or(self.slots.len());
         let interest = Interest::READABLE | Interest::WRITABLE;
-        let registered = self.poll.registry().register(&mut socket, Token(slot), interest);
+        let registered = self
+            .poll
+            .registry()
+            .register(&mut socket, Token(slot), interest);
         if registered.is_err() || socket.set_nodelay(true).is_err() {
             return; // it has left already
         }
@@ -460,7 +469,9 @@ impl Server {
 
     fn tell(&mut self, slot: usize, word: Word, shown: Option<Shown>) {
         match word {
-            Word::Crst => self.connections_mut().for_each(|c| c.session.reset_figures()),
+            Word::Crst => self
+                .connections_mut()
+                .for_each(|c| c.session.reset_figures()),
             Word::Srst => self.reset_figures(),
             _ => {}
         }
