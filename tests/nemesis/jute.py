@@ -4,7 +4,7 @@ import struct
 from dataclasses import dataclass
 
 CREATE2, DELETE, EXISTS, GET_DATA, SET_DATA = 15, 2, 3, 4, 5
-GET_CHILDREN2, SYNC, PING, CHECK, MULTI, MULTI_READ = 12, 9, 11, 13, 14, 22
+GET_CHILDREN2, SYNC, PING, MULTI, MULTI_READ = 12, 9, 11, 14, 22
 SET_WATCHES2, ADD_WATCH, CLOSE = 105, 106, -11
 
 EVENT_XID, PING_XID, SET_WATCHES_XID = -1, -2, -8
@@ -17,10 +17,7 @@ ANY_VERSION = -1
 CREATED, DELETED, DATA_CHANGED, CHILDREN_CHANGED = 1, 2, 3, 4
 
 OK, CONNECTION_LOSS, OPERATION_TIMEOUT = 0, -4, -7
-NO_NODE, BAD_VERSION, NODE_EXISTS, NOT_EMPTY = -101, -103, -110, -111
-SESSION_EXPIRED = -112
-# Told of the operations of a multi around the one that failed.
-RUNTIME_INCONSISTENCY = -2
+NO_NODE, BAD_VERSION, NODE_EXISTS, SESSION_EXPIRED = -101, -103, -110, -112
 
 # No server of ours sends more; a longer one is a broken stream.
 FRAME_BYTES_MAX = 16 << 20
@@ -69,7 +66,7 @@ def create(path, data, flags):
 
 
 def versioned(path, version):
-    """delete and check."""
+    """delete."""
     return text(path) + struct.pack(">i", version)
 
 
@@ -133,7 +130,8 @@ class Reader:
 
     def results(self):
         """Those of a multi: pairs of error and what `RESULT` reads of the
-        body. A part that failed has its error alone."""
+        body. Where one part failed, every part has an error alone, which is
+        0 for those before it."""
         found = []
         while True:
             op, done, error = self.unpack(MULTI_HEADER)
@@ -149,6 +147,5 @@ INT = struct.Struct(">i")
 REPLY_HEADER = struct.Struct(">iqi")
 RESULT = {
     SET_DATA: Reader.stat,
-    CHECK: lambda reader: None,
     GET_DATA: lambda reader: (reader.buffer(), reader.stat()),
 }

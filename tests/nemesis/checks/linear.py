@@ -24,7 +24,6 @@ from history import NEVER, OK, REFUSED, Violation
 
 # Steps tried at one answer before the search says that it cannot tell.
 STEPS_MAX = 400_000
-STORY_OPS = 60
 
 UNSEEN = "<never seen>"
 
@@ -93,12 +92,8 @@ def check(name, ops, model):
 
 
 def story(ops, blamed):
-    """What is near the operation that cannot be placed, and who wrote or read
-    the same value."""
-    kin = [op for op in ops if op.value is not None and op.value == blamed.value]
-    near = sorted((op for op in ops if op.began <= blamed.ended), key=lambda op: op.began)
-    told = {id(op): op for op in kin + near[-STORY_OPS:]}
-    return [{"blamed": blamed}] + sorted(told.values(), key=lambda op: op.began)
+    """The whole history of the register, what cannot be placed first."""
+    return [{"blamed": blamed}, *sorted(ops, key=lambda op: op.began)]
 
 
 class TooFar(Exception):
