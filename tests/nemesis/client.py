@@ -150,9 +150,10 @@ class Session:
         self.keep_alive()
 
     def keep_alive(self):
+        """Its answer is not waited for: a client whose server is paused must
+        still be able to ask."""
         if time.monotonic() - self.sent_at > self.negotiated_ms / 1000 / PINGS_PER_TIMEOUT:
             self._send(jute.PING_XID, jute.PING, b"")
-            self._await(jute.PING_XID)
 
     def close(self):
         """Ends the session; gives the time at which the end was acknowledged."""

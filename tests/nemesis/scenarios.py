@@ -6,8 +6,7 @@ from client import CALL_SECONDS
 from cluster import NODES
 from faults import KINDS
 from work.ephemerals import Observer, Owner
-from work.load import THINK_SECONDS
-from work.registers import CasClient, Filler, PlainClient, RegisterClient
+from work.registers import CasClient, Filler, PatientClient, PlainClient, RegisterClient
 from work.sequences import SequenceClient
 from work.transfers import TransferClient
 from work.watches import WRITERS, OnceWatcher, RecursiveWatcher, Writer
@@ -34,11 +33,11 @@ def everything(load):
     load.add(Owner, "owner")
 
 
-def pinned_registers(load):
+def patient(load):
     for node in EVERY_NODE:
-        for number in range(4):
-            load.add(RegisterClient, f"register-{number}-at-{node}", node)
-        load.add(CasClient, f"cas-at-{node}", node)
+        for number in range(6):
+            load.add(PatientClient, f"patient-{number}-at-{node}", node)
+        load.add(RegisterClient, f"register-at-{node}", node)
 
 
 def pinned_plain(load):
@@ -59,7 +58,6 @@ class Scenario:
     load: object = everything
     lasts: tuple | None = None
     call_seconds: float = CALL_SECONDS
-    think: float = THINK_SECONDS
     # Plain reads judged as if they had to be linearizable.
     judges_plain: bool = False
 
@@ -76,10 +74,9 @@ SCENARIOS = {
         Scenario(
             "paused-leader",
             ("pause-leader",),
-            pinned_registers,
+            patient,
             lasts=(5.0, 8.0),
             call_seconds=15.0,
-            think=1.0,
         ),
         # What a follower that was paused, and reads without sync, may show.
         # Not linearizable anywhere: this shows that the checker sees it.

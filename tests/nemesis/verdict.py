@@ -58,7 +58,7 @@ def registers(load, final, judges_plain):
     compared = joined(load, CasClient, "ops") + final.reads
     cases += [(key, compared, linear.Versioned) for key in CAS]
     for key, among, model in cases:
-        found = linear.check(key, [op for op in among if op.key == key], model)
+        found = linear.check([op for op in among if op.key == key], model)
         if found is not None:
             yield found
 

@@ -78,17 +78,17 @@ class Versioned:
         return op.kind == "cas" and op.expected < state[1]
 
 
-def check(name, ops, model):
+def check(ops, model):
     """A violation, or None."""
     search = Search(ops, model)
     try:
         blamed = search.run()
     except TooFar as too_far:
-        return Violation(name, f"undecided: {too_far}", story(ops, too_far.op))
+        return Violation("register", f"{ops[0].key} is undecided: {too_far}", story(ops, too_far.op))
     if blamed is None:
         return None
-    says = f"not linearizable: {blamed.kind} of {blamed.key} by {blamed.client} cannot be placed"
-    return Violation(name, says, story(ops, blamed))
+    says = f"{blamed.key} is not linearizable: a {blamed.kind} by {blamed.client} fits nowhere"
+    return Violation("register", says, story(ops, blamed))
 
 
 def story(ops, blamed):

@@ -22,9 +22,8 @@ MOVE_EVERY = 300
 class Load:
     """Shared by the clients of one run."""
 
-    def __init__(self, seed, addresses, call_seconds=CALL_SECONDS, think=THINK_SECONDS):
-        self.seed, self.addresses = seed, addresses
-        self.call_seconds, self.think = call_seconds, think
+    def __init__(self, seed, addresses, call_seconds=CALL_SECONDS):
+        self.seed, self.addresses, self.call_seconds = seed, addresses, call_seconds
         self.stop = threading.Event()
         self.broken = []
         self.clients = []
@@ -50,6 +49,7 @@ class Load:
 
 class Client(threading.Thread):
     session_ms = SESSION_MS
+    think_seconds = THINK_SECONDS
 
     def __init__(self, load, name, pinned):
         super().__init__(name=name, daemon=True)
@@ -57,13 +57,10 @@ class Client(threading.Thread):
         self.dice = random.Random(f"{load.seed} {name}")
         self.addresses = [load.addresses[pinned]] if pinned else list(load.addresses.values())
         self.heard = []
-        self.session = self.new_session()
+        self.session = Session(self.session_ms, load.call_seconds, self.heard)
         self.count = 0
         self.answer_times = []
         self.unanswered = 0
-
-    def new_session(self):
-        return Session(self.session_ms, self.load.call_seconds, self.heard)
 
     def turn(self):
         """One step of what this client does."""
@@ -91,7 +88,7 @@ class Client(threading.Thread):
                 self.session.connect(self.dice.choice(self.addresses))
                 self.connected()
             self.turn()
-            self.session.listen(self.dice.uniform(0, self.load.think))
+            self.session.listen(self.dice.uniform(0, self.think_seconds))
             if len(self.addresses) > 1 and self.dice.randrange(MOVE_EVERY) == 0:
                 self.session.drop()
         except Expired:

@@ -60,6 +60,14 @@ class RegisterClient(Client):
         self.heard.append(("read", read.ended, "data", key, stat.mzxid))
 
 
+class PatientClient(RegisterClient):
+    """Thinks long, so that it asks in the middle of a pause, and waits for
+    the answer until after it."""
+
+    session_ms = 10_000
+    think_seconds = 6.0
+
+
 class PlainClient(RegisterClient):
     """Reads without sync only: to show what they may do."""
 
