@@ -34,5 +34,9 @@ class SmallDisk:
                     piece //= 2
         return end
 
+    def left(self):
+        disk = os.statvfs(self.path)
+        return disk.f_bavail * disk.f_frsize
+
     def clear(self):
         (self.path / "ballast").unlink(missing_ok=True)

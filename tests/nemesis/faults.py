@@ -89,6 +89,8 @@ def ring(node, others, dice):
 def full_disk(cluster, dice):
     filled = cluster.disk.fill()
     yield f"disk of node {cluster.small} full, {filled >> 20} MiB of ballast"
+    left = cluster.disk.left()
+    assert left < 1 << 20, f"the disk that should be full has {left} bytes left"
     cluster.disk.clear()
 
 

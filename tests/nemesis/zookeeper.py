@@ -5,7 +5,10 @@ from pathlib import Path
 
 from cluster import NODES, Cluster, Node
 
-JAR = Path("/usr/share/java/zookeeper.jar")
+JARS = Path("/usr/share/java")
+JAR = JARS / "zookeeper.jar"
+# What it says in the log; without them it runs all the same, and says nothing.
+LOG_JARS = [JARS / "slf4j-log4j12.jar", JARS / "log4j-1.2.jar"]
 TICK_MS = 500
 # It allocates its log ahead by 64 MiB, which a small disk has no room for.
 LOG_STEP_KIB = 1024
@@ -43,7 +46,8 @@ class Zookeeper(Cluster):
             )
             command = [*self.within(number), "java", "-Xmx256m", "-XX:TieredStopAtLevel=1"]
             command += [f"-Dzookeeper.preAllocSize={LOG_STEP_KIB}"]
-            command += ["-Dzookeeper.extendedTypesEnabled=true", "-cp", f"{home}:{JAR}"]
+            command += ["-Dzookeeper.extendedTypesEnabled=true", "-cp"]
+            command += [":".join(map(str, (home, JAR, *LOG_JARS)))]
             command += ["org.apache.zookeeper.server.quorum.QuorumPeerMain", home / "zoo.cfg"]
             address = (hosts[number], ports[number][0])
             self.nodes[number] = Node(number, address, command, home / "said")
