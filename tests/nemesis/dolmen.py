@@ -2,6 +2,7 @@
 of one node each, made a cluster by `init` and `join`."""
 
 import json
+import signal
 import socket
 import subprocess
 import time
@@ -9,6 +10,7 @@ import time
 from cluster import LEASHED, NODES, POLL_SECONDS, Cluster, Node, until
 
 START_SECONDS = 60
+DEV_END_SECONDS = 20
 # Two journal files and a spare take 96 MiB.
 SMALL_DISK_MIB = 256
 PORTS_PER_NODE = 100
@@ -29,11 +31,16 @@ class Dolmen(Cluster):
             self._start_dev()
 
     def end(self):
-        if self.dev is not None:
-            # It would wait for its nodes; they are killed below.
+        super().end()
+        if self.dev is None:
+            return
+        # It stops what it started, also nodes that it had not told of yet.
+        self.dev.send_signal(signal.SIGINT)
+        try:
+            self.dev.wait(timeout=DEV_END_SECONDS)
+        except subprocess.TimeoutExpired:
             self.dev.kill()
             self.dev.wait()
-        super().end()
 
     # -- loopback
 

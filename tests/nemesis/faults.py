@@ -150,17 +150,21 @@ def plan(seed, kinds, seconds, lasts=None):
 
 def carry_out(cluster, planned, say, seconds):
     """Ends at the last fault or after so many seconds, whichever is first: a
-    fault takes longer than planned where nobody leads yet."""
+    fault takes longer than planned where nobody leads yet. Gives the kind and
+    the start of each fault that was done."""
+    done = []
     began = time.monotonic()
     for fault in planned:
         time.sleep(fault.rest)
         at = time.monotonic() - began
         if at > seconds:
             break
+        done.append((fault.kind, time.monotonic()))
         with KINDS[fault.kind].do(cluster, random.Random(fault.seed)) as what:
             say(f"{at:7.1f} s  {what}, for {fault.lasts:.1f} s")
             time.sleep(fault.lasts)
         revive(cluster, say)
+    return done
 
 
 def revive(cluster, say):

@@ -1,5 +1,6 @@
 """All checks over what one run wrote down, and its figures."""
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -22,13 +23,21 @@ class Final:
     ephemerals: dict = field(default_factory=dict)
 
 
-def figures(load, began, ended):
-    """Operations, unanswered ones, and the longest time without any answer."""
+def figures(load, began, ended, done):
+    """Operations, unanswered ones, the longest time without any answer, and
+    the same by kind of fault, from its start to the next."""
     times = sorted(time for client in load.clients for time in client.answer_times)
-    inside = [began, *(time for time in times if began <= time <= ended), ended]
-    gap = max(after - before for before, after in pairwise(inside))
     unanswered = sum(client.unanswered for client in load.clients)
-    return len(times) + unanswered, unanswered, gap
+    by_kind = {}
+    ends = [*(start for _, start in done[1:]), ended]
+    for (kind, start), end in zip(done, ends):
+        by_kind[kind] = max(by_kind.get(kind, 0.0), gap(times, start, end))
+    return len(times) + unanswered, unanswered, gap(times, began, ended), by_kind
+
+
+def gap(times, began, ended):
+    inside = times[bisect_left(times, began) : bisect_right(times, ended)]
+    return max(after - before for before, after in pairwise([began, *inside, ended]))
 
 
 def violations(load, final, judges_plain):

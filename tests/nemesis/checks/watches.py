@@ -119,20 +119,43 @@ class Recursive:
             self.blame(place, says)
 
 
-# What tells a watch of the older sort.
-TELLS = {"data": (DATA_CHANGED, DELETED), "child": (CHILDREN_CHANGED, DELETED)}
+class Order:
+    """Events of one connection among its replies, where they carry a zxid."""
+
+    def __init__(self):
+        self.is_live, self.event, self.reply = False, 0, 0
+
+    def take(self, entry):
+        what = entry[0]
+        if what in ("connected", "expired"):
+            # What was missed is told first, whatever its zxid.
+            self.is_live, self.event, self.reply = False, 0, 0
+        elif what in ("set", "armed"):
+            self.is_live = True
+        elif what == "reply":
+            self.reply = max(self.reply, entry[2])
+        elif what == "event" and entry[2] > 0 and self.is_live:
+            zxid = entry[2]
+            if zxid < self.event:
+                yield f"an event of {zxid:#x} after one of {self.event:#x}"
+            if zxid <= self.reply:
+                yield f"an event of {zxid:#x} only after a reply of {self.reply:#x}"
+            self.event = max(self.event, zxid)
 
 
 def check_once(name, heard):
     """Data and child watches that tell once. They outlive the connection: the
     next one tells what was missed."""
     found, set_at, told = [], {}, set()
+    order = Order()
 
     def blame(place, says):
         found.append(Violation("watch", f"{name}: {says}", near(heard, place)))
 
     for place, entry in enumerate(heard):
         what = entry[0]
+        for says in order.take(entry):
+            blame(place, says)
         if what == "expired":
             set_at, told = {}, set()
         elif what == "event":

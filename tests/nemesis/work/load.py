@@ -12,9 +12,9 @@ from client import CALL_SECONDS, SESSION_MS, Expired, Lost, Refused, Session
 from history import OK
 
 # Between two requests of one client, at most; half of it on average.
-THINK_SECONDS = 0.06
-# How long a client that cannot connect waits before it tries again.
-AGAIN_SECONDS = 0.05
+THINK_SECONDS = 0.1
+# How long a client without a connection waits at most before it tries again.
+AGAIN_SECONDS = 0.2
 # One turn in so many, a roaming client moves without need.
 MOVE_EVERY = 300
 
