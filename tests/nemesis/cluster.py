@@ -4,6 +4,7 @@ target is (how it is configured and started) is in dolmen.py and zookeeper.py.""
 import os
 import signal
 import subprocess
+import threading
 import time
 
 import jute
@@ -87,6 +88,8 @@ class Cluster:
         self.folder, self.network = folder, network
         # The node whose data lies on the small disk.
         self.disk, self.small = disk, small
+        # Set while clients should write large values.
+        self.flood = threading.Event()
         self.nodes = {}
         self.ended_by_itself = []
 

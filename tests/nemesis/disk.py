@@ -5,13 +5,18 @@ import os
 import subprocess
 
 
+# Sparse: it takes what is written to it. The original keeps every log of a run
+# of some minutes.
+DISK_MIB = 4096
+
+
 class SmallDisk:
-    def __init__(self, folder, mib):
-        self.image, self.path, self.mib = folder / "disk", folder / "small", mib
+    def __init__(self, folder):
+        self.image, self.path = folder / "disk", folder / "small"
 
     def __enter__(self):
         with open(self.image, "wb") as image:
-            image.truncate(self.mib << 20)
+            image.truncate(DISK_MIB << 20)
         subprocess.run(["mkfs.ext4", "-q", "-m", "0", self.image], check=True)
         self.path.mkdir()
         subprocess.run(["mount", "-o", "loop", self.image, self.path], check=True)
@@ -33,10 +38,6 @@ class SmallDisk:
                         raise
                     piece //= 2
         return end
-
-    def left(self):
-        disk = os.statvfs(self.path)
-        return disk.f_bavail * disk.f_frsize
 
     def clear(self):
         (self.path / "ballast").unlink(missing_ok=True)

@@ -11,8 +11,6 @@ from cluster import LEASHED, NODES, POLL_SECONDS, Cluster, Node, until
 
 START_SECONDS = 60
 DEV_END_SECONDS = 20
-# Two journal files and a spare take 96 MiB.
-SMALL_DISK_MIB = 256
 PORTS_PER_NODE = 100
 
 

@@ -10,9 +10,8 @@ JAR = JARS / "zookeeper.jar"
 # What it says in the log; without them it runs all the same, and says nothing.
 LOG_JARS = [JARS / "slf4j-log4j12.jar", JARS / "log4j-1.2.jar"]
 TICK_MS = 500
-# It allocates its log ahead by 64 MiB, which a small disk has no room for.
+# It allocates its log ahead by 64 MiB, with which a full disk is not noticed.
 LOG_STEP_KIB = 1024
-SMALL_DISK_MIB = 64
 
 LOG4J = """log4j.rootLogger=WARN, stdout
 log4j.appender.stdout=org.apache.log4j.ConsoleAppender

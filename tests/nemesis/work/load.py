@@ -8,7 +8,7 @@ import time
 import traceback
 
 import jute
-from client import CALL_SECONDS, SESSION_MS, Expired, Lost, Refused, Session
+from client import SESSION_MS, Expired, Lost, Refused, Session
 from history import OK
 
 # Between two requests of one client, at most; half of it on average.
@@ -22,8 +22,9 @@ MOVE_EVERY = 300
 class Load:
     """Shared by the clients of one run."""
 
-    def __init__(self, seed, addresses, call_seconds=CALL_SECONDS):
+    def __init__(self, seed, addresses, call_seconds, flood):
         self.seed, self.addresses, self.call_seconds = seed, addresses, call_seconds
+        self.flood = flood
         self.stop = threading.Event()
         self.broken = []
         self.clients = []

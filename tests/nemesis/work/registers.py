@@ -109,11 +109,13 @@ class CasClient(Client):
 
 
 class Filler(Client):
-    """Large values, so that logs and snapshots grow."""
+    """Large values while a disk is full, at most 25 MB/s of them."""
 
-    BYTES = 100_000
+    BYTES = 250_000
+    think_seconds = 0.02
     PATH = "/filler"
 
     def turn(self):
-        data = self.unique().encode().ljust(self.BYTES, b".")
-        self.ask((jute.SET_DATA, jute.set_data(self.PATH, data, jute.ANY_VERSION)))
+        if self.load.flood.is_set():
+            data = self.unique().encode().ljust(self.BYTES, b".")
+            self.ask((jute.SET_DATA, jute.set_data(self.PATH, data, jute.ANY_VERSION)))
