@@ -95,6 +95,7 @@ def wait_for_expiry(reader):
 
 def all_answered_since(load, since):
     """Whether every client had an answer since then. Those that flood ask
-    nothing now."""
-    asking = [client for client in load.clients if not isinstance(client, Filler)]
+    nothing now, and those that broke are told of by themselves."""
+    alive = [client for client in load.clients if client.is_alive()]
+    asking = [client for client in alive if not isinstance(client, Filler)]
     return all(client.answer_times and client.answer_times[-1] > since for client in asking)

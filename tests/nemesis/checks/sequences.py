@@ -44,7 +44,9 @@ def out_of_order(named):
 def lost(named, contents):
     for item in named:
         held = contents.get(item.path)
-        if item.delete_ended != NEVER:
+        if item.is_missed:
+            yield Violation("sequence", f"{item.path} was gone when it was deleted", [item])
+        elif item.delete_ended != NEVER:
             if held is not None:
                 yield Violation("sequence", f"{item.path} was deleted and is there", [item, held])
         elif held is None and item.delete_began == NEVER:
