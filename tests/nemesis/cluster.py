@@ -12,6 +12,7 @@ from client import Expired, Lost, Refused, Session, four_letters
 
 NODES = 3
 POLL_SECONDS = 0.05
+LAST_WORDS = 8
 LEASHED = ["setpriv", "--pdeathsig", "KILL"]
 
 
@@ -141,6 +142,15 @@ class Cluster:
             if left:
                 time.sleep(POLL_SECONDS)
         return sorted(left)
+
+    def last_words(self, numbers):
+        """What those nodes said last, for a person to read."""
+        lines = []
+        for number in numbers:
+            said = self.nodes[number].said
+            words = said.read_text(errors="replace").splitlines() if said.exists() else []
+            lines += [f"node {number}: {line}" for line in words[-LAST_WORDS:]]
+        return lines
 
     def end(self):
         """Ends every process; called whatever happened."""

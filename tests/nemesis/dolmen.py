@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 
-from cluster import LEASHED, NODES, POLL_SECONDS, Cluster, Node, until
+from cluster import NODES, POLL_SECONDS, Cluster, Node, until
 
 START_SECONDS = 60
 DEV_END_SECONDS = 20
@@ -47,7 +47,8 @@ class Dolmen(Cluster):
             raise ValueError("a small disk for one node needs namespaces: dev has one folder")
         data = self.folder / "dev"
         said = open(self.folder / "dev-said", "wb")
-        command = [*LEASHED, self.binary, "dev", "--nodes", NODES, "--data", data]
+        # Interrupted it stops its nodes; killed it would leave them behind.
+        command = ["setpriv", "--pdeathsig", "INT", self.binary, "dev", "--nodes", NODES, "--data", data]
         command += ["--base-port", free_base()]
         self.dev = subprocess.Popen([str(word) for word in command], stdout=said, stderr=said)
         listing = data / "cluster.json"

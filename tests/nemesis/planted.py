@@ -71,8 +71,8 @@ def with_stale_read(dice, ops):
 def with_lost_write(dice, ops):
     """All reads of an acknowledged value give the one before it, as if the
     write had never been; its writer's own read is among them."""
-    order = sorted((op for op in ops if op.kind == "write" and op.outcome == OK), key=lambda o: o.ended)
-    for write in dice.sample(order, len(order)):
+    writes = [op for op in ops if op.kind == "write" and op.outcome == OK]
+    for write in dice.sample(writes, len(writes)):
         alone = [op for op in ops if op is not write and op.kind == "write"]
         if any(op.began < write.ended and op.ended > write.began for op in alone):
             continue

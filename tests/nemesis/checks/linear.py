@@ -84,10 +84,12 @@ def check(ops, model):
     try:
         blamed = search.run()
     except TooFar as too_far:
-        return Violation("register", f"{ops[0].key} is undecided: {too_far}", story(ops, too_far.op))
+        says = f"{ops[0].key} is undecided: {too_far}"
+        return Violation("register", says, story(ops, too_far.op))
     if blamed is None:
         return None
-    says = f"{blamed.key} is not linearizable: a {blamed.kind} by {blamed.client} fits nowhere"
+    what = f"a {blamed.kind} by {blamed.client}"
+    says = f"{blamed.key} is not linearizable: {what} fits nowhere"
     return Violation("register", says, story(ops, blamed))
 
 

@@ -69,7 +69,8 @@ class RecursiveWatcher(Client):
 
     def connected(self):
         if not self.session.recursive:
-            ((zxid, _),) = self.ask((jute.ADD_WATCH, jute.add_watch(WATCHED, jute.PERSISTENT_RECURSIVE)))
+            body = jute.add_watch(WATCHED, jute.PERSISTENT_RECURSIVE)
+            ((zxid, _),) = self.ask((jute.ADD_WATCH, body))
             self.session.recursive.add(WATCHED)
             self.heard.append(("watching", time.monotonic(), zxid))
 
