@@ -103,6 +103,6 @@ def scenario(name):
     kinds = tuple(name.split("+"))
     for kind in kinds:
         if kind not in KINDS:
-            known = ", ".join([*KINDS, *SCENARIOS, "all"])
+            known = ", ".join(dict.fromkeys([*KINDS, *SCENARIOS, "all"]))
             raise ValueError(f"no fault is called {kind}; there are: {known}")
     return Scenario(name, kinds, with_filler if "full-disk" in kinds else everything)
