@@ -54,7 +54,8 @@ pub fn log_settings(knobs: &LogKnobs) -> log::Settings {
         segment_bytes: knobs.segment_mib << 20,
         // A start after a crash begins with new journal files, also on a full
         // disk: this device's and the replica's.
-        reserve_bytes: ((knobs.reserve_mib + knobs.journal_file_mib) << 20) + REPLICA_JOURNAL_BYTES,
+        reserve_bytes: ((knobs.reserve_mib + knobs.journal_file_mib) << 20)
+            + REPLICA_JOURNAL_BYTES.min(knobs.journal_file_mib << 20),
         ..log::Settings::default()
     }
 }

@@ -88,7 +88,7 @@ fn the_logs_figures_are_in_status_and_metrics() {
     let status = node.ask("status").unwrap();
     assert_eq!(status["log"]["engine"], "threads");
     assert_eq!(status["log"]["engine_reason"], "threads: as configured");
-    assert!(fs::metadata(folder.path("data/reserve")).unwrap().len() == 9 << 20);
+    assert!(fs::metadata(folder.path("data/reserve")).unwrap().len() == 17 << 20);
 }
 
 #[test]
@@ -232,7 +232,7 @@ impl Small {
     /// None where this user may not mount.
     fn mount(at: PathBuf) -> Option<Self> {
         let status = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=64m", "none"])
+            .args(["-t", "tmpfs", "-o", "size=96m", "none"])
             .arg(&at)
             .stderr(Stdio::null())
             .status();
