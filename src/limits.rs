@@ -125,3 +125,6 @@ pub const MEMBER_HANDSHAKES_AT_ONCE: usize = 128;
 pub const INCOMING_WAITING_MAX: usize = 256;
 /// A file of the folder with keys and certificates.
 pub const KEY_FILE_BYTES_MAX: u64 = 64 << 10;
+/// Refused callers that the journal tells of within ten seconds; what they
+/// have in common shows in twenty.
+pub const COMPLAINTS_PER_SPELL: u32 = 20;
