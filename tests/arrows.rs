@@ -491,9 +491,9 @@ mod tests {
     }
 
     fn sound_tree() -> Tree {
-        let map = "log   a log\nstate  a state\ndisk  a disk\nprofile  hardware\nwire  bytes\nclock  time";
+        let map = "log   a log\npeers  nodes\nstate  a state\ndisk  a disk\nprofile  hardware\nwire  bytes\nclock  time";
         let lib: String = map.lines().map(|line| format!("//! {line}\n")).collect();
-        let mods = "pub mod clock;\npub mod disk;\npub mod log;\npub mod profile;\npub mod state;\npub mod wire;";
+        let mods = "pub mod clock;\npub mod disk;\npub mod log;\npub mod peers;\npub mod profile;\npub mod state;\npub mod wire;";
         let fenced = |map: &str, margin: &str| format!("{margin}```text\n{map}{margin}```\n");
         let pure = PURE
             .iter()
@@ -635,8 +635,8 @@ mod tests {
         change("src/disc.rs", "", expected);
         let lib = &sound_tree()["src/lib.rs"];
         let expected = &[
-            (15, "`disc` is in no row"),
-            (15, "`disc` is not in the map"),
+            (17, "`disc` is in no row"),
+            (17, "`disc` is not in the map"),
         ];
         change("src/lib.rs", &format!("{lib}\npub mod disc;"), expected);
     }
@@ -651,9 +651,9 @@ mod tests {
         assert_eq!(
             shown,
             [
-                "src/lib.rs:6: the map lists `ids`, which is not there; take it out",
-                "src/lib.rs:7: the map lists `wire` out of order; ROWS of tests/arrows.rs is the order",
-                "docs/ARCHITECTURE.md:6: the map differs from that of src/lib.rs; copy that one here",
+                "src/lib.rs:7: the map lists `ids`, which is not there; take it out",
+                "src/lib.rs:8: the map lists `wire` out of order; ROWS of tests/arrows.rs is the order",
+                "docs/ARCHITECTURE.md:7: the map differs from that of src/lib.rs; copy that one here",
             ]
         );
     }

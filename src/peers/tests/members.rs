@@ -121,7 +121,10 @@ fn live(
             let endpoint = endpoint::make(Plane::Control, socket, &identity, &own).unwrap();
             let serve = async {
                 while let Some(incoming) = endpoint.accept().await {
-                    held.push(incoming.accept().unwrap().await.unwrap());
+                    let connection = incoming.accept().unwrap().await.unwrap();
+                    let mut send = connection.open_uni().await.unwrap();
+                    send.write_all(b"alive").await.unwrap();
+                    held.push((connection, send));
                 }
             };
             tokio::select! {
@@ -158,6 +161,9 @@ fn a_killed_process_resets_in_its_next_life_what_it_held() {
             // Refused until the first life has its socket.
             let connecting = caller.connect_with(config.clone(), to, &name).unwrap();
             if let Ok(connection) = connecting.await {
+                // Only a handshake that both have finished can be reset.
+                let mut receive = connection.accept_uni().await.unwrap();
+                receive.read_exact(&mut [0; 5]).await.unwrap();
                 break connection;
             }
         }
