@@ -258,3 +258,7 @@ pub const ZOOKEEPER_IDENTITIES_MAX: usize = 32;
 pub const ZOOKEEPER_SASL_TOKEN_BYTES_MAX: usize = 4096;
 /// Bytes read from one connection before the others have their turn.
 pub const ZOOKEEPER_READ_BYTES_PER_TURN: usize = 256 << 10;
+
+/// Refused callers that the journal tells of within ten seconds; what they
+/// have in common shows in twenty.
+pub const COMPLAINTS_PER_SPELL: u32 = 20;

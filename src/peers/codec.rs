@@ -16,7 +16,7 @@ const VERSION: u16 = 1;
 
 /// The first frame of each direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Hello {
+pub struct Hello {
     pub node: NodeId,
     pub cluster: Uid,
     pub incarnation: u64,
@@ -25,7 +25,7 @@ pub(super) struct Hello {
 /// All that a joiner says. The secret goes only to who has shown the
 /// authority that the token names.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct JoinWords {
+pub struct JoinWords {
     pub token: [u8; 8],
     pub secret: [u8; 16],
     /// A point on P-256; its key never leaves the joiner.
@@ -98,7 +98,7 @@ impl From<Short> for Malformed {
 }
 
 impl Hello {
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self) -> Vec<u8> {
         let mut out = VERSION.to_le_bytes().to_vec();
         out.extend_from_slice(&self.node.0.to_le_bytes());
         out.extend_from_slice(&self.cluster.0);
@@ -106,7 +106,7 @@ impl Hello {
         out
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut from = opened(bytes)?;
         let hello = Self {
             node: NodeId(from.u64()?),
@@ -118,7 +118,7 @@ impl Hello {
 }
 
 impl JoinWords {
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self) -> Vec<u8> {
         let mut out = VERSION.to_le_bytes().to_vec();
         out.extend_from_slice(&self.token);
         out.extend_from_slice(&self.secret);
@@ -129,7 +129,7 @@ impl JoinWords {
         out
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut from = opened(bytes)?;
         let words = Self {
             token: from.u64()?.to_le_bytes(),
@@ -155,7 +155,7 @@ const REFUSED: u8 = 1;
 const ELSEWHERE: u8 = 2;
 
 impl JoinReply {
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self) -> Vec<u8> {
         let mut out = VERSION.to_le_bytes().to_vec();
         match self {
             Self::Admitted(admission) => {
@@ -174,7 +174,7 @@ impl JoinReply {
         out
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut from = opened(bytes)?;
         let reply = match from.u8()? {
             ADMITTED => Self::Admitted(Admission::decode(&mut from)?),

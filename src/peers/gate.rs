@@ -12,7 +12,9 @@ pub(super) struct Gate {
 }
 
 /// Holds a place until it is dropped.
-pub(super) struct Place(#[allow(dead_code)] OwnedSemaphorePermit);
+pub(super) struct Place {
+    _held: OwnedSemaphorePermit,
+}
 
 impl Gate {
     pub(super) fn new() -> Self {
@@ -29,6 +31,7 @@ impl Gate {
         } else {
             &self.strangers
         };
-        room.clone().try_acquire_owned().ok().map(Place)
+        let held = room.clone().try_acquire_owned().ok()?;
+        Some(Place { _held: held })
     }
 }

@@ -86,17 +86,17 @@ pub(super) async fn serve(shell: &Shell, connection: &Connection, _place: Place)
         Ok(Ok((send, heard))) => {
             let reply = match heard {
                 Ok(request) => decide(shell, request, within).await,
-                Err(why) => JoinReply::Refused(why.to_string()),
+                Err(why) => {
+                    shell.complain(from, &why);
+                    JoinReply::Refused(why.to_string())
+                }
             };
-            if let JoinReply::Refused(why) = &reply {
-                tracing::warn!("the box at {from} does not join: {why}");
-            }
             let _ = timeout(within, answer(send, reply)).await;
             Refusal::Leaving
         }
     };
     if why != Refusal::Leaving {
-        tracing::warn!("the box at {from} does not join: {why}");
+        shell.complain(from, &why);
     }
     super::link::close(connection, &why);
 }
@@ -134,12 +134,18 @@ async fn read_request(connection: &Connection, mut receive: RecvStream) -> Heard
 }
 
 async fn decide(shell: &Shell, request: JoinRequest, within: Duration) -> JoinReply {
+    let from = request.from;
     let (answer, answered) = oneshot::channel();
     let answer = JoinAnswer(answer);
     (shell.hear)(FromPeers::Join { request, answer });
     let refused = |why: &str| JoinReply::Refused(why.into());
     match timeout(within, answered).await {
-        Ok(Ok(reply)) => reply,
+        Ok(Ok(reply)) => {
+            if let JoinReply::Refused(why) = &reply {
+                tracing::warn!("the box at {from} does not join: {why}");
+            }
+            reply
+        }
         Ok(Err(_)) => refused("this member cannot answer now; try again"),
         Err(_) => refused(
             "the cluster did not decide in time: a majority of its voters must be up; try again",

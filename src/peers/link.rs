@@ -5,7 +5,6 @@ use super::address::Plane;
 use super::certificate::Shown;
 use super::codec::Hello;
 use super::cut::{Cutter, head};
-use super::pace::Bucket;
 use super::plane::Shell;
 use super::queue::Queue;
 use super::refusal::Refusal;
@@ -15,8 +14,8 @@ use super::{FromPeers, endpoint};
 use crate::ids::NodeId;
 use crate::limits::{PEER_BATCH_BYTES, PEER_FRAME_BYTES_MAX};
 use quinn::{Connection, RecvStream, SendStream, VarInt, WriteError};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// A greeting has 34 bytes; room for a later version's, so that it can be
@@ -31,7 +30,6 @@ pub(super) struct Link {
     pub(super) queue: Queue,
     /// When it was greeted, by the monotonic clock.
     pub(super) since: Duration,
-    pace: Mutex<Bucket>,
     /// Nothing that it brings counts any more.
     is_over: AtomicBool,
     /// `Down` was said, or never will be.
@@ -52,19 +50,6 @@ impl Link {
     /// Whether the caller is the one to say `Down`.
     pub(super) fn tell(&self) -> bool {
         !self.is_told.swap(true, SeqCst)
-    }
-
-    /// Waits until bytes may leave.
-    pub(super) async fn pace(&self, shell: &Shell, bytes: usize) {
-        let now = shell.settings.clock.monotonic();
-        let wait = self
-            .pace
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take(now, bytes);
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
-        }
     }
 }
 
@@ -129,8 +114,6 @@ pub(super) fn new(
     shown: &Shown,
     standing: Standing,
 ) -> Arc<Link> {
-    let settings = shell.settings.of(shell.plane);
-    let bucket = Bucket::new(settings.bytes_per_second, settings.burst_bytes);
     Arc::new(Link {
         node: shown.node,
         standing,
@@ -138,7 +121,6 @@ pub(super) fn new(
         connection,
         queue: Queue::default(),
         since: shell.settings.clock.monotonic(),
-        pace: Mutex::new(bucket),
         is_over: AtomicBool::new(false),
         is_told: AtomicBool::new(false),
     })
@@ -195,7 +177,7 @@ async fn write(shell: Arc<Shell>, link: Arc<Link>, mut send: SendStream) -> Resu
             batch.extend_from_slice(&frame);
         }
         for piece in batch.chunks(PEER_BATCH_BYTES) {
-            link.pace(&shell, piece.len()).await;
+            shell.pace(piece.len()).await;
             send.write_all(piece).await?;
         }
         batch.clear();

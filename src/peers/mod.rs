@@ -16,7 +16,8 @@
 mod address;
 mod authority;
 mod certificate;
-mod codec;
+pub mod codec;
+mod complaints;
 mod cut;
 mod dial;
 mod endpoint;
@@ -154,6 +155,11 @@ impl Peers {
         self.bulk.set_identity(identity)
     }
 
+    /// Callers that were not let in, on both planes, since the start.
+    pub fn refused(&self) -> u64 {
+        self.control.complaints.all() + self.bulk.complaints.all()
+    }
+
     /// Where a plane listens; tells the port where 0 was asked for.
     pub fn listens_at(&self, plane: Plane) -> SocketAddr {
         self.of(plane).listens_at()
@@ -175,11 +181,9 @@ impl Closing {
 
 impl Drop for Closing {
     fn drop(&mut self) {
+        // Both at once; each is then waited for as it is dropped.
         for plane in &self.planes {
             plane.shell.leave();
-        }
-        for plane in &mut self.planes {
-            plane.join();
         }
     }
 }

@@ -6,6 +6,7 @@
 use super::address::{PeerAddress, Plane};
 use super::certificate::Shown;
 use super::codec::Hello;
+use super::complaints::Complaints;
 use super::dial;
 use super::endpoint::{self, Socket, StartError};
 use super::figures::{ConnectionFigures, PeerFigures};
@@ -13,6 +14,7 @@ use super::gate::{Gate, Place};
 use super::identity::Identity;
 use super::join;
 use super::link::{self, Link};
+use super::pace::Bucket;
 use super::refusal::Refusal;
 use super::settings::Settings;
 use super::settle::Standing;
@@ -41,7 +43,9 @@ pub(super) struct Shell {
     pub(super) endpoint: Endpoint,
     socket: Socket,
     runtime: tokio::runtime::Handle,
+    pub(super) complaints: Complaints,
     gate: Gate,
+    pace: Mutex<Bucket>,
     shown: Mutex<Arc<Face>>,
     book: Mutex<Book>,
 }
@@ -74,8 +78,10 @@ pub(super) struct PlaneThread {
     thread: Option<thread::JoinHandle<()>>,
 }
 
-impl PlaneThread {
-    pub(super) fn join(&mut self) {
+impl Drop for PlaneThread {
+    /// Says goodbye to every peer and waits until they have heard it.
+    fn drop(&mut self) {
+        self.shell.leave();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -158,6 +164,8 @@ impl Shell {
         identity: Identity,
     ) -> Result<Self, StartError> {
         let client = endpoint::client_config(plane, &identity, &settings)?;
+        let own = settings.of(plane);
+        let pace = Bucket::new(own.bytes_per_second, own.burst_bytes);
         Ok(Self {
             plane,
             settings,
@@ -165,7 +173,9 @@ impl Shell {
             endpoint,
             socket,
             runtime: tokio::runtime::Handle::current(),
+            complaints: Complaints::default(),
             gate: Gate::new(),
+            pace: Mutex::new(pace),
             shown: Mutex::new(Arc::new(Face { identity, client })),
             book: Mutex::default(),
         })
@@ -178,6 +188,29 @@ impl Shell {
 
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Of a caller at our door.
+    pub(super) fn complain(&self, from: SocketAddr, why: &Refusal) {
+        let plane = self.plane.name();
+        if why.is_ordinary() {
+            tracing::debug!("a connection from {from} on the {plane} plane is not kept: {why}");
+            return;
+        }
+        let text = format!("a connection from {from} on the {plane} plane is refused: {why}");
+        self.complaints.add(self.settings.clock.monotonic(), &text);
+    }
+
+    /// Waits until bytes may leave.
+    pub(super) async fn pace(&self, bytes: usize) {
+        let now = self.settings.clock.monotonic();
+        let wait = {
+            let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+            pace.take(now, bytes)
+        };
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
     }
 
     pub(super) fn us(&self) -> NodeId {
@@ -344,10 +377,7 @@ impl Shell {
             match self.gate.enter(self.is_a_members(from.ip())) {
                 Some(place) => drop(tokio::spawn(self.clone().receive(incoming, place))),
                 None => {
-                    tracing::warn!(
-                        "{from} is turned away: too many connections that have not \
-                                    shown who they are"
-                    );
+                    self.complain(from, &Refusal::TooMany);
                     incoming.refuse();
                 }
             }
@@ -366,7 +396,7 @@ impl Shell {
         let from = incoming.remote_address();
         let connection = match self.shake_hands(incoming).await {
             Ok(connection) => connection,
-            Err(why) => return tell_refusal(self.plane, from, &why),
+            Err(why) => return self.complain(from, &why),
         };
         let protocol = tls::protocol(connection.handshake_data());
         if protocol.as_deref() == Some(tls::JOIN_PROTOCOL) {
@@ -374,7 +404,7 @@ impl Shell {
         }
         if let Err(why) = self.welcome(&connection, None).await {
             link::close(&connection, &why);
-            tell_refusal(self.plane, from, &why);
+            self.complain(from, &why);
         }
     }
 
@@ -512,14 +542,4 @@ fn is_accepted(member: &PeerAddress, serial: u64) -> Result<(), Refusal> {
         });
     }
     Ok(())
-}
-
-/// The journal of a refusal at our door.
-fn tell_refusal(plane: Plane, from: SocketAddr, why: &Refusal) {
-    let plane = plane.name();
-    if why.is_ordinary() {
-        tracing::debug!("a connection from {from} on the {plane} plane is not kept: {why}");
-    } else {
-        tracing::warn!("a connection from {from} on the {plane} plane is refused: {why}");
-    }
 }

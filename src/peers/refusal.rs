@@ -10,6 +10,8 @@ use std::time::Duration;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// No place for one more whose certificate was not seen yet.
+    TooMany,
     /// The handshake itself did not come through.
     Handshake(String),
     NoCertificate,
@@ -61,7 +63,7 @@ impl Refusal {
             Self::Duplicate(_) | Self::Replaced(_) => 7,
             Self::Silent(_) => 8,
             Self::NewIdentity => 9,
-            Self::Handshake(_) | Self::Lost(_) => 10,
+            Self::Handshake(_) | Self::Lost(_) | Self::TooMany => 10,
         }
     }
 
@@ -77,6 +79,7 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::TooMany => write!(f, "too many connections have not shown yet who they are"),
             Self::Handshake(why) => write!(f, "the handshake failed: {why}"),
             Self::NoCertificate => write!(
                 f,

@@ -45,7 +45,7 @@ pub struct EndpointSettings {
     pub gso: bool,
     /// SO_RCVBUF and SO_SNDBUF, as far as the kernel grants them.
     pub socket_buffer_bytes: usize,
-    /// What may leave in a second to one peer; 0 is unpaced.
+    /// What may leave in a second, to all peers together; 0 is unpaced.
     pub bytes_per_second: u64,
     /// What may leave at once after a pause.
     pub burst_bytes: u64,

@@ -1,5 +1,5 @@
 //! A stream of one's own with a peer on the bulk plane: for a fetch, a block,
-//! a part of a query. Paced together with all that leaves to that peer.
+//! a part of a query. Paced together with all that leaves on that plane.
 
 use super::link::Link;
 use super::plane::Shell;
@@ -55,7 +55,7 @@ impl BulkStream {
     /// Waits for the pace and for the reader.
     pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         for piece in bytes.chunks(PEER_BATCH_BYTES) {
-            self.link.pace(&self.shell, piece.len()).await;
+            self.shell.pace(piece.len()).await;
             self.send.write_all(piece).await.map_err(not_written)?;
         }
         Ok(())

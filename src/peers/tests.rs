@@ -34,6 +34,11 @@ impl Clock for Moved {
     }
 }
 
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().unwrap()
+}
+
 fn settings(incarnation: u64) -> Settings {
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let clock = Arc::new(MachineClock::new());
@@ -43,7 +48,7 @@ fn settings(incarnation: u64) -> Settings {
     settings.dial_again_last = Duration::from_millis(100);
     settings.head_start = PATIENCE;
     settings.control.keep_alive = Duration::from_millis(200);
-    settings.control.idle = Duration::from_secs(2);
+    settings.control.idle = Duration::from_secs(8);
     settings
 }
 

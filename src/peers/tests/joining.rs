@@ -28,11 +28,6 @@ fn applicant() -> Applicant {
     }
 }
 
-fn runtime() -> tokio::runtime::Runtime {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all().build().unwrap()
-}
-
 /// Joins on a thread of its own, while the member's side is played here.
 fn joining(token: Token) -> thread::JoinHandle<Result<Joined, JoinError>> {
     let work = move || runtime().block_on(join(&token, &applicant()));

@@ -1,7 +1,9 @@
 //! What members say to each other, and how they find, lose and leave each
 //! other.
 
+use super::super::endpoint;
 use super::*;
+use tokio::sync::oneshot;
 
 #[test]
 fn frames_arrive_in_order_on_both_planes() {
@@ -55,7 +57,7 @@ fn a_large_frame_arrives_whole() {
 #[test]
 fn two_that_dial_at_once_settle_on_one_connection() {
     let authority = Authority::found(CLUSTER).unwrap();
-    for _ in 0..10 {
+    for _ in 0..5 {
         let start = |id| {
             let mut settings = settings(1);
             settings.head_start = Duration::ZERO;
@@ -96,6 +98,87 @@ fn down_comes_before_the_next_up_and_a_restart_is_told() {
     introduce(&nodes);
     nodes[0].wait_for("up 2.2");
     nodes[1].wait_for("up 1.1");
+}
+
+/// One life of a process at a port. Killed, it says nothing to anybody.
+fn live(
+    port: u16,
+    identity: Identity,
+    killed: oneshot::Receiver<()>,
+) -> std::thread::JoinHandle<()> {
+    let work = move || {
+        let runtime = runtime();
+        let own = Settings {
+            control: EndpointSettings {
+                listen: (Ipv4Addr::LOCALHOST, port).into(),
+                ..settings(1).control
+            },
+            ..settings(1)
+        };
+        let (socket, _) = endpoint::bind(Plane::Control, &own.control).unwrap();
+        let mut held = Vec::new();
+        let endpoint = runtime.block_on(async {
+            let endpoint = endpoint::make(Plane::Control, socket, &identity, &own).unwrap();
+            let serve = async {
+                while let Some(incoming) = endpoint.accept().await {
+                    let connection = incoming.accept().unwrap().await.unwrap();
+                    let mut send = connection.open_uni().await.unwrap();
+                    send.write_all(b"alive").await.unwrap();
+                    held.push((connection, send));
+                }
+            };
+            tokio::select! {
+                () = serve => panic!("the endpoint ended"),
+                _ = killed => {}
+            }
+            endpoint
+        });
+        // What would say goodbye goes first.
+        drop(runtime);
+        drop((held, endpoint));
+    };
+    std::thread::Builder::new().spawn(work).unwrap()
+}
+
+#[test]
+fn a_killed_process_resets_in_its_next_life_what_it_held() {
+    let authority = Authority::found(CLUSTER).unwrap();
+    let identity = identify(&authority, 1, 1);
+    // A port that is free now.
+    let probe = Node::start(settings(1), identity.clone());
+    let to = probe.peers.listens_at(Plane::Control);
+    drop(probe);
+    let (kill, killed) = oneshot::channel();
+    let first = live(to.port(), identity.clone(), killed);
+    let peer = identify(&authority, 2, 2);
+    let runtime = runtime();
+    let connection = runtime.block_on(async {
+        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let caller = quinn::Endpoint::client(any_port).unwrap();
+        let config = endpoint::client_config(Plane::Control, &peer, &settings(1)).unwrap();
+        let name = tls::server_name(&peer, NodeId(1));
+        loop {
+            // Refused until the first life has its socket.
+            let connecting = caller.connect_with(config.clone(), to, &name).unwrap();
+            if let Ok(connection) = connecting.await {
+                // Only a handshake that both have finished can be reset.
+                let mut receive = connection.accept_uni().await.unwrap();
+                receive.read_exact(&mut [0; 5]).await.unwrap();
+                break connection;
+            }
+        }
+    });
+    kill.send(()).unwrap();
+    first.join().unwrap();
+    let (kill, killed) = oneshot::channel();
+    let second = live(to.port(), identity, killed);
+    let ended = runtime.block_on(async {
+        let ended = tokio::time::timeout(PATIENCE, connection.closed());
+        ended.await.expect("it ends in time")
+    });
+    assert_eq!(ended, quinn::ConnectionError::Reset);
+    kill.send(()).unwrap();
+    second.join().unwrap();
 }
 
 #[test]
@@ -222,11 +305,7 @@ fn figures_say_how_a_connection_stands() {
 fn a_bulk_stream_carries_a_question_and_its_answer() {
     let (_, nodes) = cluster(2);
     connected(&nodes[0], &nodes[1]);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         let mut asking = nodes[0].peers.open_stream(NodeId(2)).await.unwrap();
         asking.write_all(b"which block?").await.unwrap();
         asking.finish();

@@ -12,10 +12,7 @@ struct Caller {
 
 impl Caller {
     fn new() -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = runtime();
         let endpoint = {
             let _inside = runtime.enter();
             #[allow(clippy::disallowed_methods)] // a stranger brings its own
@@ -69,12 +66,18 @@ fn machine_clock() -> Arc<dyn Clock> {
     Arc::new(MachineClock::new())
 }
 
-/// A cluster of two that goes on while strangers call, and does so after.
-fn check(calls: impl FnOnce(&Authority, &Node)) {
+/// A cluster of two that goes on while strangers call, refuses as many as
+/// expected, and goes on after.
+fn check(expected: u64, calls: impl FnOnce(&Authority, &Node)) {
     let (authority, nodes) = cluster(2);
     connected(&nodes[0], &nodes[1]);
     nodes[0].heard_so_far();
+    let before = nodes[0].peers.refused();
     calls(&authority, &nodes[0]);
+    // The caller may know before the member has counted.
+    until("every refusal is counted", || {
+        nodes[0].peers.refused() - before == expected
+    });
     nodes[1]
         .peers
         .send(NodeId(1), Plane::Control, b"as before".to_vec());
@@ -84,7 +87,7 @@ fn check(calls: impl FnOnce(&Authority, &Node)) {
 
 #[test]
 fn without_a_certificate_only_a_request_to_join_is_heard() {
-    check(|authority, node| {
+    check(2, |authority, node| {
         for plane in [Plane::Control, Plane::Bulk] {
             let to = node.peers.listens_at(plane);
             let said =
@@ -96,7 +99,7 @@ fn without_a_certificate_only_a_request_to_join_is_heard() {
 
 #[test]
 fn an_unknown_protocol_ends_in_the_handshake() {
-    check(|authority, node| {
+    check(3, |authority, node| {
         for (plane, protocol) in [
             (Plane::Control, &b"h3"[..]),
             (Plane::Control, b"dolmen-data/1"),
@@ -111,7 +114,7 @@ fn an_unknown_protocol_ends_in_the_handshake() {
 
 #[test]
 fn a_certificate_that_has_ended_is_refused() {
-    check(|authority, node| {
+    check(1, |authority, node| {
         let long_ago = Millis(now().0 - 91 * 24 * 3600 * 1000);
         let old = authority.identify(NodeId(2), 2, long_ago, &MachineEntropy);
         let said = Caller::new().call(Plane::Control, node, &old.unwrap(), machine_clock());
@@ -145,7 +148,7 @@ fn a_certificate_that_begins_in_the_future_is_accepted() {
 fn the_authority_outlives_any_clock() {
     // A box whose clock is a century ahead refuses others' certificates, and
     // not for the authority's sake.
-    check(|authority, node| {
+    check(1, |authority, node| {
         let ahead: Arc<dyn Clock> = Arc::new(Moved {
             clock: MachineClock::new(),
             by_ms: 100 * 365 * 24 * 3600 * 1000,
@@ -158,7 +161,7 @@ fn the_authority_outlives_any_clock() {
 
 #[test]
 fn another_authority_is_not_ours_whatever_it_says() {
-    check(|authority, node| {
+    check(2, |authority, node| {
         // The same cluster id, the same node id: only the key differs.
         let other = Authority::found(CLUSTER).unwrap();
         let theirs = identify(&other, 2, 2);
@@ -175,7 +178,7 @@ fn another_authority_is_not_ours_whatever_it_says() {
 
 #[test]
 fn one_that_is_no_member_is_told_so() {
-    check(|authority, node| {
+    check(2, |authority, node| {
         let seventh = identify(authority, 7, 7);
         for plane in [Plane::Control, Plane::Bulk] {
             let said = Caller::new().call(plane, node, &seventh, machine_clock());
@@ -186,7 +189,7 @@ fn one_that_is_no_member_is_told_so() {
 
 #[test]
 fn our_own_identity_from_elsewhere_is_refused() {
-    check(|authority, node| {
+    check(1, |authority, node| {
         let double = identify(authority, 1, 1);
         let said = Caller::new().call(Plane::Control, node, &double, machine_clock());
         assert!(
@@ -198,7 +201,7 @@ fn our_own_identity_from_elsewhere_is_refused() {
 
 #[test]
 fn noise_at_the_ports_changes_nothing() {
-    check(|_, node| {
+    check(0, |_, node| {
         #[allow(clippy::disallowed_methods)] // a stranger brings its own
         let socket = std::net::UdpSocket::bind("127.0.0.2:0").unwrap();
         let mut chance = crate::entropy::Seeded::new(5);
