@@ -388,10 +388,15 @@ impl Consensus {
                 to: NodeId(message.to),
             });
         }
-        let last = self.raft.raft.raft_log.last_index();
+        // An answer of the term that this node led before a crash may speak of
+        // entries that left before they were durable here, and were lost.
+        let raft = &self.raft.raft;
+        let last = raft.raft_log.last_index();
         let says = match message.msg_type {
-            MessageType::MsgHeartbeat if message.term >= self.raft.raft.term => message.commit,
-            MessageType::MsgAppendResponse if message.term == self.raft.raft.term => message.index,
+            MessageType::MsgHeartbeat if message.term >= raft.term => message.commit,
+            MessageType::MsgAppendResponse if message.term == raft.term && self.is_leader() => {
+                message.index
+            }
             _ => 0,
         };
         if says > last {

@@ -37,6 +37,7 @@ fn trial_for(fault: Fault) -> (Trier, u64) {
         Fault::OverlappingWrites => (cuts, 1),
         Fault::MarkBeforeData => (cuts, 2),
         Fault::TruncateForgotten => (cuts, 1),
+        elsewhere => unreachable!("{elsewhere:?} is caught by another suite"),
     }
 }
 

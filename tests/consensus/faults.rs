@@ -1,0 +1,1 @@
+//! Planted faults: each is found by a known seed.
