@@ -122,10 +122,7 @@ impl Consensus {
     pub fn step(&mut self, from: NodeId, message: &[u8]) -> Result<(), StepError> {
         let message = codec::parse_message(message)?;
         self.admit(from, &message)?;
-        if message.msg_type == MessageType::MsgTimeoutNow && !self.may_campaign() {
-            return Ok(());
-        }
-        if self.is_stale_rejection(&message) {
+        if !self.has_use_for(&message) {
             return Ok(());
         }
         match self.call(|raft| raft.step(message)) {
@@ -406,6 +403,18 @@ impl Consensus {
             });
         }
         Ok(())
+    }
+
+    /// What is in order and comes at the wrong moment is passed over.
+    fn has_use_for(&mut self, message: &Message) -> bool {
+        match message.msg_type {
+            MessageType::MsgTimeoutNow => self.may_campaign(),
+            // A follower would pass it on in the asker's name, which the next
+            // node refuses. The asker asks again.
+            MessageType::MsgReadIndex => self.is_leader(),
+            MessageType::MsgAppendResponse => !self.is_stale_rejection(message),
+            _ => true,
+        }
     }
 
     /// A follower that holds everything up to `matched` rejects nothing at or

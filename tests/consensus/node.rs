@@ -126,7 +126,7 @@ impl Node {
             heartbeat_ticks: 2,
             inflight_max: 1 + dice.below(8) as usize,
             message_bytes_max,
-            uncommitted_bytes_max: message_bytes_max + dice.below(4000),
+            uncommitted_bytes_max: message_bytes_max + 500 + dice.below(4000),
             window_bytes: dice.below(3000) as usize,
         };
         Self {
@@ -333,12 +333,13 @@ impl Node {
         {
             return;
         }
+        // A leader's snapshot is under way in its place.
+        let Some(term) = life.consensus.term_at(index) else {
+            return;
+        };
         let snapshot = Snapshot {
             index,
-            term: life
-                .consensus
-                .term_at(index)
-                .expect("applied entries are known"),
+            term,
             members: life.consensus.members_at(index),
             manifest: life.state.to_le_bytes().to_vec(),
         };

@@ -25,65 +25,74 @@ fn story(seed: u64) -> Result<Counts, String> {
     let mut cluster = Cluster::found(seed, size);
     let changes = cluster.dice.one_in(2);
     let loss = cluster.dice.below(4);
+    let calm = cluster.dice.below(4);
     let events = 3000 + cluster.dice.below(6000);
     for _ in 0..events {
-        happen(&mut cluster, changes, loss)?;
+        happen(&mut cluster, changes, loss, calm)?;
     }
     quiet_end(&mut cluster)?;
     Ok(cluster.truth.counts)
 }
 
 /// One thing happens.
-fn happen(cluster: &mut Cluster, changes: bool, loss: u64) -> Held {
+fn happen(cluster: &mut Cluster, changes: bool, loss: u64, calm: u64) -> Held {
     let id = cluster.any_node();
     match cluster.dice.below(1000) {
-        0..70 => cluster.tick(id),
-        70..560 => arrive(cluster, loss),
-        560..700 => {
+        0..150 => cluster.tick(id),
+        150..560 => {
+            for _ in 0..1 + cluster.dice.below(5) {
+                arrive(cluster, loss)?;
+            }
+            Ok(())
+        }
+        560..690 => {
             let turns = 1 + cluster.dice.below(3) as usize;
             cluster.persist(id, turns)
         }
-        700..790 => {
+        690..770 => {
             let count = 1 + cluster.dice.below(6) as usize;
             cluster.apply(id, count)
         }
-        790..880 => cluster.propose(),
-        880..900 => {
+        770..850 => cluster.propose(),
+        850..875 => {
             let node = cluster.nodes.get_mut(&id).expect("a node");
             node.read(&cluster.truth);
             cluster.take(id)
         }
-        900..905 => {
+        875..885 => {
             cluster.node(id).read_again();
             cluster.take(id)
         }
-        905..920 => cluster.serve_fetches(id),
-        920..940 => {
+        885..900 => cluster.serve_fetches(id),
+        900..920 => {
             if cluster.dice.one_in(3) || cluster.node(id).wants_snapshot() {
                 let keep = cluster.dice.below(12);
                 cluster.node(id).compact(keep);
             }
             cluster.take(id)
         }
-        940..950 => cluster.report_snapshots(id),
-        950..953 => {
-            cluster.crash(id)?;
+        920..930 => cluster.report_snapshots(id),
+        930..938 => {
+            // Some stories are calmer than others.
+            if cluster.dice.below(4) >= calm {
+                cluster.crash(id)?;
+            }
             if cluster.dice.one_in(2) {
                 cluster.start(id)?;
             }
             Ok(())
         }
-        953..965 => cluster.start(id),
-        965..967 => {
+        938..956 => cluster.start(id),
+        956..960 => {
             cut(cluster);
             Ok(())
         }
-        967..972 => {
+        960..968 => {
             cluster.cut.clear();
             Ok(())
         }
-        972..974 => transfer(cluster),
-        974..977 => {
+        968..970 => transfer(cluster),
+        970..973 => {
             let to = cluster.any_node();
             if let Some(consensus) = cluster.consensus(id) {
                 consensus.report_unreachable(to);
