@@ -38,21 +38,21 @@ fn story(seed: u64) -> Result<Counts, String> {
 fn happen(cluster: &mut Cluster, changes: bool, loss: u64, calm: u64) -> Held {
     let id = cluster.any_node();
     match cluster.dice.below(1000) {
-        0..150 => cluster.tick(id),
+        0..150 => some_nodes(cluster, |cluster, id| cluster.tick(id)),
         150..560 => {
             for _ in 0..1 + cluster.dice.below(5) {
                 arrive(cluster, loss)?;
             }
             Ok(())
         }
-        560..690 => {
+        560..690 => some_nodes(cluster, |cluster, id| {
             let turns = 1 + cluster.dice.below(3) as usize;
             cluster.persist(id, turns)
-        }
-        690..770 => {
+        }),
+        690..770 => some_nodes(cluster, |cluster, id| {
             let count = 1 + cluster.dice.below(6) as usize;
             cluster.apply(id, count)
-        }
+        }),
         770..850 => cluster.propose(),
         850..875 => {
             let node = cluster.nodes.get_mut(&id).expect("a node");
@@ -82,7 +82,13 @@ fn happen(cluster: &mut Cluster, changes: bool, loss: u64, calm: u64) -> Held {
             }
             Ok(())
         }
-        938..956 => cluster.start(id),
+        938..956 => {
+            let down = cluster.nodes.values().filter(|node| !node.is_up());
+            match down.map(|node| node.id).next() {
+                Some(id) => cluster.start(id),
+                None => Ok(()),
+            }
+        }
         956..960 => {
             cut(cluster);
             Ok(())
@@ -99,9 +105,21 @@ fn happen(cluster: &mut Cluster, changes: bool, loss: u64, calm: u64) -> Held {
             }
             cluster.take(id)
         }
+        973..975 => storm(cluster, loss),
         _ if changes => change_members(cluster),
         _ => cluster.tick(id),
     }
+}
+
+/// To each node, or not, as the dice fall.
+fn some_nodes(cluster: &mut Cluster, mut what: impl FnMut(&mut Cluster, NodeId) -> Held) -> Held {
+    let ids: Vec<NodeId> = cluster.nodes.keys().copied().collect();
+    for id in ids {
+        if !cluster.dice.one_in(3) {
+            what(cluster, id)?;
+        }
+    }
+    Ok(())
 }
 
 /// A letter arrives, is lost, or arrives and stays on its way.
@@ -125,6 +143,27 @@ fn arrive(cluster: &mut Cluster, loss: u64) -> Held {
         cluster.on_the_way.push(double);
     }
     cluster.deliver(at)
+}
+
+/// Nobody hears of a leader for a while; then votes are asked for and given
+/// while nodes fail and come back.
+fn storm(cluster: &mut Cluster, loss: u64) -> Held {
+    for _ in 0..18 {
+        some_nodes(cluster, |cluster, id| cluster.tick(id))?;
+    }
+    for _ in 0..120 {
+        let id = cluster.any_node();
+        match cluster.dice.below(12) {
+            0 => {
+                cluster.crash(id)?;
+                cluster.start(id)?;
+            }
+            1 | 2 => cluster.tick(id)?,
+            3..6 => cluster.persist(id, 2)?,
+            _ => arrive(cluster, loss)?,
+        }
+    }
+    Ok(())
 }
 
 fn cut(cluster: &mut Cluster) {
@@ -153,9 +192,15 @@ fn transfer(cluster: &mut Cluster) -> Held {
 
 fn change_members(cluster: &mut Cluster) -> Held {
     let mut steps = Vec::new();
-    for _ in 0..1 + cluster.dice.below(3) / 2 * 2 {
-        let node = match cluster.dice.below(4) {
-            0 if cluster.nodes.len() < NODES_MAX => cluster.add_node(),
+    for _ in 0..1 + cluster.dice.below(4) / 3 * 2 {
+        let members = cluster.truth.members();
+        let mut fresh = cluster.nodes.values().filter(|node| node.applied() == 0);
+        let fresh = fresh
+            .find(|node| !members.contains(node.id))
+            .map(|node| node.id);
+        let node = match (cluster.dice.below(4), fresh) {
+            (0, Some(fresh)) => fresh,
+            (0, None) if cluster.nodes.len() < NODES_MAX => cluster.add_node(),
             _ => cluster.any_node(),
         };
         steps.push(match cluster.dice.below(5) {
