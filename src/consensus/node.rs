@@ -161,12 +161,18 @@ impl Consensus {
         self.check_leads()?;
         // Checked before, because the library puts an empty entry in the place
         // of a change it does not like, and says nothing.
-        if self.raft.raft.has_pending_conf() {
+        if self.may_have_pending_change() {
             return Err(NotTaken::ChangePending);
         }
         self.members().check(&change)?;
         self.call(|raft| raft.propose_conf_change(Vec::new(), change.to_raft()))
             .map_err(|_| NotTaken::Full)
+    }
+
+    /// A leader that has not committed an entry of its own term does not know
+    /// whether another change was made behind its back.
+    fn may_have_pending_change(&self) -> bool {
+        self.raft.raft.has_pending_conf() || !self.raft.raft.commit_to_current_term()
     }
 
     fn check_leads(&self) -> Result<(), NotTaken> {
@@ -363,7 +369,7 @@ impl Consensus {
     fn leave_joint_when_due(&mut self) {
         let is_due = self.is_leader()
             && self.members().is_joint()
-            && !self.raft.raft.has_pending_conf()
+            && !self.may_have_pending_change()
             && self.raft.raft.lead_transferee.is_none();
         if is_due {
             let leave = MembersChange::leave_joint().to_raft();

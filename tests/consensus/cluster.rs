@@ -3,7 +3,7 @@
 use super::node::{Durable, Letter, Node};
 use super::truth::{Held, Truth, hold};
 use dolmen::consensus::Members;
-use dolmen::consensus::{Consensus, Kind, MembersChange, NotTaken, StepError};
+use dolmen::consensus::{Consensus, Kind, MembersChange, NotTaken, Settings, StepError};
 use dolmen::entropy::Seeded;
 use dolmen::ids::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,10 +22,15 @@ pub struct Cluster {
 impl Cluster {
     /// A cluster of so many founders, all running.
     pub fn found(seed: u64, size: u64) -> Self {
+        Self::found_with(seed, size, |_| {})
+    }
+
+    pub fn found_with(seed: u64, size: u64, settle: impl Fn(&mut Settings)) -> Self {
         let mut dice = Seeded::new(seed);
         let members = Members::of_voters((1..=size).map(NodeId));
         let nodes = (1..=size).map(NodeId).map(|id| {
-            let node = Node::new(id, &mut dice, Durable::founded(&members));
+            let mut node = Node::new(id, &mut dice, Durable::founded(&members));
+            settle(&mut node.settings);
             (id, node)
         });
         let nodes = nodes.collect();

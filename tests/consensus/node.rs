@@ -111,7 +111,7 @@ pub struct Node {
     pub durable: Durable,
     pub life: Option<Life>,
     lives: u64,
-    settings: Settings,
+    pub settings: Settings,
     /// What the state machine kept by itself through the last crash.
     kept: Option<(u64, u64)>,
 }
