@@ -112,6 +112,15 @@ impl Fault {
         Fault::WatchAfterRead,
         Fault::SnapshotOfAnotherIndex,
     ];
+
+    /// Those of them that the suite of consensus catches.
+    pub const CONSENSUS: &[Fault] = &[
+        Fault::VoteNotStored,
+        Fault::SentBeforePersisted,
+        Fault::TailLost,
+        Fault::RemovedStillVotes,
+        Fault::LocalRead,
+    ];
 }
 
 #[cfg(debug_assertions)]

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod arrows;
+mod consensus;
 mod daemon;
 mod doctor;
 mod log;

@@ -29,6 +29,8 @@ mod errors;
 mod logger;
 mod members;
 mod node;
+#[cfg(test)]
+mod node_tests;
 mod ready;
 mod settings;
 mod terms;

@@ -122,10 +122,7 @@ impl Consensus {
     pub fn step(&mut self, from: NodeId, message: &[u8]) -> Result<(), StepError> {
         let message = codec::parse_message(message)?;
         self.admit(from, &message)?;
-        if message.msg_type == MessageType::MsgTimeoutNow && !self.may_campaign() {
-            return Ok(());
-        }
-        if self.is_stale_rejection(&message) {
+        if !self.has_use_for(&message) {
             return Ok(());
         }
         match self.call(|raft| raft.step(message)) {
@@ -164,12 +161,18 @@ impl Consensus {
         self.check_leads()?;
         // Checked before, because the library puts an empty entry in the place
         // of a change it does not like, and says nothing.
-        if self.raft.raft.has_pending_conf() {
+        if self.may_have_pending_change() {
             return Err(NotTaken::ChangePending);
         }
         self.members().check(&change)?;
         self.call(|raft| raft.propose_conf_change(Vec::new(), change.to_raft()))
             .map_err(|_| NotTaken::Full)
+    }
+
+    /// A leader that has not committed an entry of its own term does not know
+    /// whether another change was made behind its back.
+    fn may_have_pending_change(&self) -> bool {
+        self.raft.raft.has_pending_conf() || !self.raft.raft.commit_to_current_term()
     }
 
     fn check_leads(&self) -> Result<(), NotTaken> {
@@ -375,7 +378,7 @@ impl Consensus {
     fn leave_joint_when_due(&mut self) {
         let is_due = self.is_leader()
             && self.members().is_joint()
-            && !self.raft.raft.has_pending_conf()
+            && !self.may_have_pending_change()
             && self.raft.raft.lead_transferee.is_none();
         if is_due {
             let leave = MembersChange::leave_joint().to_raft();
@@ -397,10 +400,15 @@ impl Consensus {
                 to: NodeId(message.to),
             });
         }
-        let last = self.raft.raft.raft_log.last_index();
+        // An answer of the term that this node led before a crash may speak of
+        // entries that left before they were durable here, and were lost.
+        let raft = &self.raft.raft;
+        let last = raft.raft_log.last_index();
         let says = match message.msg_type {
-            MessageType::MsgHeartbeat if message.term >= self.raft.raft.term => message.commit,
-            MessageType::MsgAppendResponse if message.term == self.raft.raft.term => message.index,
+            MessageType::MsgHeartbeat if message.term >= raft.term => message.commit,
+            MessageType::MsgAppendResponse if message.term == raft.term && self.is_leader() => {
+                message.index
+            }
             _ => 0,
         };
         if says > last {
@@ -410,6 +418,18 @@ impl Consensus {
             });
         }
         Ok(())
+    }
+
+    /// What is in order and comes at the wrong moment is passed over.
+    fn has_use_for(&mut self, message: &Message) -> bool {
+        match message.msg_type {
+            MessageType::MsgTimeoutNow => self.may_campaign(),
+            // A follower would pass it on in the asker's name, which the next
+            // node refuses. The asker asks again.
+            MessageType::MsgReadIndex => self.is_leader(),
+            MessageType::MsgAppendResponse => !self.is_stale_rejection(message),
+            _ => true,
+        }
     }
 
     /// A follower that holds everything up to `matched` rejects nothing at or

@@ -85,7 +85,9 @@ mod tests {
     #[test]
     fn runs_say_what_a_list_would() {
         let mut terms = Terms::new(4, 2);
-        [(5, 2), (6, 2), (7, 3), (8, 5), (9, 5)].map(|(index, term)| terms.put(index, term));
+        for (index, term) in [(5, 2), (6, 2), (7, 3), (8, 5), (9, 5)] {
+            terms.put(index, term);
+        }
         assert_eq!(shown(&terms), [2, 2, 2, 3, 5, 5]);
         terms.put(7, 6);
         assert_eq!(shown(&terms), [2, 2, 2, 6]);

@@ -287,3 +287,216 @@ fn count_within<'a>(entries: impl Iterator<Item = &'a eraftpb::Entry>, bytes_max
         })
         .count()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consensus::{Body, Entry, Members};
+    use crate::ids::{Index, Term};
+
+    const NO_LIMIT: Option<u64> = None;
+
+    fn entry(index: u64, term: u64) -> eraftpb::Entry {
+        let body = Body::Data(vec![7; 36].into());
+        Entry {
+            term: Term(term),
+            index: Index(index),
+            body,
+        }
+        .into_raft()
+    }
+
+    /// Every entry here counts as this many bytes.
+    const EACH: u64 = 36 + ENTRY_BYTES;
+
+    fn snapshot(index: u64, term: u64) -> Snapshot {
+        Snapshot {
+            index: Index(index),
+            term: Term(term),
+            members: Members::of_voters([NodeId(1), NodeId(2)]),
+            manifest: vec![1, 2, 3],
+        }
+    }
+
+    /// A log behind a snapshot of (4, 2) that holds 5 to 9, of terms 2 and 3.
+    fn window(bytes_max: usize) -> Window {
+        let mut window = Window::new(4, 2, Some(snapshot(4, 2)), bytes_max);
+        window.append([(5, 2), (6, 2), (7, 3), (8, 3), (9, 3)].map(|(i, t)| entry(i, t)));
+        window
+    }
+
+    fn entries(
+        window: &Window,
+        low: u64,
+        high: u64,
+        max: Option<u64>,
+        waits: bool,
+    ) -> Result<Vec<u64>> {
+        let found = window.entries(low, high, max, GetEntriesContext::empty(waits))?;
+        Ok(found.iter().map(|entry| entry.index).collect())
+    }
+
+    fn failed<T>(error: StorageError) -> Result<T> {
+        Err(Error::Store(error))
+    }
+
+    #[test]
+    fn first_and_last_name_the_entries_that_are_there() {
+        let empty = Window::new(0, 0, None, 100);
+        assert_eq!((empty.first_index(), empty.last_index()), (Ok(1), Ok(0)));
+        let window = window(usize::MAX);
+        assert_eq!((window.first_index(), window.last_index()), (Ok(5), Ok(9)));
+    }
+
+    #[test]
+    fn the_term_is_known_from_before_the_first_to_the_last() {
+        let window = window(usize::MAX);
+        assert_eq!(window.term(3), failed(StorageError::Compacted));
+        assert_eq!(window.term(4), Ok(2), "the snapshot's own");
+        assert_eq!((window.term(6), window.term(7)), (Ok(2), Ok(3)));
+        assert_eq!(window.term(9), Ok(3));
+        assert_eq!(window.term(10), failed(StorageError::Unavailable));
+    }
+
+    #[test]
+    fn entries_come_by_range_and_bytes_and_at_least_one() {
+        let window = window(usize::MAX);
+        assert_eq!(
+            entries(&window, 5, 10, NO_LIMIT, false),
+            Ok(vec![5, 6, 7, 8, 9])
+        );
+        assert_eq!(entries(&window, 6, 8, NO_LIMIT, false), Ok(vec![6, 7]));
+        assert_eq!(entries(&window, 9, 9, NO_LIMIT, false), Ok(vec![]));
+        assert_eq!(entries(&window, 5, 10, Some(0), false), Ok(vec![5]));
+        assert_eq!(
+            entries(&window, 5, 10, Some(2 * EACH - 1), false),
+            Ok(vec![5])
+        );
+        assert_eq!(
+            entries(&window, 5, 10, Some(2 * EACH), false),
+            Ok(vec![5, 6])
+        );
+        assert_eq!(
+            entries(&window, 4, 10, NO_LIMIT, true),
+            failed(StorageError::Compacted)
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "the last is 9")]
+    fn entries_beyond_the_last_are_a_slip() {
+        let _ = entries(&window(usize::MAX), 5, 11, NO_LIMIT, false);
+    }
+
+    #[test]
+    fn an_entry_takes_the_place_of_one_and_of_all_after_it() {
+        let mut window = window(usize::MAX);
+        window.append([entry(7, 5), entry(8, 6)]);
+        assert_eq!(
+            entries(&window, 5, 9, NO_LIMIT, false),
+            Ok(vec![5, 6, 7, 8])
+        );
+        assert_eq!(window.last_index(), Ok(8));
+        assert_eq!(
+            (window.term(6), window.term(7), window.term(8)),
+            (Ok(2), Ok(5), Ok(6))
+        );
+        assert_eq!(window.bytes, 4 * EACH);
+    }
+
+    #[test]
+    fn what_left_the_memory_is_asked_for_and_can_be_brought() {
+        let mut window = window(2 * EACH as usize);
+        window.ease(8);
+        assert_eq!(window.front, 8);
+        assert_eq!((window.first_index(), window.term(6)), (Ok(5), Ok(2)));
+        assert_eq!(
+            entries(&window, 6, 10, NO_LIMIT, true),
+            failed(StorageError::LogTemporarilyUnavailable)
+        );
+        assert_eq!(window.take_missed(), BTreeSet::from([6]));
+        assert!(!window.has_wishes());
+        window.keep_fetched(NodeId(2), vec![entry(6, 2), entry(7, 3)], 10 * EACH);
+        assert_eq!(entries(&window, 6, 10, NO_LIMIT, true), Ok(vec![6, 7]));
+        assert_eq!(entries(&window, 7, 10, Some(0), true), Ok(vec![7]));
+        assert_eq!(entries(&window, 6, 7, NO_LIMIT, true), Ok(vec![6]));
+        assert_eq!(
+            entries(&window, 5, 10, NO_LIMIT, true),
+            failed(StorageError::LogTemporarilyUnavailable)
+        );
+        window.retain_fetched(|peer, last| (peer, last) != (NodeId(2), 7));
+        assert!(entries(&window, 6, 10, NO_LIMIT, true).is_err());
+    }
+
+    #[test]
+    fn what_was_read_from_another_log_is_not_kept() {
+        let mut window = window(0);
+        window.ease(8);
+        window.keep_fetched(NodeId(2), vec![entry(6, 2), entry(7, 9)], 10 * EACH);
+        assert_eq!(entries(&window, 6, 10, NO_LIMIT, true), Ok(vec![6]));
+        window.keep_fetched(NodeId(2), vec![entry(6, 1)], 10 * EACH);
+        assert!(entries(&window, 6, 10, NO_LIMIT, true).is_err());
+    }
+
+    #[test]
+    fn what_is_not_applied_stays_however_large() {
+        let mut window = window(0);
+        window.ease(6);
+        assert_eq!(entries(&window, 7, 10, NO_LIMIT, false), Ok(vec![7, 8, 9]));
+        window.ease(9);
+        assert_eq!((window.first_index(), window.last_index()), (Ok(5), Ok(9)));
+        window.append([entry(10, 3)]);
+        assert_eq!(entries(&window, 10, 11, NO_LIMIT, false), Ok(vec![10]));
+    }
+
+    #[test]
+    fn compaction_keeps_the_term_before_the_first() {
+        let mut window = window(usize::MAX);
+        window.compact(snapshot(8, 3), 8);
+        assert_eq!((window.first_index(), window.last_index()), (Ok(8), Ok(9)));
+        assert_eq!(window.term(6), failed(StorageError::Compacted));
+        assert_eq!(window.term(7), Ok(3));
+        assert_eq!(entries(&window, 8, 10, NO_LIMIT, false), Ok(vec![8, 9]));
+        assert_eq!(
+            entries(&window, 7, 10, NO_LIMIT, true),
+            failed(StorageError::Compacted)
+        );
+        window.compact(snapshot(9, 3), 10);
+        assert_eq!((window.first_index(), window.last_index()), (Ok(10), Ok(9)));
+        assert_eq!((window.term(9), window.bytes), (Ok(3), 0));
+    }
+
+    #[test]
+    fn a_leaders_snapshot_begins_the_log_anew() {
+        let mut window = window(usize::MAX);
+        window.restore(snapshot(20, 5));
+        assert_eq!(
+            (window.first_index(), window.last_index()),
+            (Ok(21), Ok(20))
+        );
+        assert_eq!(window.term(20), Ok(5));
+        assert_eq!(window.term(9), failed(StorageError::Compacted));
+        window.append([entry(21, 5)]);
+        assert_eq!(entries(&window, 21, 22, NO_LIMIT, false), Ok(vec![21]));
+    }
+
+    #[test]
+    fn a_snapshot_that_does_not_do_is_wished_for() {
+        let mut window = window(usize::MAX);
+        assert_eq!(window.snapshot(4, 2).map(|s| s.get_metadata().index), Ok(4));
+        assert!(!window.has_wishes());
+        let not_now = || failed(StorageError::SnapshotTemporarilyUnavailable);
+        assert_eq!(window.snapshot(5, 2).map(drop), not_now(), "too old");
+        assert!(window.take_wants_snapshot());
+        assert_eq!(
+            window.snapshot(0, 3).map(drop),
+            not_now(),
+            "it does not know node 3"
+        );
+        assert!(window.take_wants_snapshot());
+        assert_eq!(
+            Window::new(0, 0, None, 0).snapshot(0, 1).map(drop),
+            not_now()
+        );
+    }
+}
