@@ -8,6 +8,7 @@ mod daemon;
 mod doctor;
 mod log;
 mod profile;
+mod state;
 
 /// Whether the full sizes were asked for.
 pub fn full() -> bool {
