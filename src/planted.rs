@@ -48,6 +48,7 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Those that the suite of the log catches.
     pub const ALL: &[Fault] = &[
         Fault::AnswerBeforeSync,
         Fault::ChecksumNotChecked,
@@ -64,6 +65,10 @@ impl Fault {
         Fault::MarkBeforeData,
         Fault::TruncateForgotten,
         Fault::FullDiskNotNoticed,
+    ];
+
+    /// Those that the suite of the state catches.
+    pub const STATE: &[Fault] = &[
         Fault::TokenReused,
         Fault::ZxidNotRaised,
         Fault::PasswordNotChecked,

@@ -23,7 +23,9 @@ pub(super) fn is_super(who: &[Identity]) -> bool {
 /// Whether one of the permissions is given to one of the identities.
 pub(super) fn allows(acl: &Acl, wanted: Permissions, who: &[Identity]) -> bool {
     let mut entries = acl.iter().filter(|entry| entry.permissions.has(wanted));
-    is_super(who) || entries.any(|entry| is_anyone(&entry.who) || who.iter().any(|one| matches(one, &entry.who)))
+    is_super(who)
+        || entries
+            .any(|entry| is_anyone(&entry.who) || who.iter().any(|one| matches(one, &entry.who)))
 }
 
 fn is_anyone(identity: &Identity) -> bool {
@@ -76,7 +78,10 @@ fn is_valid(identity: &Identity) -> bool {
     let id = &*identity.id;
     match &*identity.scheme {
         "world" => id == "anyone",
-        "digest" => id.split(':').filter(|part| !part.is_empty()).count() == 2 && id.matches(':').count() == 1,
+        "digest" => {
+            id.split(':').filter(|part| !part.is_empty()).count() == 2
+                && id.matches(':').count() == 1
+        }
         "ip" => Network::parse(id).is_some(),
         "sasl" | "x509" => !id.is_empty(),
         _ => false,
@@ -147,7 +152,11 @@ mod tests {
         let check = |network: &str, address: &str, holds| {
             let acl = list(&[("ip", network, Permissions::READ)]);
             let who = [Identity::new("ip", address)];
-            assert_eq!(allows(&acl, Permissions::READ, &who), holds, "{network} {address}");
+            assert_eq!(
+                allows(&acl, Permissions::READ, &who),
+                holds,
+                "{network} {address}"
+            );
         };
         check("10.1.2.3", "10.1.2.3", true);
         check("10.1.2.3", "10.1.2.4", false);
@@ -169,7 +178,11 @@ mod tests {
         ];
         let all = Permissions::ALL;
         let resolved = resolve(&list(&[("auth", "", all), ("world", "anyone", all)]), &who);
-        let expected = [("digest", "ann:hash", all), ("sasl", "ann", all), ("world", "anyone", all)];
+        let expected = [
+            ("digest", "ann:hash", all),
+            ("sasl", "ann", all),
+            ("world", "anyone", all),
+        ];
         assert_eq!(resolved, Ok(list(&expected)));
         let twice = list(&[("world", "anyone", all), ("world", "anyone", all)]);
         assert_eq!(resolve(&twice, &who), Ok(anyone(all)));
@@ -187,6 +200,9 @@ mod tests {
             assert_eq!(resolve(&sent, &who), Err(Error::InvalidAcl), "{bad:?}");
         }
         assert_eq!(resolve(&list(&[]), &who), Err(Error::InvalidAcl));
-        assert_eq!(resolve(&list(&[("auth", "", all)]), &who[..1]), Err(Error::InvalidAcl));
+        assert_eq!(
+            resolve(&list(&[("auth", "", all)]), &who[..1]),
+            Err(Error::InvalidAcl)
+        );
     }
 }

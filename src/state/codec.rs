@@ -21,12 +21,23 @@ const FORM: u8 = 1;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Malformed {
     Short(Short),
-    Form { found: u8, known: u8 },
-    Tag { of: &'static str, tag: u8 },
+    Form {
+        found: u8,
+        known: u8,
+    },
+    Tag {
+        of: &'static str,
+        tag: u8,
+    },
     NotUtf8,
     /// More items than the bytes that are left could hold.
-    Count { declared: u32, left: usize },
-    Trailing { bytes: usize },
+    Count {
+        declared: u32,
+        left: usize,
+    },
+    Trailing {
+        bytes: usize,
+    },
 }
 
 impl fmt::Display for Malformed {
@@ -573,7 +584,12 @@ impl<'a> In<'a> {
             3 => NodeKind::Ttl {
                 ttl_ms: self.u64()?,
             },
-            tag => return Err(Malformed::Tag { of: "node kind", tag }),
+            tag => {
+                return Err(Malformed::Tag {
+                    of: "node kind",
+                    tag,
+                });
+            }
         })
     }
 
@@ -627,7 +643,12 @@ impl<'a> In<'a> {
                 node: NodeId(self.u64()?),
             },
             7 => MemberCommand::RaiseFeatures { level: self.u32()? },
-            tag => return Err(Malformed::Tag { of: "member command", tag }),
+            tag => {
+                return Err(Malformed::Tag {
+                    of: "member command",
+                    tag,
+                });
+            }
         })
     }
 

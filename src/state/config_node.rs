@@ -23,7 +23,10 @@ impl Announced {
     pub(super) fn text(&self) -> String {
         let (follow, elect) = self.ports;
         let (host, client) = (bracketed(&self.host), bracketed(&self.client_host));
-        format!("{host}:{follow}:{elect}:observer;{client}:{}", self.client_port)
+        format!(
+            "{host}:{follow}:{elect}:observer;{client}:{}",
+            self.client_port
+        )
     }
 }
 
@@ -90,7 +93,11 @@ pub(super) fn plan(members: &Members, asked: &Reconfigure) -> Result<Plan, Error
         return Err(Error::BadVersion);
     }
     let given = |text: &Option<Box<str>>| text.clone().filter(|text| !text.is_empty());
-    let plan = match (given(&asked.joining), given(&asked.leaving), given(&asked.members)) {
+    let plan = match (
+        given(&asked.joining),
+        given(&asked.leaving),
+        given(&asked.members),
+    ) {
         (None, None, Some(all)) => whole(members, &all)?,
         (None, None, None) | (_, _, Some(_)) => return Err(Error::BadArguments),
         (joining, leaving, None) => {
@@ -124,7 +131,8 @@ fn step(members: &Members, joining: &str, leaving: &str) -> Result<Plan, Error> 
         if members.list.contains_key(&NodeId(id)) {
             return Err(Error::BadArguments);
         }
-        plan.announced.insert(id, announced.ok_or(Error::BadArguments)?);
+        plan.announced
+            .insert(id, announced.ok_or(Error::BadArguments)?);
     }
     Ok(plan)
 }

@@ -28,7 +28,12 @@ impl Writes<'_> {
             }
         }
         *self.quotas = Quotas::read(self.tree);
-        done.map(|()| (Outcome::Done, nodes.iter().map(highest).max().unwrap_or_default()))
+        done.map(|()| {
+            (
+                Outcome::Done,
+                nodes.iter().map(highest).max().unwrap_or_default(),
+            )
+        })
     }
 
     fn import_one(&mut self, imported: &ImportedNode) -> Result<(), Error> {
@@ -97,5 +102,7 @@ impl Writes<'_> {
 
 fn highest(node: &ImportedNode) -> Zxid {
     let stat = &node.stat;
-    stat.created_zxid.max(stat.modified_zxid).max(stat.children_zxid)
+    stat.created_zxid
+        .max(stat.modified_zxid)
+        .max(stat.children_zxid)
 }

@@ -306,9 +306,12 @@ impl Members {
                 .word(member.doors.len() as u64);
             doors.fold(hash, |hash, text| hash.bytes(text.as_bytes()))
         });
-        let announced = self.announced.iter().fold(members, |hash, (id, announced)| {
-            hash.word(*id).bytes(announced.text().as_bytes())
-        });
+        let announced = self
+            .announced
+            .iter()
+            .fold(members, |hash, (id, announced)| {
+                hash.word(*id).bytes(announced.text().as_bytes())
+            });
         self.tokens.hash(announced).value()
     }
 }

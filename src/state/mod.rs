@@ -164,28 +164,14 @@ impl State {
         submission: &Submission,
         changes: &mut Vec<Change>,
     ) -> Applied {
-        let outcome = self.admit(submission).and_then(|()| {
+        // What is refused here leaves no trace but the gap that it showed.
+        let outcome = self.sessions.admit(submission).and_then(|()| {
             self.zxid = self.zxid.next();
             self.run(now, submission, changes)
         });
         self.tree.acls.settle();
         let zxid = self.zxid;
         Applied { zxid, outcome }
-    }
-
-    /// What is refused here leaves no trace but the gap it has shown.
-    fn admit(&mut self, submission: &Submission) -> Result<(), Error> {
-        if let Command::ExpireSession {
-            session,
-            connection,
-        } = submission.command
-        {
-            let current = self.sessions.get(session).ok_or(Error::SessionExpired)?;
-            if current.connection != connection {
-                return Err(Error::SessionMoved);
-            }
-        }
-        self.sessions.admit(submission)
     }
 
     fn run(

@@ -51,7 +51,10 @@ impl Quotas {
     pub fn read(tree: &Tree) -> Self {
         let mut quotas = Self::default();
         if let Some(top) = tree.find(ZOOKEEPER_QUOTA) {
-            for slot in tree.below(top).filter(|&slot| &*tree.node(slot).name == LIMITS) {
+            for slot in tree
+                .below(top)
+                .filter(|&slot| &*tree.node(slot).name == LIMITS)
+            {
                 quotas.created(&tree.path(slot));
             }
         }
@@ -205,7 +208,10 @@ mod tests {
         let check = |text: &str, again: &str| {
             let figures = Figures::parse(text.as_bytes()).unwrap();
             assert_eq!(figures.to_string(), again);
-            assert_eq!(Figures::parse(again.as_bytes()).map(|f| f.count()), Some(figures.count()));
+            assert_eq!(
+                Figures::parse(again.as_bytes()).map(|f| f.count()),
+                Some(figures.count())
+            );
         };
         check("", "count=-1,bytes=-1");
         check("count=4,bytes=5", "count=4,bytes=5");
@@ -213,7 +219,13 @@ mod tests {
             "count=4,bytes=5=;countHardLimit=7;byteHardLimit=9",
             "count=4,bytes=5=;byteHardLimit=9;countHardLimit=7",
         );
-        for bad in ["count", "count=", "count=x", "count=4,bytes", "count=99999999999999999999"] {
+        for bad in [
+            "count",
+            "count=",
+            "count=x",
+            "count=4,bytes",
+            "count=99999999999999999999",
+        ] {
             assert_eq!(Figures::parse(bad.as_bytes()), None, "{bad}");
         }
     }

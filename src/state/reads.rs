@@ -65,7 +65,10 @@ impl State {
     pub fn reapable(&self, now: Millis, at_most: usize) -> Vec<Box<str>> {
         let slots = self.tree.passing();
         let slots = slots.filter(|&slot| is_reapable(&self.tree, slot, now));
-        slots.take(at_most).map(|slot| self.tree.path(slot)).collect()
+        slots
+            .take(at_most)
+            .map(|slot| self.tree.path(slot))
+            .collect()
     }
 
     fn readable(&self, path: &str, wanted: Permissions, who: &[Identity]) -> Result<Slot, Error> {

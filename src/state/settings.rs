@@ -171,7 +171,10 @@ mod tests {
             assert_eq!(row.setting as usize, n);
             let default = row.default.to_string();
             assert_eq!(row.parse(default.as_bytes()), Some(row.default));
-            assert_eq!(Settings::default().check(row.name, default.as_bytes()), Ok(()));
+            assert_eq!(
+                Settings::default().check(row.name, default.as_bytes()),
+                Ok(())
+            );
         }
     }
 
@@ -180,7 +183,17 @@ mod tests {
         let check = |name, data: &str| Settings::default().check(name, data.as_bytes());
         let name = "zookeeper.connections_max";
         assert_eq!(check(name, "65536"), Ok(()));
-        for bad in ["", "0", "65537", "+5", " 5", "5 ", "5k", "-1", "99999999999999999999"] {
+        for bad in [
+            "",
+            "0",
+            "65537",
+            "+5",
+            " 5",
+            "5 ",
+            "5k",
+            "-1",
+            "99999999999999999999",
+        ] {
             assert_eq!(check(name, bad), Err(Error::BadArguments), "{bad:?}");
         }
         assert_eq!(check("zookeeper.nothing", "1"), Err(Error::BadArguments));

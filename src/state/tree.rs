@@ -173,7 +173,10 @@ impl Tree {
     }
 
     pub fn remove(&mut self, slot: Slot) {
-        assert!(self.children(slot).is_empty(), "a removed node is childless");
+        assert!(
+            self.children(slot).is_empty(),
+            "a removed node is childless"
+        );
         self.put(slot, None);
     }
 
@@ -219,7 +222,9 @@ impl Tree {
         let Some(node) = &self.slots[slot.0 as usize] else {
             return;
         };
-        self.digest = self.digest.wrapping_add(node.hash(self.acls.hash(node.acl)));
+        self.digest = self
+            .digest
+            .wrapping_add(node.hash(self.acls.hash(node.acl)));
         self.data_bytes += node.data.len() as u64;
         self.acls.retain(node.acl);
         match node.owner.kind() {
@@ -356,15 +361,24 @@ fn children_of(slots: &[Option<Node>]) -> Result<Vec<Children>, Slot> {
         *place -= 1;
         grouped[*place as usize] = slot;
     }
-    let groups = places.windows(2).map(|ends| &grouped[ends[0] as usize..ends[1] as usize]);
+    let groups = places
+        .windows(2)
+        .map(|ends| &grouped[ends[0] as usize..ends[1] as usize]);
     groups.map(|group| map_of(slots, group)).collect()
 }
 
 fn map_of(slots: &[Option<Node>], group: &[Slot]) -> Result<Children, Slot> {
-    let node = |slot: Slot| slots[slot.0 as usize].as_ref().expect("only nodes are grouped");
+    let node = |slot: Slot| {
+        slots[slot.0 as usize]
+            .as_ref()
+            .expect("only nodes are grouped")
+    };
     // Filled from the end: back to the order in which they were created, which
     // is often that of their names already.
-    let children = group.iter().rev().map(|&slot| (node(slot).name.clone(), slot));
+    let children = group
+        .iter()
+        .rev()
+        .map(|&slot| (node(slot).name.clone(), slot));
     let children: Children = children.collect();
     match children.len() == group.len() {
         true => Ok(children),

@@ -149,7 +149,9 @@ impl<C: Copy + Ord> Watches<C> {
         if !self.has(connection, path, selection) {
             return Err(Error::NoWatcher);
         }
-        let left = self.kinds(connection, path).without(Kinds::selected(selection));
+        let left = self
+            .kinds(connection, path)
+            .without(Kinds::selected(selection));
         self.set(connection, path, left);
         Ok(())
     }
@@ -183,7 +185,12 @@ impl<C: Copy + Ord> Watches<C> {
     }
 
     pub fn drop_connection(&mut self, connection: C) {
-        for path in self.by_connection.get(&connection).cloned().unwrap_or_default() {
+        for path in self
+            .by_connection
+            .get(&connection)
+            .cloned()
+            .unwrap_or_default()
+        {
             self.set(connection, &path, Kinds::NONE);
         }
     }
@@ -234,7 +241,10 @@ impl<C: Copy + Ord> Watches<C> {
         };
         let paths = self.by_connection.entry(connection).or_default();
         paths.insert(path.clone());
-        self.by_path.entry(path).or_default().insert(connection, kinds);
+        self.by_path
+            .entry(path)
+            .or_default()
+            .insert(connection, kinds);
     }
 
     fn forget(&mut self, connection: C, path: &str) {

@@ -142,7 +142,8 @@ impl Writes<'_> {
         self.tell(ChangeKind::Deleted, path.into(), slot);
         self.tree.remove(slot);
         let zxid = self.zxid;
-        self.tree.change(parent, |parent| parent.children_zxid = zxid);
+        self.tree
+            .change(parent, |parent| parent.children_zxid = zxid);
         self.quotas.deleted(path);
         self.quotas.charge(self.tree, path, -1, -bytes);
         self.tell(ChangeKind::ChildrenChanged, self.tree.path(parent), parent);

@@ -110,7 +110,9 @@ impl Stage {
         assert_eq!(codec::decode(&bytes), Ok(submission.clone()));
         let before = self.state.zxid();
         let mut changes = Vec::new();
-        let applied = self.state.apply(Millis(self.now), &submission, &mut changes);
+        let applied = self
+            .state
+            .apply(Millis(self.now), &submission, &mut changes);
         let mut lines = vec![match &applied.outcome {
             Ok(outcome) => shown(outcome),
             Err(error) => format!("{error:?}"),
@@ -284,7 +286,9 @@ impl Stage {
             let all = parts.collect::<Vec<_>>().join(",");
             (!all.is_empty()).then(|| all.replace('~', " ").into())
         };
-        let mut froms = rest.split(' ').filter_map(|part| part.strip_prefix("from="));
+        let mut froms = rest
+            .split(' ')
+            .filter_map(|part| part.strip_prefix("from="));
         let from_version = froms.next().map_or(-1, |from| match from {
             "now" => self.state.members().changed().0 as i64,
             from => from.parse().expect("a number"),
@@ -417,7 +421,7 @@ impl Stage {
 
 /// The tree as a text, and what stands beside it, without the numbers that
 /// every transaction raises.
-fn bare(state: &State) -> String {
+pub fn bare(state: &State) -> String {
     let mut text = String::new();
     let root = [Identity::new("super", "")];
     let mut waiting = vec![String::from("/")];
@@ -465,7 +469,13 @@ fn write(line: &str) -> Write {
     for word in words {
         match word.split_once('=').unwrap_or((word, "")) {
             ("v", wanted) => version = wanted.parse().expect("a version"),
-            ("acl", list) => acl = list.split(',').filter(|one| !one.is_empty()).map(entry).collect(),
+            ("acl", list) => {
+                acl = list
+                    .split(',')
+                    .filter(|one| !one.is_empty())
+                    .map(entry)
+                    .collect()
+            }
             ("ttl", ms) => node_kind = NodeKind::Ttl { ttl_ms: number(ms) },
             ("ephemeral", _) => node_kind = NodeKind::Ephemeral,
             ("container", _) => node_kind = NodeKind::Container,

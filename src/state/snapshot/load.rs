@@ -3,16 +3,16 @@
 
 use super::records::{ArchivedNodeRecord, ArchivedPiece, Head};
 use super::{FORMAT, HEAD_BYTES, SCHEMA, checksum};
-use crate::ids::Zxid;
 use crate::clock::Millis;
+use crate::ids::Zxid;
 use crate::limits::{SESSIONS_MAX, SNAPSHOT_FRAME_BYTES_MAX, TREE_NODES_MAX};
+use crate::state::State;
 use crate::state::acls::{AclId, Acls};
 use crate::state::node::{Node, Owner, Slot};
 use crate::state::quota::Quotas;
 use crate::state::sessions::Sessions;
 use crate::state::settings::Settings;
 use crate::state::tree::Tree;
-use crate::state::State;
 use crate::wire::{Cursor, Short, crc32c};
 use rkyv::rancor;
 use rkyv::util::AlignedVec;
@@ -23,18 +23,41 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoadError {
     Short(Short),
-    NotASnapshot { found: u32 },
-    Schema { found: u32, known: u32 },
-    TooLong { bytes: usize, bytes_max: usize },
-    Length { declared: usize, found: usize },
-    Checksum { declared: u32, found: u32 },
+    NotASnapshot {
+        found: u32,
+    },
+    Schema {
+        found: u32,
+        known: u32,
+    },
+    TooLong {
+        bytes: usize,
+        bytes_max: usize,
+    },
+    Length {
+        declared: usize,
+        found: usize,
+    },
+    Checksum {
+        declared: u32,
+        found: u32,
+    },
     Archive(String),
     /// The head is missing, or came twice.
     Head,
-    Count { of: &'static str, declared: u64, found: u64 },
+    Count {
+        of: &'static str,
+        declared: u64,
+        found: u64,
+    },
     /// A node whose access list, parent or place does not exist.
-    Node { slot: u32 },
-    Digest { declared: u64, found: u64 },
+    Node {
+        slot: u32,
+    },
+    Digest {
+        declared: u64,
+        found: u64,
+    },
 }
 
 impl fmt::Display for LoadError {

@@ -48,7 +48,9 @@ impl State {
         let acls = self.tree.acls.iter();
         let acls: Vec<_> = acls.map(|(id, acl)| (id, acl.clone())).collect();
         let sessions = self.sessions.iter();
-        let mut sessions: Vec<_> = sessions.map(|(id, session)| (id, session.clone())).collect();
+        let mut sessions: Vec<_> = sessions
+            .map(|(id, session)| (id, session.clone()))
+            .collect();
         let mut head = Head::of(self, acls.len() as u64);
         if planted!(SessionsNotInSnapshot) {
             sessions.clear();
@@ -90,7 +92,10 @@ impl Taking {
             return Some(Piece::Acls(self.some_acls()));
         }
         if self.sessions.len() > 0 {
-            let some = self.sessions.by_ref().take(SNAPSHOT_FRAME_BYTES / SessionRecord::WEIGHT);
+            let some = self
+                .sessions
+                .by_ref()
+                .take(SNAPSHOT_FRAME_BYTES / SessionRecord::WEIGHT);
             let some = some.map(|(id, session)| SessionRecord::of(id, &session));
             return Some(Piece::Sessions(some.collect()));
         }
@@ -118,7 +123,10 @@ impl Taking {
         let mut walk = tree.walk.take().expect("a snapshot under way walks");
         let (mut some, mut bytes) = (Vec::new(), 0);
         while some.len() < budget_nodes {
-            let next = self.held.take().or_else(|| walk.step(|slot| tree.get(slot)));
+            let next = self
+                .held
+                .take()
+                .or_else(|| walk.step(|slot| tree.get(slot)));
             let Some((slot, node)) = next else {
                 break;
             };

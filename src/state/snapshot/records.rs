@@ -272,7 +272,10 @@ impl AclRecord {
 
     /// Bytes of its archive, generously.
     pub fn weight(&self) -> usize {
-        let texts = self.entries.iter().map(|one| one.scheme.len() + one.id.len());
+        let texts = self
+            .entries
+            .iter()
+            .map(|one| one.scheme.len() + one.id.len());
         16 + self.entries.len() * 32 + texts.sum::<usize>()
     }
 }
