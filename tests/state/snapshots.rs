@@ -7,7 +7,10 @@ use crate::full;
 use dolmen::clock::Millis;
 use dolmen::ids::{SessionId, Term, Uid};
 use dolmen::state::codec;
-use dolmen::state::{Command, Create, LoadError, Loader, NodeKind, State, Submission, Write};
+use dolmen::state::{
+    AclEntry, Command, Create, Identity, LoadError, Loader, NodeKind, Permissions, State,
+    Submission, Write,
+};
 
 fn load(frames: &[Vec<u8>]) -> Result<State, LoadError> {
     let mut loader = Loader::new();
@@ -118,9 +121,8 @@ fn replicas_that_apply_the_same_entries_have_the_same_digest() {
     assert_eq!(whole(&leader), whole(&follower));
 }
 
-#[test]
-fn what_differs_has_another_digest() {
-    let create = |path: &str, data: &str| Submission {
+fn create(path: &str, data: &str) -> Submission {
+    Submission {
         origin: Default::default(),
         tag: 0,
         session: SessionId(0),
@@ -130,14 +132,18 @@ fn what_differs_has_another_digest() {
         command: Command::Write(Write::Create(Create {
             path: path.into(),
             data: data.as_bytes().into(),
-            acl: vec![dolmen::state::AclEntry {
-                permissions: dolmen::state::Permissions::ALL,
-                who: dolmen::state::Identity::new("world", "anyone"),
+            acl: vec![AclEntry {
+                permissions: Permissions::ALL,
+                who: Identity::new("world", "anyone"),
             }],
             kind: NodeKind::Persistent,
             is_sequential: false,
         })),
-    };
+    }
+}
+
+#[test]
+fn what_differs_has_another_digest() {
     let digest = |path: &str, data: &str, now| {
         let mut state = State::new(Uid([1; 16]));
         let applied = state.apply(Millis(now), &create(path, data), &mut Vec::new());
@@ -164,6 +170,40 @@ fn grown(seed: u64, steps: usize) -> State {
         state.apply(dice.now, &submission, &mut Vec::new());
     }
     state
+}
+
+#[test]
+fn frames_are_bounded_and_a_large_node_has_its_own() {
+    let mut state = State::new(Uid([1; 16]));
+    let sizes = [
+        300 << 10,
+        300 << 10,
+        300 << 10,
+        300 << 10,
+        3 << 20,
+        10,
+        1 << 20,
+        1 << 20,
+        10,
+    ];
+    for (n, size) in sizes.into_iter().enumerate() {
+        let data = "x".repeat(size);
+        let submission = create(&format!("/node-{n}"), &data);
+        let applied = state.apply(Millis(1), &submission, &mut Vec::new());
+        assert!(applied.outcome.is_ok());
+    }
+    let digest = state.digest();
+    state.begin_walk();
+    let frames: Vec<_> = std::iter::from_fn(|| state.walk_slice(1000)).collect();
+    let large: Vec<_> = frames
+        .iter()
+        .map(Vec::len)
+        .filter(|&n| n > 1 << 20)
+        .collect();
+    // The 3 MiB, and two whose data alone fill a frame.
+    assert_eq!(large.len(), 3, "{large:?}");
+    assert!(large.iter().all(|&bytes| bytes < (3 << 20) + 256));
+    assert_eq!(load(&frames).unwrap().digest(), digest);
 }
 
 #[test]
