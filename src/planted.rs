@@ -113,6 +113,15 @@ impl Fault {
         Fault::SnapshotOfAnotherIndex,
     ];
 
+    /// Those of them that the suite of the state catches.
+    pub const STATE: &[Fault] = &[
+        Fault::TokenReused,
+        Fault::ZxidNotRaised,
+        Fault::PasswordNotChecked,
+        Fault::GapApplied,
+        Fault::SessionsNotInSnapshot,
+    ];
+
     /// Those of them that the suite of consensus catches.
     pub const CONSENSUS: &[Fault] = &[
         Fault::VoteNotStored,

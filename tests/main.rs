@@ -11,6 +11,7 @@ mod log;
 mod profile;
 mod sim;
 mod zookeeper;
+mod state;
 
 /// Whether the full sizes were asked for.
 pub fn full() -> bool {

@@ -46,7 +46,8 @@ impl Writes<'_> {
         paths::check(path)?;
         let is_ours = paths::is_within(path, paths::DOLMEN) || **path == *paths::ZOOKEEPER_CONFIG;
         let owner = Owner(stat.owner);
-        if is_ours || owner.is_session() || data.len() > NODE_DATA_BYTES_MAX {
+        let is_too_late = highest(imported) >= ZXID_END;
+        if is_ours || owner.is_session() || is_too_late || data.len() > NODE_DATA_BYTES_MAX {
             return Err(Error::BadArguments);
         }
         let acl = access::resolve(acl, &[])?;
@@ -99,6 +100,9 @@ impl Writes<'_> {
         Ok(())
     }
 }
+
+/// Clients see a signed number, and history goes on for as long again.
+const ZXID_END: Zxid = Zxid(1 << 62);
 
 fn highest(node: &ImportedNode) -> Zxid {
     let stat = &node.stat;

@@ -20,6 +20,7 @@ mod acls;
 mod config_node;
 mod digest;
 mod import;
+mod layout;
 mod multi;
 mod node;
 mod paths;
@@ -101,48 +102,6 @@ impl State {
         state
     }
 
-    /// The nodes that are there from the start. They do not count as created,
-    /// so that the first sequential node beside them has number 0.
-    fn lay_out(&mut self) {
-        let open = Permissions::ALL;
-        let read_only = Permissions::READ;
-        let fixed = [
-            (paths::ZOOKEEPER, open),
-            (paths::ZOOKEEPER_CONFIG, read_only),
-            (paths::ZOOKEEPER_QUOTA, open),
-            (paths::DOLMEN, read_only),
-            (paths::DOLMEN_CONFIG, read_only),
-            (paths::DOLMEN_NODES, read_only),
-        ];
-        let settings = settings::TABLE.iter().map(|row| {
-            let path = format!("{}/{}", paths::DOLMEN_CONFIG, row.name);
-            (path, read_only, row.default.to_string())
-        });
-        let fixed = fixed.map(|(path, permissions)| (path.into(), permissions, String::new()));
-        for (path, permissions, text) in fixed.into_iter().chain(settings) {
-            self.lay(&path, permissions, text);
-        }
-        let slots: Vec<_> = self.tree.below(tree::ROOT).chain([tree::ROOT]).collect();
-        for slot in slots {
-            self.tree.change(slot, |node| node.children_created = 0);
-        }
-    }
-
-    fn lay(&mut self, path: &str, permissions: Permissions, text: String) {
-        let (above, name) = paths::split(path).expect("our own paths have a slash");
-        let parent = self.tree.find(above).expect("parents are laid first");
-        let acl = self.tree.acls.intern(&access::anyone(permissions));
-        let mut node = node::Node {
-            parent,
-            name: name.into(),
-            acl,
-            path_hash: self.tree.child_hash(parent, name),
-            ..self.tree.node(tree::ROOT).clone()
-        };
-        node.set_data(text.into_bytes().into());
-        self.tree.insert(node);
-    }
-
     /// Called for the first entry of each term.
     pub fn begin_term(&mut self, term: Term) {
         if term > self.term {
@@ -164,28 +123,14 @@ impl State {
         submission: &Submission,
         changes: &mut Vec<Change>,
     ) -> Applied {
-        let outcome = self.admit(submission).and_then(|()| {
+        // What is refused here leaves no trace but the gap that it showed.
+        let outcome = self.sessions.admit(submission).and_then(|()| {
             self.zxid = self.zxid.next();
             self.run(now, submission, changes)
         });
         self.tree.acls.settle();
         let zxid = self.zxid;
         Applied { zxid, outcome }
-    }
-
-    /// What is refused here leaves no trace but the gap it has shown.
-    fn admit(&mut self, submission: &Submission) -> Result<(), Error> {
-        if let Command::ExpireSession {
-            session,
-            connection,
-        } = submission.command
-        {
-            let current = self.sessions.get(session).ok_or(Error::SessionExpired)?;
-            if current.connection != connection {
-                return Err(Error::SessionMoved);
-            }
-        }
-        self.sessions.admit(submission)
     }
 
     fn run(
@@ -299,8 +244,11 @@ impl State {
         let plan = config_node::plan(&self.members, asked)?;
         self.members.announced = plan.announced;
         self.publish_members(now, changes);
-        let node = self.tree.node(config);
-        let (config, stat) = (node.data.clone(), node.stat(0));
+        let stat = self
+            .tree
+            .node(config)
+            .stat(self.tree.children(config).len());
+        let config = self.tree.node(config).data.clone();
         Ok(match plan.leaving {
             nodes if nodes.is_empty() => Outcome::Reconfigured { config, stat },
             nodes => Outcome::AskedToLeave {

@@ -129,12 +129,7 @@ impl Owner {
             NodeKind::Ephemeral if session.0 == 0 => Err(Error::BadArguments),
             NodeKind::Ephemeral => Ok(Self(session.0)),
             NodeKind::Container => Ok(Self::CONTAINER),
-            NodeKind::Ttl {
-                ttl_ms: 1..=TTL_MS_MAX,
-            } => {
-                let NodeKind::Ttl { ttl_ms } = kind else {
-                    unreachable!("matched above")
-                };
+            NodeKind::Ttl { ttl_ms } if (1..=TTL_MS_MAX).contains(&ttl_ms) => {
                 Ok(Self(TTL_MARK | ttl_ms))
             }
             NodeKind::Ttl { .. } => Err(Error::BadArguments),

@@ -190,8 +190,10 @@ impl Figures {
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "count={},bytes={}", self.count(), self.bytes())?;
-        let is_other = |(name, _): &(&Box<str>, &i64)| !matches!(&***name, "count" | "bytes");
-        let mut others = self.0.iter().filter(is_other).peekable();
+        let all = self.0.iter().map(|(name, value)| (&**name, value));
+        let mut others = all
+            .filter(|(name, _)| !matches!(*name, "count" | "bytes"))
+            .peekable();
         if others.peek().is_some() {
             f.write_str("=")?;
         }

@@ -32,16 +32,42 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// Whether a submission is the next of its connection; it then counts as
-    /// applied. What no session sent is always taken.
+    /// Whether a submission is its sender's to make, and the next of its
+    /// connection; it then counts as applied. What no session sent is always
+    /// taken.
     pub fn admit(&mut self, submission: &Submission) -> Result<(), Error> {
-        let opens = matches!(
-            submission.command,
-            Command::OpenSession(_) | Command::AttachSession(_)
-        );
-        if opens || submission.session.0 == 0 {
-            return Ok(());
+        match &submission.command {
+            Command::OpenSession(_) => Ok(()),
+            Command::AttachSession(attach) => self.admit_return(attach),
+            Command::ExpireSession {
+                session,
+                connection,
+            } => self.admit_end(*session, *connection),
+            _ if submission.session.0 == 0 => Ok(()),
+            _ => self.admit_next(submission),
         }
+    }
+
+    fn admit_return(&self, attach: &AttachSession) -> Result<(), Error> {
+        let session = self.by_id.get(&attach.session);
+        let session = session.ok_or(Error::SessionExpired)?;
+        let is_known = is_same(&session.password, &attach.password);
+        match is_known || planted!(PasswordNotChecked) {
+            true => Ok(()),
+            false => Err(Error::SessionExpired),
+        }
+    }
+
+    /// A session that was attached anew is not expired for what it was.
+    fn admit_end(&self, session: SessionId, connection: u32) -> Result<(), Error> {
+        let current = self.by_id.get(&session).ok_or(Error::SessionExpired)?;
+        match current.connection == connection {
+            true => Ok(()),
+            false => Err(Error::SessionMoved),
+        }
+    }
+
+    fn admit_next(&mut self, submission: &Submission) -> Result<(), Error> {
         let id = submission.session;
         let session = self.by_id.get(&id).ok_or(Error::SessionExpired)?;
         if submission.connection != session.connection {
@@ -83,10 +109,6 @@ impl Sessions {
     pub fn attach(&mut self, origin: NodeId, attach: &AttachSession) -> Result<&Session, Error> {
         let session = self.by_id.get(&attach.session);
         let session = session.ok_or(Error::SessionExpired)?;
-        let is_known = is_same(&session.password, &attach.password);
-        if !is_known && !planted!(PasswordNotChecked) {
-            return Err(Error::SessionExpired);
-        }
         let session = Session {
             timeout_ms: attach.timeout_ms,
             connection: session.connection + 1,

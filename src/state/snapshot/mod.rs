@@ -29,6 +29,9 @@ use std::sync::Arc;
 const FORMAT: u32 = u32::from_le_bytes(*b"dsnp");
 const SCHEMA: u32 = 1;
 const HEAD_BYTES: usize = 16;
+/// What a frame leaves to its items: its own head, the archive's root and the
+/// padding before it take less than 256 bytes.
+const ROOM_BYTES: usize = SNAPSHOT_FRAME_BYTES - 256;
 
 /// A snapshot under way: what was small enough to set aside when it was begun,
 /// and what is still to be written of it. The nodes are in the tree's `Walk`.
@@ -95,7 +98,7 @@ impl Taking {
             let some = self
                 .sessions
                 .by_ref()
-                .take(SNAPSHOT_FRAME_BYTES / SessionRecord::WEIGHT);
+                .take(ROOM_BYTES / SessionRecord::WEIGHT);
             let some = some.map(|(id, session)| SessionRecord::of(id, &session));
             return Some(Piece::Sessions(some.collect()));
         }
@@ -109,7 +112,7 @@ impl Taking {
         while let Some((id, acl)) = self.acls.as_slice().first() {
             let record = AclRecord::of(id.0, acl);
             bytes += record.weight();
-            if !some.is_empty() && bytes > SNAPSHOT_FRAME_BYTES {
+            if !some.is_empty() && bytes > ROOM_BYTES {
                 break;
             }
             some.push(record);
@@ -131,7 +134,7 @@ impl Taking {
                 break;
             };
             bytes += NodeRecord::weight(&node);
-            if !some.is_empty() && bytes > SNAPSHOT_FRAME_BYTES {
+            if !some.is_empty() && bytes > ROOM_BYTES {
                 self.held = Some((slot, node));
                 break;
             }

@@ -1,0 +1,87 @@
+//! The replicated state, by scripts anyone can read, by a naive model, and by
+//! snapshots taken while it changes.
+
+mod dice;
+mod figures;
+mod model;
+mod script;
+mod snapshots;
+
+use script::Stage;
+use std::path::{Path, PathBuf};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/state/scripts")
+}
+
+/// Runs a script: lines that begin with `>` are commands, what stands between
+/// them is what came of the one before. `DOLMEN_REWRITE=1` writes down what
+/// came instead of comparing; read the diff.
+fn run(name: &str) -> Result<(), String> {
+    let path = folder().join(format!("{name}.txt"));
+    let text = std::fs::read_to_string(&path).expect("the script is readable");
+    let mut stage = Stage::new();
+    let mut played = String::new();
+    for line in text.lines() {
+        let is_outcome = !line.is_empty() && !line.starts_with(['>', '#']);
+        if is_outcome {
+            continue;
+        }
+        played.push_str(line);
+        played.push('\n');
+        if let Some(command) = line.strip_prefix('>') {
+            for outcome in stage.play(command.trim()) {
+                played.push_str(&format!("    {outcome}\n"));
+            }
+        }
+    }
+    if std::env::var_os("DOLMEN_REWRITE").is_some_and(|value| value == "1") {
+        std::fs::write(&path, &played).expect("the script is writable");
+        return Ok(());
+    }
+    let expected = text.lines().map(Some).chain(std::iter::repeat(None));
+    let came = played.lines().map(Some).chain(std::iter::repeat(None));
+    let pairs = expected.zip(came).take_while(|pair| *pair != (None, None));
+    match (1..)
+        .zip(pairs)
+        .find(|(_, (expected, came))| expected != came)
+    {
+        None => Ok(()),
+        Some((line, (expected, came))) => Err(format!(
+            "{name}.txt:{line}: expected {:?}, came {:?}",
+            expected.unwrap_or("the end"),
+            came.unwrap_or("the end"),
+        )),
+    }
+}
+
+fn scripts() -> Vec<String> {
+    let entries = std::fs::read_dir(folder()).expect("the scripts are there");
+    let names = entries.map(|entry| entry.expect("the scripts are there").file_name());
+    let names = names.filter_map(|name| name.to_str()?.strip_suffix(".txt").map(String::from));
+    let mut names: Vec<String> = names.collect();
+    names.sort_unstable();
+    names
+}
+
+/// The scripts that fail with a fault do so because of it: without it all of
+/// them play.
+#[cfg(debug_assertions)]
+#[test]
+fn every_planted_fault_is_caught() {
+    use dolmen::planted::{Fault, plant};
+    for &fault in Fault::STATE {
+        let planted = plant(fault);
+        let caught = scripts().iter().find_map(|name| run(name).err());
+        drop(planted);
+        println!("{fault:?}: caught by {}", caught.expect("a script fails"));
+    }
+}
+
+#[test]
+fn every_script_plays_as_written() {
+    let names = scripts();
+    assert!(names.len() >= 8, "{names:?}");
+    let failures: Vec<String> = names.iter().filter_map(|name| run(name).err()).collect();
+    assert!(failures.is_empty(), "\n{}\n", failures.join("\n"));
+}
