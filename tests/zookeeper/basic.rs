@@ -6,8 +6,8 @@ use super::desk::everybody;
 use dolmen::ids::{SessionId, Zxid};
 use dolmen::ports::zookeeper::codec::{
     AddWatchRequest, AtVersion, CreateRequest, CreateTtlRequest, Jute, Multi, MultiRead, OfPath,
-    Part, PartRead, PartResult, ReconfigRequest, SetAclRequest, SetDataRequest,
-    SetWatches2Request, SetWatchesRequest, Watched, WatchesRequest, code,
+    Part, PartRead, PartResult, ReconfigRequest, SetAclRequest, SetDataRequest, SetWatches2Request,
+    SetWatchesRequest, Watched, WatchesRequest, code,
 };
 use dolmen::ports::zookeeper::errors;
 use dolmen::ports::zookeeper::handlers::*;
@@ -320,7 +320,12 @@ fn of_several_reads_each_fails_alone() {
     let read = client
         .call::<dolmen::ports::zookeeper::handlers::MultiRead>(&MultiRead { parts })
         .unwrap();
-    let [PartResult::Data(data), failed, PartResult::Children(children)] = &read.results[..] else {
+    let [
+        PartResult::Data(data),
+        failed,
+        PartResult::Children(children),
+    ] = &read.results[..]
+    else {
         panic!("{read:?}")
     };
     assert_eq!(&*data.data, b"x");

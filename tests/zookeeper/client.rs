@@ -125,10 +125,7 @@ impl Client {
     pub fn event(&mut self) -> (ReplyHeader, WatcherEvent) {
         let (header, body) = self.reply();
         assert_eq!(header.xid, codec::NOTIFICATION_XID);
-        (
-            header,
-            WatcherEvent::read(&mut Cursor::new(&body)).unwrap(),
-        )
+        (header, WatcherEvent::read(&mut Cursor::new(&body)).unwrap())
     }
 }
 

@@ -96,7 +96,10 @@ impl Stand {
     pub fn connection_of(&self, session: SessionId) -> ConnectionId {
         let held = self.held.lock().unwrap();
         let mut found = held.connections.iter();
-        *found.find(|(_, of)| **of == session).expect("it is connected").0
+        *found
+            .find(|(_, of)| **of == session)
+            .expect("it is connected")
+            .0
     }
 
     pub fn who_is(&self, session: SessionId) -> Vec<Identity> {
@@ -180,8 +183,8 @@ impl Held {
             hello.session
         };
         let known = self.sessions.get(&session);
-        let Some(&password) = known
-            .filter(|password| hello.session == SessionId(0) || **password == hello.password)
+        let Some(&password) =
+            known.filter(|password| hello.session == SessionId(0) || **password == hello.password)
         else {
             return not_opened(NotOpened::Expired);
         };

@@ -14,7 +14,12 @@ pub fn superuser() -> Identity {
 
 /// The identities that an auth request brings; None where it shows nothing
 /// that holds. `known` is who the connection is already.
-pub fn shown(scheme: &str, auth: &[u8], known: &[Identity], terms: &Terms) -> Option<Vec<Identity>> {
+pub fn shown(
+    scheme: &str,
+    auth: &[u8],
+    known: &[Identity],
+    terms: &Terms,
+) -> Option<Vec<Identity>> {
     match scheme {
         "digest" => digest_identities(auth, terms),
         // Known from the connection itself: saying so again changes nothing.
@@ -29,9 +34,10 @@ pub fn shown(scheme: &str, auth: &[u8], known: &[Identity], terms: &Terms) -> Op
 fn digest_identities(auth: &[u8], terms: &Terms) -> Option<Vec<Identity>> {
     let name_and_password = std::str::from_utf8(auth).ok()?;
     let hashed = hash(name_and_password);
-    let is_super = terms.superuser_digest.as_deref().is_some_and(|wanted| {
-        is_equal(wanted.as_bytes(), hashed.as_bytes())
-    });
+    let is_super = terms
+        .superuser_digest
+        .as_deref()
+        .is_some_and(|wanted| is_equal(wanted.as_bytes(), hashed.as_bytes()));
     let mut identities = vec![Identity::new("digest", &hashed)];
     if is_super {
         identities.push(superuser());

@@ -122,7 +122,9 @@ impl ConnectRequest {
             self.timeout_ms.write(into);
             self.session.write(into);
             write_password(&self.password, into);
-            self.takes_read_only.iter().for_each(|flag| flag.write(into));
+            self.takes_read_only
+                .iter()
+                .for_each(|flag| flag.write(into));
         });
     }
 }

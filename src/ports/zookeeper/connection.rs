@@ -38,6 +38,8 @@ pub struct Connection {
     pub may_read: bool,
     pub may_write: bool,
     pub is_read_closed: bool,
+    /// The network says that nothing more goes either way.
+    pub has_failed: bool,
     pub since: Since,
     pub established: Millis,
     /// A list of the server's holds it already.
@@ -70,6 +72,7 @@ impl Connection {
             may_read: true,
             may_write: true,
             is_read_closed: false,
+            has_failed: false,
             since: Since {
                 accepted_us: now_us,
                 ..Since::default()
@@ -160,7 +163,9 @@ impl Connection {
             }
             if was_handshaking && !tls.is_handshaking() {
                 let identity = tls::identity(tls.peer_certificates());
-                identity.into_iter().for_each(|who| self.session.certified(who));
+                identity
+                    .into_iter()
+                    .for_each(|who| self.session.certified(who));
             }
             loop {
                 match tls.reader().read(&mut plain) {
@@ -268,7 +273,9 @@ impl Connection {
             tls.send_close_notify();
             let _ = tls.write_tls(&mut self.socket);
         }
-        self.socket.shutdown(Shutdown::Write).map_err(|_| End::Left)?;
+        self.socket
+            .shutdown(Shutdown::Write)
+            .map_err(|_| End::Left)?;
         self.may_read = true;
         Ok(())
     }

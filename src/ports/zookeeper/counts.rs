@@ -77,11 +77,7 @@ impl Counts {
             "Frames sent: answers and events.",
             &self.sent,
         );
-        counter(
-            "zk_bytes_received",
-            "Bytes received.",
-            &self.received_bytes,
-        );
+        counter("zk_bytes_received", "Bytes received.", &self.received_bytes);
         counter("zk_bytes_sent", "Bytes sent.", &self.sent_bytes);
         counter(
             "zk_unknown_operations",

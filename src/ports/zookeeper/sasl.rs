@@ -32,7 +32,10 @@ pub enum Step {
     Challenge(Vec<u8>),
     /// The client is who it says; the token proves to it that we know its
     /// password too.
-    Proven { user: Box<str>, token: Vec<u8> },
+    Proven {
+        user: Box<str>,
+        token: Vec<u8>,
+    },
     Refused,
 }
 
@@ -290,7 +293,10 @@ mod tests {
     #[test]
     fn a_conversation_has_one_course() {
         let mut conversation = Conversation::default();
-        assert_eq!(conversation.hear(b"x", &terms(), String::new), Step::Refused);
+        assert_eq!(
+            conversation.hear(b"x", &terms(), String::new),
+            Step::Refused
+        );
         assert_eq!(conversation.hear(b"", &terms(), String::new), Step::Refused);
         let nobody = Terms::default();
         assert_eq!(

@@ -177,7 +177,11 @@ impl Server {
     /// Serves until the door is closed and what was owed has left.
     pub fn run(mut self) {
         let granted = class::take(Class::Doors);
-        tracing::debug!(door = "zookeeper", ?granted, "the door's thread has its class");
+        tracing::debug!(
+            door = "zookeeper",
+            ?granted,
+            "the door's thread has its class"
+        );
         let mut events = Events::with_capacity(EVENTS);
         while !self.is_done() {
             match self.poll.poll(&mut events, self.wait()) {
@@ -211,7 +215,9 @@ impl Server {
             (None, false) if is_empty => return None,
             (None, false) => self.next_sweep_us,
         };
-        Some(Duration::from_micros(until_us.saturating_sub(self.now_us())))
+        Some(Duration::from_micros(
+            until_us.saturating_sub(self.now_us()),
+        ))
     }
 
     fn now_us(&self) -> u64 {
@@ -256,10 +262,11 @@ impl Server {
         let Some(Some(connection)) = self.slots.get_mut(slot) else {
             return;
         };
-        if event.is_readable() || event.is_error() {
+        if event.is_readable() {
             connection.may_read = true;
         }
-        connection.is_read_closed |= event.is_read_closed() || event.is_error();
+        connection.is_read_closed |= event.is_read_closed();
+        connection.has_failed |= event.is_error();
         if event.is_writable() {
             connection.may_write = true;
         }
@@ -319,7 +326,10 @@ impl Server {
         }
         let slot = self.free.last().copied().unwrap_or(self.slots.len());
         let interest = Interest::READABLE | Interest::WRITABLE;
-        let registered = self.poll.registry().register(&mut socket, Token(slot), interest);
+        let registered = self
+            .poll
+            .registry()
+            .register(&mut socket, Token(slot), interest);
         if registered.is_err() || socket.set_nodelay(true).is_err() {
             return; // it has left already
         }
@@ -353,6 +363,9 @@ impl Server {
             return Ok(());
         };
         connection.is_busy = false;
+        if connection.has_failed {
+            return Err(End::Left);
+        }
         let tls_only = self.work.settings.tls_only;
         let mut hand = self.work.hand();
         if connection.session.is_held_up() {
@@ -460,7 +473,9 @@ impl Server {
 
     fn tell(&mut self, slot: usize, word: Word, shown: Option<Shown>) {
         match word {
-            Word::Crst => self.connections_mut().for_each(|c| c.session.reset_figures()),
+            Word::Crst => self
+                .connections_mut()
+                .for_each(|c| c.session.reset_figures()),
             Word::Srst => self.reset_figures(),
             _ => {}
         }

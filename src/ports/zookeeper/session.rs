@@ -611,7 +611,10 @@ impl Session {
             return;
         }
         self.answered += 1;
-        assert_eq!(tag, self.answered, "answers come in the order of the requests");
+        assert_eq!(
+            tag, self.answered,
+            "answers come in the order of the requests"
+        );
         let mut owed = self.owed.pop_front().expect("every answer is owed");
         let begin = out.len();
         self.write_answer(&mut owed, zxid, answer, out);
@@ -631,11 +634,7 @@ impl Session {
     ) {
         let begin = out.len();
         let xid = owed.xid;
-        let header = |zxid, error| ReplyHeader {
-            xid,
-            zxid,
-            error,
-        };
+        let header = |zxid, error| ReplyHeader { xid, zxid, error };
         let error = match (&mut owed.due, answer) {
             (Due::Here(here), Ok(_)) => {
                 let zxid = if here.is_timeless { Zxid(0) } else { zxid };
@@ -649,7 +648,9 @@ impl Session {
                 return;
             }
             (Due::Replica(kept), Ok(answer)) => {
-                let place = owed.handler.expect("the replica is asked for what is spoken");
+                let place = owed
+                    .handler
+                    .expect("the replica is asked for what is spoken");
                 let handler = &TABLE[place];
                 out.extend_from_slice(&[0; FRAME_HEAD_BYTES]);
                 header(zxid, OK).write(out);

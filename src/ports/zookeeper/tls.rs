@@ -2,8 +2,8 @@
 
 use crate::state::Identity;
 use rustls::pki_types::CertificateDer;
-use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509Certificate, X509Name};
 use x509_parser::der_parser::asn1_rs::Tag;
+use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509Certificate, X509Name};
 
 /// The first byte of a TLS handshake. A frame's length would be 352 MiB with
 /// it, and no word begins so.
@@ -60,7 +60,9 @@ fn text(attribute: &AttributeTypeAndValue<'_>) -> Option<String> {
     match value.tag() {
         Tag::BmpString => {
             let units = value.data.chunks_exact(2);
-            let units: Vec<u16> = units.map(|two| u16::from_be_bytes([two[0], two[1]])).collect();
+            let units: Vec<u16> = units
+                .map(|two| u16::from_be_bytes([two[0], two[1]]))
+                .collect();
             String::from_utf16(&units).ok()
         }
         // Java reads these as Latin-1.

@@ -277,8 +277,16 @@ fn server(sight: &Sight<'_>, standing: &Standing, lists: bool, text: &mut String
         latency.max_ms()
     )?;
     writeln!(text, "Received: {received}\nSent: {sent}")?;
-    writeln!(text, "Connections: {connections}\nOutstanding: {outstanding}")?;
-    writeln!(text, "Zxid: 0x{:x}\nMode: {}", standing.zxid.0, mode(standing))?;
+    writeln!(
+        text,
+        "Connections: {connections}\nOutstanding: {outstanding}"
+    )?;
+    writeln!(
+        text,
+        "Zxid: 0x{:x}\nMode: {}",
+        standing.zxid.0,
+        mode(standing)
+    )?;
     writeln!(text, "Node count: {}", standing.nodes)
 }
 
@@ -333,7 +341,10 @@ fn monitor(sight: &Sight<'_>, standing: &Standing, text: &mut String) -> Written
     line("version", &version())?;
     line("server_state", &mode(standing))?;
     line("min_latency", &figures.latency.min_ms())?;
-    line("avg_latency", &format!("{:?}", figures.latency.average_ms()))?;
+    line(
+        "avg_latency",
+        &format!("{:?}", figures.latency.average_ms()),
+    )?;
     line("max_latency", &figures.latency.max_ms())?;
     line("packets_received", &figures.received)?;
     line("packets_sent", &figures.sent)?;
@@ -348,7 +359,10 @@ fn monitor(sight: &Sight<'_>, standing: &Standing, text: &mut String) -> Written
     line("global_sessions", &standing.sessions)?;
     line("quorum_size", &standing.voters)?;
     if standing.role == Role::Leader {
-        line("learners", &(standing.voters.saturating_sub(1) + standing.learners))?;
+        line(
+            "learners",
+            &(standing.voters.saturating_sub(1) + standing.learners),
+        )?;
         line("synced_followers", &standing.synced_followers)?;
         line("synced_observers", &standing.learners)?;
     }
@@ -384,7 +398,10 @@ fn watches_by_session(watches: &[WatchShown], text: &mut String) -> Written {
 fn watches_by_path(watches: &[WatchShown], text: &mut String) -> Written {
     let mut by_path: BTreeMap<&str, BTreeSet<SessionId>> = BTreeMap::new();
     for watch in watches {
-        by_path.entry(&watch.path).or_default().insert(watch.session);
+        by_path
+            .entry(&watch.path)
+            .or_default()
+            .insert(watch.session);
     }
     for (path, sessions) in by_path {
         writeln!(text, "{path}")?;
@@ -403,7 +420,11 @@ fn dump(sessions: &[SessionShown], text: &mut String) -> Written {
     }
     let with_ephemerals = || sessions.iter().filter(|s| !s.ephemerals.is_empty());
     writeln!(text, "ephemeral nodes dump:")?;
-    writeln!(text, "Sessions with Ephemerals ({}):", with_ephemerals().count())?;
+    writeln!(
+        text,
+        "Sessions with Ephemerals ({}):",
+        with_ephemerals().count()
+    )?;
     for session in with_ephemerals() {
         writeln!(text, "0x{:x}:", session.session.0)?;
         for path in &session.ephemerals {

@@ -53,11 +53,9 @@ pub fn node_with_ttl(request: CreateTtlRequest) -> Option<state::Create> {
 }
 
 fn ttl(ttl_ms: i64) -> Option<NodeKind> {
-    (1..=TTL_MS_MAX)
-        .contains(&ttl_ms)
-        .then_some(NodeKind::Ttl {
-            ttl_ms: ttl_ms.unsigned_abs(),
-        })
+    (1..=TTL_MS_MAX).contains(&ttl_ms).then_some(NodeKind::Ttl {
+        ttl_ms: ttl_ms.unsigned_abs(),
+    })
 }
 
 fn ask(node: Option<state::Create>) -> Asked {
