@@ -186,6 +186,28 @@ fn all_connections_have_so_many_requests_under_way() {
     until("answered", || house.counts.outstanding.get() == 0);
 }
 
+/// Answers of a megabyte to a client that asks far ahead and reads late: asked
+/// for as they leave, and all of them given.
+#[test]
+fn large_answers_are_asked_for_as_they_leave() {
+    let house = House::new();
+    let mut client = house.client();
+    client
+        .call::<Create>(&node("/a", &vec![7; 1_000_000]))
+        .unwrap();
+    let read = Watched {
+        path: "/a".into(),
+        watch: false,
+    };
+    for _ in 0..150 {
+        client.send::<GetData>(&read);
+    }
+    for _ in 0..150 {
+        assert_eq!(client.reply().1.len(), 4 + 1_000_000 + 68);
+    }
+    assert_eq!(house.counts.cut_off.get(), 0);
+}
+
 #[test]
 fn connections_have_a_number_in_all_and_from_one_address() {
     for change in [

@@ -45,7 +45,7 @@ pub struct AtHand<'a> {
     pub now_us: u64,
     pub now: Millis,
     /// Makes each conversation's nonce, which nobody can foretell.
-    pub nonce_key: &'a ring::hmac::Key,
+    pub nonce_seed: &'a [u8; 32],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -463,11 +463,10 @@ impl Session {
     }
 
     fn sasl(&mut self, token: &SaslToken, hand: &mut AtHand<'_>) -> Here {
-        let key = hand.nonce_key;
-        let seed = self.connection.0.to_be_bytes();
+        let (secret, connection) = (hand.nonce_seed, self.connection);
         let step = self
             .sasl
-            .hear(&token.token, hand.terms, || nonce(key, &seed));
+            .hear(&token.token, hand.terms, || nonce(secret, connection));
         let token = match step {
             Step::Challenge(challenge) => challenge,
             Step::Proven { user, token } if self.become_sasl_user(&user, hand) => token,
@@ -724,10 +723,14 @@ impl Session {
 }
 
 /// Known to nobody beforehand, and another for each connection.
-fn nonce(key: &ring::hmac::Key, seed: &[u8]) -> String {
-    let sum = ring::hmac::sign(key, seed);
+fn nonce(secret: &[u8; 32], connection: ConnectionId) -> String {
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret);
+    let sum = ring::hmac::sign(&key, &connection.0.to_be_bytes());
     sum.as_ref()[..16]
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;
