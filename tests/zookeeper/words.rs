@@ -52,8 +52,8 @@ fn words_are_answered_as_tools_read_them() {
     let port = house.door.address().port();
     let conf = format!(
         "clientPort={port}\nsecureClientPort=-1\ndataDir=/var/lib/dolmen\n\
-         dataLogDir=/var/lib/dolmen\ntickTime=2000\nmaxClientCnxns=256\n\
-         minSessionTimeout=4000\nmaxSessionTimeout=40000\nserverId=7\n"
+         dataDirSize=0\ndataLogDir=/var/lib/dolmen\ndataLogSize=0\ntickTime=2000\nmaxClientCnxns=256\n\
+         minSessionTimeout=4000\nmaxSessionTimeout=40000\nclientPortListenBacklog=-1\nserverId=7\n"
     );
     assert_eq!(ask(&house, "conf"), conf);
     assert_eq!(ask(&house, "dirs"), "datadir_size: 0\nlogdir_size: 0\n");

@@ -340,6 +340,7 @@ impl Session {
     fn is_word(&mut self, bytes: &[u8], hand: &AtHand<'_>) -> bool {
         let word = bytes.first_chunk().and_then(|word| Word::parse(*word));
         if let Some(word) = word {
+            self.figures.received += 1;
             hand.counts.received.add(1);
             self.stage = Stage::Asking(word);
         }
@@ -551,6 +552,7 @@ impl Session {
                 self.session = session;
                 self.timeout_ms = timeout_ms;
                 self.is_read_only = is_read_only;
+                (self.figures.last_operation, self.figures.last_xid) = ("SESS", Some(0));
                 if self.stage == Stage::Knocking {
                     self.stage = Stage::Open;
                     self.welcome(password, out, hand);
