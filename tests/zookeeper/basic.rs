@@ -207,7 +207,10 @@ fn watches_are_added_set_again_checked_and_removed() {
         mode,
     };
     assert_eq!(client.call::<AddWatch>(&add(1)).unwrap().code, 0);
-    assert_eq!(client.call::<AddWatch>(&add(2)), Err(errors::BAD_ARGUMENTS));
+    assert_eq!(
+        client.call::<AddWatch>(&add(2)),
+        Err(errors::MARSHALLING_ERROR)
+    );
     let about = |path: &str, kind| WatchesRequest {
         path: path.into(),
         kind,
@@ -217,7 +220,7 @@ fn watches_are_added_set_again_checked_and_removed() {
     let none = client.call::<RemoveWatches>(&about("/w", 5));
     assert_eq!(none, Err(errors::NO_WATCHER));
     let unknown = client.call::<CheckWatches>(&about("/w", 9));
-    assert_eq!(unknown, Err(errors::BAD_ARGUMENTS));
+    assert_eq!(unknown, Err(errors::MARSHALLING_ERROR));
     let set = SetWatchesRequest {
         since: Zxid(0),
         data: vec!["/d".into()],

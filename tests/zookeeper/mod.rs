@@ -5,6 +5,7 @@ mod client;
 mod desk;
 mod hostile;
 mod identity;
+mod page;
 mod words;
 
 use client::Client;

@@ -189,3 +189,6 @@ pub fn write_reply(header: &ReplyHeader, body: &impl Jute, into: &mut Vec<u8>) {
         body.write(into);
     });
 }
+
+#[cfg(test)]
+mod tests;

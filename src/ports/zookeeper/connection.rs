@@ -38,11 +38,14 @@ pub struct Connection {
     pub may_read: bool,
     pub may_write: bool,
     pub is_read_closed: bool,
+    /// The network says that nothing more goes either way.
+    pub has_failed: bool,
     pub since: Since,
     pub established: Millis,
     /// A list of the server's holds it already.
     pub is_busy: bool,
     pub is_dirty: bool,
+    pub is_held_up: bool,
     /// What the word asked for has been asked.
     pub has_asked: bool,
 }
@@ -70,6 +73,7 @@ impl Connection {
             may_read: true,
             may_write: true,
             is_read_closed: false,
+            has_failed: false,
             since: Since {
                 accepted_us: now_us,
                 ..Since::default()
@@ -77,6 +81,7 @@ impl Connection {
             established: Millis(0),
             is_busy: false,
             is_dirty: false,
+            is_held_up: false,
             has_asked: false,
         }
     }
@@ -183,6 +188,11 @@ impl Connection {
         self.out.len() - self.written
     }
 
+    /// The client lets pile up what it is sent.
+    pub fn is_drowning(&self) -> bool {
+        self.unsent() > ZOOKEEPER_UNSENT_BYTES_MAX
+    }
+
     /// Something waits to be written, or to be said at the end.
     pub fn has_to_write(&self) -> bool {
         self.unsent() > 0
@@ -204,9 +214,6 @@ impl Connection {
             Err(_) => return Err(End::Left),
         }
         self.forget_written();
-        if self.unsent() > ZOOKEEPER_UNSENT_BYTES_MAX {
-            return Err(End::CutOff);
-        }
         if self.session.is_leaving() && !self.has_said_goodbye() && self.may_write {
             self.say_goodbye(now_us)?;
         }

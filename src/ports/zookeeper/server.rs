@@ -53,7 +53,7 @@ struct Work {
     room: usize,
     now_us: u64,
     now: Millis,
-    nonce_key: ring::hmac::Key,
+    nonce_seed: [u8; 32],
 }
 
 impl Work {
@@ -66,7 +66,7 @@ impl Work {
             room: &mut self.room,
             now_us: self.now_us,
             now: self.now,
-            nonce_key: &self.nonce_key,
+            nonce_seed: &self.nonce_seed,
         }
     }
 }
@@ -145,7 +145,7 @@ impl Server {
                 room: ZOOKEEPER_OUTSTANDING_MAX,
                 now_us: 0,
                 now,
-                nonce_key: ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &nonce_seed),
+                nonce_seed,
             },
             slots: Vec::new(),
             free: Vec::new(),
@@ -262,10 +262,11 @@ impl Server {
         let Some(Some(connection)) = self.slots.get_mut(slot) else {
             return;
         };
-        if event.is_readable() || event.is_error() {
+        if event.is_readable() {
             connection.may_read = true;
         }
-        connection.is_read_closed |= event.is_read_closed() || event.is_error();
+        connection.is_read_closed |= event.is_read_closed();
+        connection.has_failed |= event.is_error();
         if event.is_writable() {
             connection.may_write = true;
         }
@@ -288,6 +289,15 @@ impl Server {
         {
             connection.is_dirty = true;
             self.dirty.push(slot);
+        }
+    }
+
+    fn mark_held_up(&mut self, slot: usize) {
+        if let Some(connection) = &mut self.slots[slot]
+            && !connection.is_held_up
+        {
+            connection.is_held_up = true;
+            self.held_up.push(slot);
         }
     }
 
@@ -362,6 +372,9 @@ impl Server {
             return Ok(());
         };
         connection.is_busy = false;
+        if connection.has_failed {
+            return Err(End::Left);
+        }
         let tls_only = self.work.settings.tls_only;
         let mut hand = self.work.hand();
         if connection.session.is_held_up() {
@@ -378,7 +391,7 @@ impl Server {
             self.mark_dirty(slot);
         }
         if is_held_up {
-            self.held_up.push(slot);
+            self.mark_held_up(slot);
         }
         if has_more {
             self.mark_busy(slot);
@@ -406,7 +419,15 @@ impl Server {
             self.hear_one(reply);
         }
         self.replies = replies;
+        self.try_held_up();
+    }
+
+    /// There may be room for those that waited for it.
+    fn try_held_up(&mut self) {
         for slot in std::mem::take(&mut self.held_up) {
+            if let Some(connection) = &mut self.slots[slot] {
+                connection.is_held_up = false;
+            }
             self.mark_busy(slot);
         }
     }
@@ -439,10 +460,9 @@ impl Server {
         if connection.has_more() {
             self.mark_busy(slot);
         }
-        if let Some(connection) = &self.slots[slot]
-            && connection.session.is_held_up()
-        {
-            self.held_up.push(slot);
+        let waits = |connection: &Connection| connection.session.is_held_up();
+        if self.slots[slot].as_ref().is_some_and(waits) {
+            self.mark_held_up(slot);
         }
         self.mark_dirty(slot);
     }
@@ -552,13 +572,20 @@ impl Server {
             return Ok(());
         };
         connection.is_dirty = false;
+        let unsent_before = connection.unsent();
         if connection.may_write && connection.has_to_write() {
             connection.flush(self.work.now_us, &self.work.hand())?;
+        }
+        // What has left makes room for requests, too.
+        let goes_on = connection.session.is_held_up() && connection.unsent() < unsent_before;
+        // Also where the socket takes nothing at all.
+        if connection.is_drowning() {
+            return Err(End::CutOff);
         }
         if connection.is_over() {
             return Err(End::Left);
         }
-        if connection.has_more() {
+        if connection.has_more() || goes_on {
             self.mark_busy(slot);
         }
         Ok(())
@@ -587,6 +614,7 @@ impl Server {
             }
         }
         self.free.push(slot);
+        self.try_held_up();
     }
 
     /// Closes what has had its time.

@@ -45,7 +45,7 @@ pub struct AtHand<'a> {
     pub now_us: u64,
     pub now: Millis,
     /// Makes each conversation's nonce, which nobody can foretell.
-    pub nonce_key: &'a ring::hmac::Key,
+    pub nonce_seed: &'a [u8; 32],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -340,6 +340,7 @@ impl Session {
     fn is_word(&mut self, bytes: &[u8], hand: &AtHand<'_>) -> bool {
         let word = bytes.first_chunk().and_then(|word| Word::parse(*word));
         if let Some(word) = word {
+            self.figures.received += 1;
             hand.counts.received.add(1);
             self.stage = Stage::Asking(word);
         }
@@ -463,11 +464,10 @@ impl Session {
     }
 
     fn sasl(&mut self, token: &SaslToken, hand: &mut AtHand<'_>) -> Here {
-        let key = hand.nonce_key;
-        let seed = self.connection.0.to_be_bytes();
+        let (secret, connection) = (hand.nonce_seed, self.connection);
         let step = self
             .sasl
-            .hear(&token.token, hand.terms, || nonce(key, &seed));
+            .hear(&token.token, hand.terms, || nonce(secret, connection));
         let token = match step {
             Step::Challenge(challenge) => challenge,
             Step::Proven { user, token } if self.become_sasl_user(&user, hand) => token,
@@ -552,6 +552,7 @@ impl Session {
                 self.session = session;
                 self.timeout_ms = timeout_ms;
                 self.is_read_only = is_read_only;
+                (self.figures.last_operation, self.figures.last_xid) = ("SESS", Some(0));
                 if self.stage == Stage::Knocking {
                     self.stage = Stage::Open;
                     self.welcome(password, out, hand);
@@ -724,10 +725,14 @@ impl Session {
 }
 
 /// Known to nobody beforehand, and another for each connection.
-fn nonce(key: &ring::hmac::Key, seed: &[u8]) -> String {
-    let sum = ring::hmac::sign(key, seed);
+fn nonce(secret: &[u8; 32], connection: ConnectionId) -> String {
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret);
+    let sum = ring::hmac::sign(&key, &connection.0.to_be_bytes());
     sum.as_ref()[..16]
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,7 @@ macro_rules! words {
 }
 
 words! {
-    Conf "conf" None, "the door's settings";
+    Conf "conf" Some(Question::Standing), "the door's settings";
     Cons "cons" None, "every connection, with its figures";
     Crst "crst" None, "sets the connections' figures to zero";
     Dirs "dirs" Some(Question::Standing), "the size of snapshots and log";
@@ -173,7 +173,6 @@ pub fn answer(word: Word, sight: &Sight<'_>) -> String {
     // Writing to a String cannot fail.
     let _ = match (word, &sight.shown) {
         (Word::Ruok, _) => text.write_str("imok"),
-        (Word::Conf, _) => conf(sight.about, &mut text),
         (Word::Envi, _) => envi(sight.about, &mut text),
         (Word::Cons, _) => connections(sight, false, &mut text),
         (Word::Crst, _) => text.write_str("Connection stats reset.\n"),
@@ -182,6 +181,7 @@ pub fn answer(word: Word, sight: &Sight<'_>) -> String {
         (_, Some(Shown::Standing(standing))) if !serves(standing) => {
             writeln!(text, "{NOT_SERVING}")
         }
+        (Word::Conf, Some(Shown::Standing(standing))) => conf(sight.about, standing, &mut text),
         (Word::Srvr, Some(Shown::Standing(standing))) => server(sight, standing, false, &mut text),
         (Word::Stat, Some(Shown::Standing(standing))) => server(sight, standing, true, &mut text),
         (Word::Mntr, Some(Shown::Standing(standing))) => monitor(sight, standing, &mut text),
@@ -228,7 +228,7 @@ pub fn version() -> String {
 
 type Written = std::fmt::Result;
 
-fn conf(about: &About, text: &mut String) -> Written {
+fn conf(about: &About, standing: &Standing, text: &mut String) -> Written {
     let port = i64::from(about.client_port);
     let (plain, secure) = if about.is_tls_only {
         (-1, port)
@@ -238,11 +238,15 @@ fn conf(about: &About, text: &mut String) -> Written {
     writeln!(text, "clientPort={plain}")?;
     writeln!(text, "secureClientPort={secure}")?;
     writeln!(text, "dataDir={}", about.data_dir)?;
+    writeln!(text, "dataDirSize={}", standing.snapshot_bytes)?;
     writeln!(text, "dataLogDir={}", about.data_dir)?;
+    writeln!(text, "dataLogSize={}", standing.log_bytes)?;
     writeln!(text, "tickTime={}", about.tick_ms)?;
     writeln!(text, "maxClientCnxns={}", about.connections_per_address_max)?;
     writeln!(text, "minSessionTimeout={}", about.timeout_ms_min)?;
     writeln!(text, "maxSessionTimeout={}", about.timeout_ms_max)?;
+    // The system's own, as the original says where none is set.
+    writeln!(text, "clientPortListenBacklog=-1")?;
     writeln!(text, "serverId={}", about.node)
 }
 

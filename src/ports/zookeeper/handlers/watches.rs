@@ -4,7 +4,7 @@
 use super::super::codec::{
     AddWatchRequest, ErrorCode, SetWatches2Request, SetWatchesRequest, WatchesRequest, code,
 };
-use super::super::errors::{BAD_ARGUMENTS, OK};
+use super::super::errors::{MARSHALLING_ERROR, OK};
 use super::{Asked, Kept, Operation, misfit};
 use crate::replica::desk::{self, Answer, Request, WatchMode, WatcherKind};
 use crate::state::Error;
@@ -83,7 +83,8 @@ impl Operation for AddWatch {
         let mode = match request.mode {
             0 => WatchMode::Persistent,
             1 => WatchMode::PersistentRecursive,
-            _ => return Asked::Refused(BAD_ARGUMENTS),
+            // As the original: a mode that is none does not read.
+            _ => return Asked::Refused(MARSHALLING_ERROR),
         };
         let path = request.path;
         Asked::Replica(Request::AddWatch { path, mode })
@@ -102,7 +103,7 @@ fn ask_about(request: WatchesRequest, only_check: bool) -> Asked {
         3 => WatcherKind::Any,
         4 => WatcherKind::Persistent,
         5 => WatcherKind::PersistentRecursive,
-        _ => return Asked::Refused(BAD_ARGUMENTS),
+        _ => return Asked::Refused(MARSHALLING_ERROR),
     };
     Asked::Replica(Request::RemoveWatches {
         path: request.path,
