@@ -6,6 +6,7 @@
 mod arrows;
 mod daemon;
 mod doctor;
+mod import;
 mod log;
 mod profile;
 

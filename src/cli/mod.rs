@@ -41,6 +41,7 @@ subcommands! {
     Probe probe,
     Profile profile,
     Log log,
+    Import import,
 }
 
 /// Coordination, event log, file store and query engine for an edge site.

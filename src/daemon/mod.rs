@@ -10,6 +10,7 @@ pub mod compose;
 pub mod config;
 pub mod data_folder;
 pub mod doctor;
+pub mod import;
 pub mod journal;
 pub mod lock;
 mod logs;
