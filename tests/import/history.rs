@@ -123,7 +123,7 @@ fn what_moves_comes_parents_first_and_without_the_ephemerals() {
     let find = |path: &str| nodes.iter().find(|node| &*node.path == path).unwrap();
     // 14 items were created, the last two by sessions; 8 stay.
     let queue = find("/queue").stat;
-    assert_eq!((queue.children, queue.children_version), (8, 20));
+    assert_eq!((queue.children, queue.children_version), (8, 14));
     assert_eq!(find("/container").stat.owner, 1 << 63);
     assert_eq!(find("/ttl").stat.owner, 0xff << 56 | 3_600_000_000);
     assert_eq!(&*find("/plain").acl[1].who.scheme, "digest");

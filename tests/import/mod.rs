@@ -2,6 +2,7 @@
 //! what the original itself served from them (`fixtures/zookeeper/record`).
 
 mod history;
+mod zoo_cfg;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -19,6 +19,9 @@ const QUOTA: &str = "/zookeeper/quota/";
 /// Owned by the system that moves them in.
 const RESERVED: &str = "/dolmen";
 
+/// Who can be on an access list.
+const SCHEMES: &[&str] = &["world", "digest", "ip", "sasl", "x509"];
+
 /// What a node weighs beside its texts: its figures, and the lengths before
 /// each part.
 const NODE_BYTES: usize = 128;
@@ -47,6 +50,11 @@ pub enum Immovable {
     /// The snapshot names a list that it does not hold, and no later
     /// transaction says which.
     NoAcl(Box<str>),
+    /// Its access list names someone that only code at the source could know.
+    Scheme {
+        path: Box<str>,
+        scheme: Box<str>,
+    },
     TooLarge {
         path: Box<str>,
         bytes: usize,
@@ -66,6 +74,11 @@ impl fmt::Display for Immovable {
                 f,
                 "the access list of {path} is in none of the files: copy them again from a \
                  stopped server"
+            ),
+            Self::Scheme { path, scheme } => write!(
+                f,
+                "the access list of {path} has an entry of the scheme {scheme:?}, which is \
+                 unknown here: change it at the source, or leave it out with --skip {path}"
             ),
             Self::TooLarge { path, bytes } => write!(
                 f,
@@ -195,8 +208,13 @@ fn count(path: &str, node: &Node, survey: &mut Survey) -> Result<(), Immovable> 
     if path == RESERVED {
         return Err(Immovable::Reserved);
     }
-    if node.acl.is_none() {
+    let Some(acl) = &node.acl else {
         return Err(Immovable::NoAcl(path.into()));
+    };
+    let mut schemes = acl.iter().map(|entry| &entry.who.scheme);
+    if let Some(scheme) = schemes.find(|scheme| !SCHEMES.contains(&&***scheme)) {
+        let (path, scheme) = (path.into(), scheme.clone());
+        return Err(Immovable::Scheme { path, scheme });
     }
     let bytes = weight(path, node);
     if bytes > IMPORTED_BYTES_MAX {
@@ -224,10 +242,8 @@ fn weight(path: &str, node: &Node) -> usize {
     NODE_BYTES + path.len() + node.data.len() + acl
 }
 
-/// The figures as clients will see them. Children that stay behind are counted
-/// as deleted, which is what their server would have done when their sessions
-/// ended; how many there ever were, and with it the number of the next
-/// sequential child, is (children_version + children) / 2.
+/// The figures as the files keep them: `children_version` counts the children
+/// ever given, from which the next sequential child takes its number.
 fn imported(path: Box<str>, node: Node, children: i32) -> ImportedNode {
     let figures = node.figures;
     ImportedNode {
@@ -239,7 +255,7 @@ fn imported(path: Box<str>, node: Node, children: i32) -> ImportedNode {
             created: millis(figures.created),
             modified: millis(figures.modified),
             version: figures.version,
-            children_version: figures.creates.wrapping_mul(2).wrapping_sub(children),
+            children_version: figures.creates,
             acl_version: figures.acl_version,
             owner: figures.owner,
             data_length: node.data.len() as i32,
