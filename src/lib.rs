@@ -6,7 +6,7 @@
 //! ```text
 //! cli        one file per subcommand
 //! daemon     composes a node, starts it, drains it, stops it
-//! ports      front doors: operator
+//! ports      front doors: operator, zookeeper
 //! replica    the loop: events in, decisions, effects out
 //! log        the segmented append-only log over one journal per device
 //! state      everything replicated: tree, sessions, members

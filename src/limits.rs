@@ -111,3 +111,34 @@ pub const SNAPPY_BLOCK_BYTES_MAX: usize = 512 << 10;
 pub const IMPORTED_LOOKS_MAX: usize = 64;
 /// A zoo.cfg. Theirs with all comments is 2 KiB.
 pub const ZOO_CFG_BYTES_MAX: u64 = 1 << 20;
+
+/// A frame on the ZooKeeper door: jute.maxbuffer's default, one below 1 MiB.
+pub const ZOOKEEPER_FRAME_BYTES_MAX: usize = (1 << 20) - 1;
+/// What a connection without a session may have the door hold. A client's
+/// first words are 45 bytes; what it sends behind them waits.
+pub const ZOOKEEPER_UNOPENED_BYTES_MAX: usize = 64 << 10;
+/// Connections in all: each costs about 1 KiB while it is silent.
+pub const ZOOKEEPER_CONNECTIONS_MAX: usize = 10_000;
+/// Connections from one address. A host runs tens of clients; one that leaks
+/// them must not lock the others out.
+pub const ZOOKEEPER_CONNECTIONS_PER_ADDRESS_MAX: usize = 256;
+/// Requests of one connection that are not answered yet. Beyond it the door
+/// stops reading from the connection, so a client that pipelines is slowed
+/// and not refused.
+pub const ZOOKEEPER_OUTSTANDING_PER_CONNECTION: usize = 256;
+/// The same for the door. At 100,000 requests a second, 0.1 s of work.
+pub const ZOOKEEPER_OUTSTANDING_MAX: usize = 10_000;
+/// What the answers that a connection is owed may come to, by the size of its
+/// last answers: while they may come to more, nothing more is read from it.
+pub const ZOOKEEPER_OWED_BYTES_MAX: usize = 32 << 20;
+/// Bytes that a client has not taken yet. It is twice what it may be owed, the
+/// rest for events that it did not ask for; a client that lets more pile up is
+/// closed.
+pub const ZOOKEEPER_UNSENT_BYTES_MAX: usize = 64 << 20;
+/// Who a connection may be at once: its address, its certificate, and what it
+/// has shown since.
+pub const ZOOKEEPER_IDENTITIES_MAX: usize = 32;
+/// One token of a DIGEST-MD5 conversation (RFC 2831, section 2.1.2).
+pub const ZOOKEEPER_SASL_TOKEN_BYTES_MAX: usize = 4096;
+/// Bytes read from one connection before the others have their turn.
+pub const ZOOKEEPER_READ_BYTES_PER_TURN: usize = 256 << 10;

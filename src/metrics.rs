@@ -82,6 +82,21 @@ impl Page {
         self.one(name, help, "gauge", value);
     }
 
+    /// One counter for each value of a label. Values are names of ours, which
+    /// need no escaping.
+    pub fn counters<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl Iterator<Item = (&'a str, u64)>,
+    ) {
+        self.head(name, help, "counter");
+        for (of, value) in values {
+            let _ = writeln!(self.text, "{name}{{{label}=\"{of}\"}} {value}");
+        }
+    }
+
     fn one(&mut self, name: &str, help: &str, kind: &str, value: u64) {
         self.head(name, help, kind);
         let _ = writeln!(self.text, "{name} {value}");

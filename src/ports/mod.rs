@@ -1,3 +1,4 @@
 //! Front doors.
 
 pub mod operator;
+pub mod zookeeper;

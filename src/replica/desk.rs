@@ -20,7 +20,8 @@ pub enum Ask {
         hello: Hello,
         who: Vec<Identity>,
     },
-    /// The client has shown who else it is; holds for what follows.
+    /// The client has shown who else it is: `who` is everybody it is by now,
+    /// and holds for what follows.
     Identify {
         connection: ConnectionId,
         who: Vec<Identity>,
@@ -32,9 +33,47 @@ pub enum Ask {
         tag: u64,
         request: Request,
     },
+    /// What a person or a tool wants to see. The connection has no session and
+    /// says nothing else.
+    Question {
+        connection: ConnectionId,
+        question: Question,
+    },
     /// The connection is gone; its session lives on. Nothing more is said of
     /// it, nor answered.
     Gone { connection: ConnectionId },
+}
+
+/// Where a door and the replica meet. The door is one thread, the replica
+/// another; what passes between them passes in batches.
+pub trait Desk: Send + Sync {
+    /// Takes every ask, in order, and leaves the list empty. Never waits: the
+    /// door bounds what is unanswered.
+    fn say(&self, asks: &mut Vec<Ask>);
+
+    /// Appends every reply that is ready, in order.
+    fn take(&self, into: &mut Vec<Reply>);
+
+    /// Whom to call after replies have become ready: once for many is enough,
+    /// and a call too many does no harm.
+    fn call(&self, wake: Arc<dyn Fn() + Send + Sync>);
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    Standing,
+    /// Every session, with its ephemeral nodes.
+    Sessions,
+    /// Every watch of this node's connections.
+    Watches,
+}
+
+/// The answer to a question.
+#[derive(Clone, Debug)]
+pub enum Shown {
+    Standing(Box<Standing>),
+    Sessions(Vec<SessionShown>),
+    Watches(Vec<WatchShown>),
 }
 
 #[derive(Clone, Debug)]
@@ -138,11 +177,28 @@ pub enum Reply {
         kind: ChangeKind,
         path: Box<str>,
     },
+    Shown {
+        connection: ConnectionId,
+        shown: Shown,
+    },
     /// The door closes the connection without a word; nothing follows.
     Close {
         connection: ConnectionId,
         why: CloseReason,
     },
+}
+
+impl Reply {
+    pub fn connection(&self) -> ConnectionId {
+        match self {
+            Reply::Opened { connection, .. }
+            | Reply::NotOpened { connection, .. }
+            | Reply::Answer { connection, .. }
+            | Reply::Event { connection, .. }
+            | Reply::Shown { connection, .. }
+            | Reply::Close { connection, .. } => *connection,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,6 +282,11 @@ pub struct Standing {
     pub digest: u64,
     pub snapshot_index: u64,
     pub log_index: u64,
+    /// On this node's disk.
+    pub snapshot_bytes: u64,
+    pub log_bytes: u64,
+    /// No leader is known, and reads are served to clients that take them.
+    pub is_read_only: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
