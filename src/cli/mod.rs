@@ -42,6 +42,7 @@ subcommands! {
     Profile profile,
     Log log,
     Import import,
+    Zk zk,
 }
 
 /// Coordination, event log, file store and query engine for an edge site.
