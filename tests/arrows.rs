@@ -488,14 +488,19 @@ mod tests {
     }
 
     fn sound_tree() -> Tree {
-        let map = "log   a log\nstate  a state\ndisk  a disk\nprofile  hardware\nwire  bytes\nclock  time";
+        let map = "ports  doors\nlog   a log\nstate  a state\ndisk  a disk\nprofile  hardware\nwire  bytes\nclock  time";
         let lib: String = map.lines().map(|line| format!("//! {line}\n")).collect();
-        let mods = "pub mod clock;\npub mod disk;\npub mod log;\npub mod profile;\npub mod state;\npub mod wire;";
+        let mods = "pub mod clock;\npub mod disk;\npub mod log;\npub mod ports;\npub mod profile;\npub mod state;\npub mod wire;";
         let fenced = |map: &str, margin: &str| format!("{margin}```text\n{map}{margin}```\n");
         let pure = PURE
             .iter()
-            .filter(|(file, stands)| *stands == Stands::Now && file.ends_with(".rs"))
-            .map(|(file, _)| (file.to_string(), String::new()));
+            .filter(|(_, stands)| *stands == Stands::Now)
+            .map(|(pure, _)| match (pure.starts_with('/'), pure.ends_with('/')) {
+                (true, _) => format!("src/ports{pure}"),
+                (_, true) => format!("{pure}pure.rs"),
+                _ => pure.to_string(),
+            })
+            .map(|file| (file, String::new()));
         [
             ("src/lib.rs", fenced(&lib, "//! ") + mods),
             ("src/main.rs", "fn main() { dolmen::log::run() }".into()),

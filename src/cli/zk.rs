@@ -104,7 +104,10 @@ mod tests {
     fn paths_are_checked_as_far_as_people_mistype_them() {
         assert_eq!(node_path("/"), Ok("/".into()));
         assert_eq!(node_path("/a/b"), Ok("/a/b".into()));
-        assert_eq!(node_path("a").unwrap_err(), "a znode's path begins with /: /a");
+        assert_eq!(
+            node_path("a").unwrap_err(),
+            "a znode's path begins with /: /a"
+        );
         assert!(node_path("/a/").is_err());
         assert_eq!(&*joined("/", "a"), "/a");
         assert_eq!(&*joined("/a", "b"), "/a/b");

@@ -39,7 +39,13 @@ impl Copy {
         let entries = fs::read_dir(&self.0).unwrap();
         let mut paths: Vec<_> = entries
             .map(|entry| entry.unwrap().path())
-            .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(prefix))
+            .filter(|path| {
+                path.file_name()
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .starts_with(prefix)
+            })
             .collect();
         paths.sort_by_key(number);
         paths

@@ -50,7 +50,11 @@ fn the_file_of_a_single_server_carries_over() {
                 "4lw.commands.whitelist=stat, ruok, gtmk",
                 "in part: not answered here: gtmk"
             ),
-            (10, "initLimit=10", "followers catch up without a limit in ticks"),
+            (
+                10,
+                "initLimit=10",
+                "followers catch up without a limit in ticks"
+            ),
             (11, "my.own=1", "nothing here answers to it"),
         ]
     );
@@ -98,11 +102,18 @@ fn tls_is_set_to_what_the_key_stores_are_to_become() {
                 ssl.keyStore.password=hush\nssl.trustStore.location=/t.pem\n";
     let translation = read(text, None);
     let set = settings(&translation);
-    assert!(set.contains(&"doors.zookeeper.tls_certificate = \"/etc/dolmen/zookeeper.crt\"".into()));
+    assert!(
+        set.contains(&"doors.zookeeper.tls_certificate = \"/etc/dolmen/zookeeper.crt\"".into())
+    );
     assert!(set.contains(&"doors.zookeeper.tls_client_ca = \"/t.pem\"".into()));
     // TLS is there to keep strangers out.
     assert!(!set.iter().any(|line| line.contains("open =")));
-    assert!(translation.to_do.iter().any(|line| line.starts_with("keytool -importkeystore")));
+    assert!(
+        translation
+            .to_do
+            .iter()
+            .any(|line| line.starts_with("keytool -importkeystore"))
+    );
     assert_eq!(translation.left_out[0].text, "ssl.keyStore.password=...");
 
     let without = settings(&read("secureClientPort=2281\n", None));
@@ -121,7 +132,11 @@ fn identities_carry_over_or_say_what_they_need() {
     assert!(set.contains(&digest.into()));
     assert!(set.iter().any(|line| line.contains("sasl_users_file")));
     assert_eq!(translation.left_out.len(), 1);
-    assert!(translation.left_out[0].reason.starts_with("code of your own"));
+    assert!(
+        translation.left_out[0]
+            .reason
+            .starts_with("code of your own")
+    );
 }
 
 #[test]
@@ -150,13 +165,19 @@ fn the_command_writes_toml_and_never_over_a_file() {
     let first = import();
     assert!(first.status.success(), "{first:?}");
     let said = String::from_utf8(first.stdout).unwrap();
-    assert!(said.contains("line 5: left=a b: nothing here answers to it"), "{said}");
+    assert!(
+        said.contains("line 5: left=a b: nothing here answers to it"),
+        "{said}"
+    );
     let written = std::fs::read_to_string(&to).unwrap();
     let parsed: toml::Table = written.parse().unwrap();
     let door = &parsed["doors"]["zookeeper"];
     assert_eq!(door["super_digest"].as_str(), Some("s:\"x\\y\u{7}\n[z]"));
     assert_eq!(door["open"].as_bool(), Some(true));
-    assert_eq!(parsed["peers"]["control"]["listen"].as_str(), Some("0.0.0.0:7300"));
+    assert_eq!(
+        parsed["peers"]["control"]["listen"].as_str(),
+        Some("0.0.0.0:7300")
+    );
     assert!(written.contains("# Left out:"));
     let again = import();
     assert_eq!(again.status.code(), Some(1));

@@ -71,11 +71,13 @@ impl Folder {
     /// A snapshot's bytes, uncompressed as its name says.
     pub fn open_snapshot(&self, path: &Path) -> io::Result<Box<dyn BufRead>> {
         let file = BufReader::new(File::open(path)?);
-        Ok(match path.extension().and_then(|extension| extension.to_str()) {
-            Some("gz") => Box::new(BufReader::new(MultiGzDecoder::new(file))),
-            Some("snappy") => Box::new(Blocks::new(file)),
-            _ => Box::new(file),
-        })
+        Ok(
+            match path.extension().and_then(|extension| extension.to_str()) {
+                Some("gz") => Box::new(BufReader::new(MultiGzDecoder::new(file))),
+                Some("snappy") => Box::new(Blocks::new(file)),
+                _ => Box::new(file),
+            },
+        )
     }
 }
 

@@ -91,7 +91,10 @@ mod tests {
 
     #[test]
     fn entries_read_as_java_reads_them() {
-        check("a=1\n\n# b=2\n! c\n  d : 3 \n", &[(1, "a", "1"), (5, "d", "3")]);
+        check(
+            "a=1\n\n# b=2\n! c\n  d : 3 \n",
+            &[(1, "a", "1"), (5, "d", "3")],
+        );
         check("server.1=h:1:2;3\n", &[(1, "server.1", "h:1:2;3")]);
         check("a b=c", &[(1, "a", "b=c")]);
         check("a\\ b\\=c=d\\u0041\\t.", &[(1, "a b=c", "dA\t.")]);

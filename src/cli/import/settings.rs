@@ -48,58 +48,145 @@ const WORDS: &[&str] = &[
 /// ends with a dot.
 const REASONS: &[(&str, &str)] = &[
     ("initLimit", "followers catch up without a limit in ticks"),
-    ("syncLimit", "the leader is lost by its election timeout, not by ticks"),
-    ("connectToLearnerMasterLimit", "there are no learner masters"),
+    (
+        "syncLimit",
+        "the leader is lost by its election timeout, not by ticks",
+    ),
+    (
+        "connectToLearnerMasterLimit",
+        "there are no learner masters",
+    ),
     ("observerMasterPort", "there are no learner masters"),
     ("electionAlg", "there is one way to elect a leader"),
-    ("electionPortBindRetry", "the peers' ports are opened once, at start"),
+    (
+        "electionPortBindRetry",
+        "the peers' ports are opened once, at start",
+    ),
     ("cnxTimeout", "nodes keep their connections open"),
     ("quorumListenOnAllIPs", "peers.control.listen says where"),
     ("multiAddress.", "one address a node: peers.control.listen"),
     ("leaderServes", "every node serves clients, the leader too"),
-    ("peerType", "a node that follows without a vote joins as such: dolmen token create --help"),
+    (
+        "peerType",
+        "a node that follows without a vote joins as such: dolmen token create --help",
+    ),
     ("group.", "the majority is that of the nodes, one vote each"),
-    ("weight.", "the majority is that of the nodes, one vote each"),
-    ("dynamicConfigFile", "the members are part of the replicated state"),
-    ("standaloneEnabled", "a node that is alone serves, and takes others in later"),
-    ("reconfigEnabled", "reconfig is on, for who may: super, or who may write /zookeeper/config"),
+    (
+        "weight.",
+        "the majority is that of the nodes, one vote each",
+    ),
+    (
+        "dynamicConfigFile",
+        "the members are part of the replicated state",
+    ),
+    (
+        "standaloneEnabled",
+        "a node that is alone serves, and takes others in later",
+    ),
+    (
+        "reconfigEnabled",
+        "reconfig is on, for who may: super, or who may write /zookeeper/config",
+    ),
     ("skipReconfigACLCheck", "access is always checked"),
     ("skipACL", "access is always checked"),
     ("syncEnabled", "every node logs what it follows"),
-    ("forceSync", "what is acknowledged is on stable storage, always"),
-    ("fsync.", "a slow disk is told by dolmen status and the metrics"),
-    ("preAllocSize", "the log sizes its files by log.journal_file_mib"),
-    ("snapCount", "snapshots are taken by what the log holds: /dolmen/config"),
-    ("snapSizeLimitInKb", "snapshots are taken by what the log holds: /dolmen/config"),
-    ("commitLogCount", "the log itself brings followers up to date"),
-    ("autopurge.", "old snapshots and logs are removed by themselves, always"),
+    (
+        "forceSync",
+        "what is acknowledged is on stable storage, always",
+    ),
+    (
+        "fsync.",
+        "a slow disk is told by dolmen status and the metrics",
+    ),
+    (
+        "preAllocSize",
+        "the log sizes its files by log.journal_file_mib",
+    ),
+    (
+        "snapCount",
+        "snapshots are taken by what the log holds: /dolmen/config",
+    ),
+    (
+        "snapSizeLimitInKb",
+        "snapshots are taken by what the log holds: /dolmen/config",
+    ),
+    (
+        "commitLogCount",
+        "the log itself brings followers up to date",
+    ),
+    (
+        "autopurge.",
+        "old snapshots and logs are removed by themselves, always",
+    ),
     ("snapshot.", "snapshots have a format of their own"),
     ("admin.", "the operator door answers: doors.operator.listen"),
-    ("metricsProvider.", "the operator door answers Prometheus: doors.operator.listen"),
+    (
+        "metricsProvider.",
+        "the operator door answers Prometheus: doors.operator.listen",
+    ),
     ("jvm.", "there is no JVM"),
     ("extendedTypesEnabled", "container and TTL nodes are on"),
     ("enforceQuota", "hard quotas are enforced"),
     ("digest.", "the tree's digest is always kept"),
     ("audit.", "there is no audit log"),
     ("localSessions", "all sessions are replicated"),
-    ("readonlymode.", "a node without a majority serves reads to clients that ask for it"),
-    ("globalOutstandingLimit", "a live setting: /dolmen/config/zookeeper.outstanding_requests_max"),
-    ("throttledOpWaitTime", "requests beyond the bound wait in their connections"),
+    (
+        "readonlymode.",
+        "a node without a majority serves reads to clients that ask for it",
+    ),
+    (
+        "globalOutstandingLimit",
+        "a live setting: /dolmen/config/zookeeper.outstanding_requests_max",
+    ),
+    (
+        "throttledOpWaitTime",
+        "requests beyond the bound wait in their connections",
+    ),
     ("connectionMaxTokens", "connections are bounded in number"),
-    ("clientPortListenBacklog", "the kernel's own bound holds: net.core.somaxconn"),
+    (
+        "clientPortListenBacklog",
+        "the kernel's own bound holds: net.core.somaxconn",
+    ),
     ("nio.", "one thread serves all connections"),
     ("serverCnxnFactory", "one thread serves all connections"),
-    ("client.portUnification", "one port takes TLS and plain connections"),
-    ("sslQuorum", "nodes speak to each other under TLS of their own, always"),
-    ("portUnification", "nodes speak to each other under TLS of their own, always"),
-    ("ssl.quorum.", "nodes speak to each other under TLS of their own, always"),
-    ("quorum.", "nodes know each other by certificates of their own, made at init"),
-    ("ssl.keyStore.passwordPath", "the converted key has no password"),
+    (
+        "client.portUnification",
+        "one port takes TLS and plain connections",
+    ),
+    (
+        "sslQuorum",
+        "nodes speak to each other under TLS of their own, always",
+    ),
+    (
+        "portUnification",
+        "nodes speak to each other under TLS of their own, always",
+    ),
+    (
+        "ssl.quorum.",
+        "nodes speak to each other under TLS of their own, always",
+    ),
+    (
+        "quorum.",
+        "nodes know each other by certificates of their own, made at init",
+    ),
+    (
+        "ssl.keyStore.passwordPath",
+        "the converted key has no password",
+    ),
     ("ssl.keyStore.password", "the converted key has no password"),
-    ("ssl.trustStore.password", "converted certificates have no password"),
-    ("ssl.", "TLS 1.2 and 1.3 are spoken with the suites that are safe today"),
+    (
+        "ssl.trustStore.password",
+        "converted certificates have no password",
+    ),
+    (
+        "ssl.",
+        "TLS 1.2 and 1.3 are spoken with the suites that are safe today",
+    ),
     ("tcpKeepAlive", "nodes speak over UDP"),
-    ("initialConfig", "the members are part of the replicated state"),
+    (
+        "initialConfig",
+        "the members are part of the replicated state",
+    ),
 ];
 
 /// Lines by key, each taken once.
@@ -158,7 +245,9 @@ impl Lines {
     fn number(&mut self, key: &str) -> Option<(u64, usize)> {
         let entry = self.take(key)?;
         let digits = entry.value.strip_prefix("0x");
-        let number = digits.map_or(entry.value.parse(), |digits| u64::from_str_radix(digits, 16));
+        let number = digits.map_or(entry.value.parse(), |digits| {
+            u64::from_str_radix(digits, 16)
+        });
         match number {
             // What TOML can hold.
             Ok(number) if i64::try_from(number).is_ok() => Some((number, entry.line)),
@@ -195,7 +284,10 @@ impl Lines {
         let (port, why) = match (plain, secure) {
             (Some((port, line)), _) => (port, format!("clientPort, line {line}")),
             (None, Some((port, line))) => (port, format!("secureClientPort, line {line}")),
-            (None, None) => (CLIENT_PORT, "no port is named; this is the usual one".into()),
+            (None, None) => (
+                CLIENT_PORT,
+                "no port is named; this is the usual one".into(),
+            ),
         };
         let (address, unused) = match plain.is_none() && secure.is_some() {
             true => (secure_address, address),
@@ -227,7 +319,9 @@ impl Lines {
 
     fn listening_at(&mut self, entry: Option<Entry>) -> IpAddr {
         let everywhere = IpAddr::from([0, 0, 0, 0]);
-        let Some(entry) = entry else { return everywhere };
+        let Some(entry) = entry else {
+            return everywhere;
+        };
         let bare = entry.value.trim_start_matches('[').trim_end_matches(']');
         match bare.parse() {
             Ok(ip) => ip,
@@ -249,7 +343,10 @@ impl Lines {
         let trusted_kind = self.take("ssl.trustStore.type");
         let client_auth = self.take("ssl.clientAuth");
         let Some(store) = store else {
-            for unused in [store_kind, trusted, trusted_kind, client_auth].into_iter().flatten() {
+            for unused in [store_kind, trusted, trusted_kind, client_auth]
+                .into_iter()
+                .flatten()
+            {
                 self.leave(unused, "there is no key store, and so no TLS");
             }
             if is_asked {
@@ -257,7 +354,11 @@ impl Lines {
                     "The TLS port's key store is not named in this file: put the certificate into \
                      {CERTIFICATE} and its key into {KEY}"
                 ));
-                self.set("doors.zookeeper.tls_certificate", text(CERTIFICATE), "to be made");
+                self.set(
+                    "doors.zookeeper.tls_certificate",
+                    text(CERTIFICATE),
+                    "to be made",
+                );
                 self.set("doors.zookeeper.tls_key", text(KEY), "to be made");
             }
             return is_asked;
@@ -265,7 +366,11 @@ impl Lines {
         let why = format!("ssl.keyStore.location, line {}", store.line);
         match is_pem(&store, store_kind.as_ref()) {
             true => {
-                self.set("doors.zookeeper.tls_certificate", text(&store.value), why.clone());
+                self.set(
+                    "doors.zookeeper.tls_certificate",
+                    text(&store.value),
+                    why.clone(),
+                );
                 self.set("doors.zookeeper.tls_key", text(&store.value), why);
             }
             false => {
@@ -277,7 +382,11 @@ impl Lines {
                     "openssl pkcs12 -in {pkcs12} -nocerts -noenc -out {KEY}"
                 ));
                 let why = format!("{why}; to be converted");
-                self.set("doors.zookeeper.tls_certificate", text(CERTIFICATE), why.clone());
+                self.set(
+                    "doors.zookeeper.tls_certificate",
+                    text(CERTIFICATE),
+                    why.clone(),
+                );
                 self.set("doors.zookeeper.tls_key", text(KEY), why);
             }
         }
@@ -302,7 +411,9 @@ impl Lines {
             return self.set("doors.zookeeper.tls_client_ca", text(&store.value), why);
         }
         let pkcs12 = self.as_pkcs12(&store, kind.as_ref());
-        self.to.to_do.push(format!("openssl pkcs12 -in {pkcs12} -nokeys -out {CLIENT_CA}"));
+        self.to.to_do.push(format!(
+            "openssl pkcs12 -in {pkcs12} -nokeys -out {CLIENT_CA}"
+        ));
         let why = format!("{why}; to be converted");
         self.set("doors.zookeeper.tls_client_ca", text(CLIENT_CA), why);
     }
@@ -329,8 +440,16 @@ impl Lines {
             None => (TICK_MS, format!("ticks of {TICK_MS} ms, ZooKeeper's own")),
         };
         for (theirs, ours, ticks) in [
-            ("minSessionTimeout", "doors.zookeeper.session_timeout_min_ms", 2),
-            ("maxSessionTimeout", "doors.zookeeper.session_timeout_max_ms", 20),
+            (
+                "minSessionTimeout",
+                "doors.zookeeper.session_timeout_min_ms",
+                2,
+            ),
+            (
+                "maxSessionTimeout",
+                "doors.zookeeper.session_timeout_max_ms",
+                20,
+            ),
         ] {
             let given = self.number(theirs);
             let (value, why) = match given {
@@ -372,7 +491,11 @@ impl Lines {
         let why = format!("4lw.commands.whitelist, line {}", entry.line);
         let asked: Vec<&str> = match entry.value.trim() {
             "*" => WORDS.to_vec(),
-            list => list.split(',').map(str::trim).filter(|word| !word.is_empty()).collect(),
+            list => list
+                .split(',')
+                .map(str::trim)
+                .filter(|word| !word.is_empty())
+                .collect(),
         };
         let (known, unknown): (Vec<_>, Vec<_>) =
             asked.into_iter().partition(|word| WORDS.contains(word));
@@ -387,20 +510,26 @@ impl Lines {
 
     fn identities(&mut self) {
         if let Some(entry) = self.take("DigestAuthenticationProvider.superDigest") {
-            let why = format!("DigestAuthenticationProvider.superDigest, line {}", entry.line);
+            let why = format!(
+                "DigestAuthenticationProvider.superDigest, line {}",
+                entry.line
+            );
             self.set("doors.zookeeper.super_digest", text(&entry.value), why);
         }
         let providers: Vec<String> = self.keys("authProvider.");
         let mut has_sasl = false;
         for key in providers {
-            let Some(entry) = self.take(&key) else { continue };
+            let Some(entry) = self.take(&key) else {
+                continue;
+            };
             match &entry.value {
                 value if value.ends_with("SASLAuthenticationProvider") => has_sasl = true,
                 value if value.ends_with("X509AuthenticationProvider") => {
                     self.leave(entry, "clients with a certificate are known by it, always");
                 }
-                value if value.ends_with("DigestAuthenticationProvider")
-                    || value.ends_with("IPAuthenticationProvider") =>
+                value
+                    if value.ends_with("DigestAuthenticationProvider")
+                        || value.ends_with("IPAuthenticationProvider") =>
                 {
                     self.leave(entry, "the scheme is there, always");
                 }
@@ -420,7 +549,11 @@ impl Lines {
                 self.leave(entry, reason);
             }
         }
-        for key in self.keys("jaasLogin").into_iter().chain(self.keys("kerberos.")) {
+        for key in self
+            .keys("jaasLogin")
+            .into_iter()
+            .chain(self.keys("kerberos."))
+        {
             if let Some(entry) = self.take(&key) {
                 self.leave(entry, "Kerberos is not spoken; SASL is DIGEST-MD5 here");
             }
@@ -430,20 +563,28 @@ impl Lines {
                 "Write the users of the JAAS file's Server section into {SASL_USERS}, which only \
                  the daemon may read"
             ));
-            self.set("doors.zookeeper.sasl_users_file", text(SASL_USERS), "SASL; to be made");
+            self.set(
+                "doors.zookeeper.sasl_users_file",
+                text(SASL_USERS),
+                "SASL; to be made",
+            );
         }
     }
 
     fn keys(&self, prefix: &str) -> Vec<String> {
         let keys = self.by_key.keys();
-        keys.filter(|key| key.starts_with(prefix)).cloned().collect()
+        keys.filter(|key| key.starts_with(prefix))
+            .cloned()
+            .collect()
     }
 
     /// Members are not in a file here: they are taken in one after the other.
     fn servers(&mut self, id: Option<u32>) {
         let mut hosts = BTreeMap::new();
         for key in self.keys("server.") {
-            let Some(entry) = self.take(&key) else { continue };
+            let Some(entry) = self.take(&key) else {
+                continue;
+            };
             match server(&entry) {
                 Some((number, _)) if hosts.len() == NODES_MAX && !hosts.contains_key(&number) => {
                     let reason = format!("a cluster has {NODES_MAX} nodes at the most");
@@ -480,20 +621,28 @@ impl Lines {
         if let Some(logs) = self.take("dataLogDir") {
             command += &format!(" --log-dir {}", logs.value);
         }
-        let place = self.to.to_do.iter().position(|line| line.contains("dolmen token create"));
+        let place = self
+            .to
+            .to_do
+            .iter()
+            .position(|line| line.contains("dolmen token create"));
         let place = place.unwrap_or(self.to.to_do.len());
         self.to.to_do.insert(
             place,
-            format!("{command} (once ZooKeeper is stopped and the node serves; it moves the znodes)"),
+            format!(
+                "{command} (once ZooKeeper is stopped and the node serves; it moves the znodes)"
+            ),
         );
     }
 
     fn rest(&mut self) {
         for (key, entry) in std::mem::take(&mut self.by_key) {
-            let known = REASONS.iter().find(|(known, _)| match known.ends_with('.') {
-                true => key.starts_with(known),
-                false => key == *known || key.strip_prefix(known).is_some_and(is_family),
-            });
+            let known = REASONS
+                .iter()
+                .find(|(known, _)| match known.ends_with('.') {
+                    true => key.starts_with(known),
+                    false => key == *known || key.strip_prefix(known).is_some_and(is_family),
+                });
             let reason = known.map_or("nothing here answers to it", |(_, reason)| reason);
             self.leave(entry, reason);
         }

@@ -354,9 +354,10 @@ mod tests {
             for (zxid, change) in (1..).zip(history()) {
                 tree.replay(&at(zxid), change);
             }
-            let shown = tree.nodes.iter().map(|(path, node)| {
-                (path.clone(), node.figures, node.children.clone())
-            });
+            let shown = tree
+                .nodes
+                .iter()
+                .map(|(path, node)| (path.clone(), node.figures, node.children.clone()));
             rounds.push(shown.collect::<Vec<_>>());
         }
         assert_eq!(rounds[0].len(), 3);
@@ -405,10 +406,20 @@ mod tests {
 
     #[test]
     fn marks_are_told_from_sessions() {
-        for kind in [Kind::Persistent, Kind::Container, Kind::Ttl(0), Kind::Ttl(1 << 39)] {
+        for kind in [
+            Kind::Persistent,
+            Kind::Container,
+            Kind::Ttl(0),
+            Kind::Ttl(1 << 39),
+        ] {
             assert_eq!(Kind::of(kind.owner(7)), kind);
         }
-        for session in [1, 0x0100_0a0b_0c0d_0000, 0xff01_0a0b_0c0d_0000, CONTAINER | 1] {
+        for session in [
+            1,
+            0x0100_0a0b_0c0d_0000,
+            0xff01_0a0b_0c0d_0000,
+            CONTAINER | 1,
+        ] {
             assert_eq!(Kind::of(session), Kind::Ephemeral);
         }
     }

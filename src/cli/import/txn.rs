@@ -253,9 +253,7 @@ mod tests {
         let digest = [0, 0, 0, 2, 0x81, 2, 3, 4, 5, 6, 7, 8];
         let paths = [&1i32.to_be_bytes()[..], &text("/a")].concat();
         let parsed = |record: &[u8]| parse(&entry(code::CLOSE_SESSION, record)).map(|both| both.1);
-        let none = || {
-            Ok(Change::CloseSession { paths: Vec::new() })
-        };
+        let none = || Ok(Change::CloseSession { paths: Vec::new() });
         let one = || {
             Ok(Change::CloseSession {
                 paths: vec!["/a".into()],
@@ -266,10 +264,7 @@ mod tests {
         assert_eq!(parsed(&paths), one());
         assert_eq!(parsed(&[&paths[..], &digest].concat()), one());
         assert_eq!(parsed(&paths[..6]), Err(Fault::Ended));
-        assert_eq!(
-            parsed(&[&paths[..], &[0]].concat()),
-            Err(Fault::Rest(1))
-        );
+        assert_eq!(parsed(&[&paths[..], &[0]].concat()), Err(Fault::Rest(1)));
     }
 
     #[test]

@@ -81,10 +81,12 @@ impl<'a> Entries<'a> {
     fn stop(&mut self) {
         let rest = &self.bytes[self.at..];
         let written = rest.iter().rposition(|&byte| byte != 0);
-        self.torn = written.map(|last| Torn {
-            at: self.at as u64,
-            bytes: last as u64 + 1,
-        });
+        if let Some(last) = written {
+            self.torn = Some(Torn {
+                at: self.at as u64,
+                bytes: last as u64 + 1,
+            });
+        }
         self.at = self.bytes.len();
     }
 }
@@ -113,8 +115,7 @@ fn sum(bytes: &[u8]) -> u32 {
 fn first_entry(bytes: &[u8]) -> Option<usize> {
     let places = (0..bytes.len()).filter(|&at| plausible(&bytes[at..]).is_some());
     // A body that no transaction is in was made to look like an entry.
-    let is_entry =
-        |&at: &usize| entry(&bytes[at..]).is_some_and(|body| txn::parse(body).is_ok());
+    let is_entry = |&at: &usize| entry(&bytes[at..]).is_some_and(|body| txn::parse(body).is_ok());
     places.take(IMPORTED_LOOKS_MAX).find(is_entry)
 }
 
@@ -145,7 +146,9 @@ mod tests {
         let mut entries = Entries::open(bytes)?;
         let mut zxids = Vec::new();
         while let Some((header, _)) = entries.next()? {
-            let Header { zxid: Zxid(zxid), .. } = header;
+            let Header {
+                zxid: Zxid(zxid), ..
+            } = header;
             zxids.push(zxid);
         }
         Ok((zxids, entries.torn()))

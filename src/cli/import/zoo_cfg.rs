@@ -49,7 +49,10 @@ fn my_id(data: &Path) -> Option<u32> {
 }
 
 fn write(out: &Path, document: &str) -> Result<(), Failure> {
-    let made = fs::OpenOptions::new().write(true).create_new(true).open(out);
+    let made = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(out);
     let written = made.and_then(|mut file| file.write_all(document.as_bytes()));
     written.map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => Failure::failed(format!(
@@ -102,9 +105,8 @@ fn for_programs(translation: &Translation) -> Value {
     let settings = translation.settings.iter();
     let settings = settings.map(|setting| (setting.key.into(), setting.value.clone().into()));
     let left_out = translation.left_out.iter();
-    let left_out = left_out.map(
-        |left| json!({ "line": left.line, "text": left.text, "reason": left.reason }),
-    );
+    let left_out =
+        left_out.map(|left| json!({ "line": left.line, "text": left.text, "reason": left.reason }));
     json!({
         "settings": settings.collect::<Map<String, Value>>(),
         "to_do": translation.to_do,

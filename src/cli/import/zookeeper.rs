@@ -104,9 +104,7 @@ fn for_programs(account: &Account, survey: &Survey, taken: Option<&Taken>) -> Va
     let unsound = account.unsound.iter();
     let unsound = unsound.map(|(path, says)| json!({ "file": path, "says": says }));
     let torn = account.torn.iter();
-    let torn = torn.map(|(path, torn)| {
-        json!({ "file": path, "at": torn.at, "bytes": torn.bytes })
-    });
+    let torn = torn.map(|(path, torn)| json!({ "file": path, "at": torn.at, "bytes": torn.bytes }));
     let gaps = account.gaps.iter();
     let gaps = gaps.map(|(last, found)| json!([hex(last.0), hex(found.0)]));
     json!({
@@ -162,7 +160,10 @@ fn for_people(account: &Account, survey: &Survey, taken: Option<&Taken>) -> Stri
         table.row(["cut", &says]);
     }
     for (last, found) in &account.gaps {
-        let says = format!("no file has what came between {:#x} and {:#x}", last.0, found.0);
+        let says = format!(
+            "no file has what came between {:#x} and {:#x}",
+            last.0, found.0
+        );
         table.row(["gap", &says]);
     }
     let nodes = format!(

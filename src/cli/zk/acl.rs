@@ -40,7 +40,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
             acl: args.set.clone(),
             version: args.version,
         };
-        client.ask::<OfStat>(code::SET_ACL, &request).map_err(about)?;
+        client
+            .ask::<OfStat>(code::SET_ACL, &request)
+            .map_err(about)?;
     }
     let asked = OfPath {
         path: args.path.clone(),

@@ -45,10 +45,16 @@ impl Credential {
 /// Why a question was not answered as hoped.
 #[derive(Debug)]
 pub enum Trouble {
-    NobodyThere { server: String, error: io::Error },
+    NobodyThere {
+        server: String,
+        error: io::Error,
+    },
     NotServing(String),
     Silent(String),
-    Lost { server: String, error: io::Error },
+    Lost {
+        server: String,
+        error: io::Error,
+    },
     Unread(String),
     NotWhoItSays,
     /// The server's own code.
@@ -195,12 +201,7 @@ impl Client {
     }
 
     /// The body of the answer to one question.
-    fn exchange(
-        &mut self,
-        xid: i32,
-        operation: i32,
-        body: &impl Jute,
-    ) -> Result<Vec<u8>, Trouble> {
+    fn exchange(&mut self, xid: i32, operation: i32, body: &impl Jute) -> Result<Vec<u8>, Trouble> {
         let mut question = Vec::new();
         codec::write_request(xid, operation, body, &mut question);
         self.say(&question)?;
@@ -296,7 +297,9 @@ impl Client {
                 Ok(0) => return Err(self.lost(ErrorKind::UnexpectedEof.into())),
                 Ok(length) => self.arrived.extend_from_slice(&piece[..length]),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
                     return Err(Trouble::Silent(self.server.clone()));
                 }
                 Err(error) => return Err(self.lost(error)),

@@ -83,7 +83,10 @@ impl Figures {
     fn written(&self) -> String {
         let first = |name| self.0.get(name).copied().unwrap_or(-1);
         let mut text = format!("count={},bytes={}", first("count"), first("bytes"));
-        let others = self.0.iter().filter(|(name, _)| !matches!(name.as_str(), "count" | "bytes"));
+        let others = self
+            .0
+            .iter()
+            .filter(|(name, _)| !matches!(name.as_str(), "count" | "bytes"));
         for (name, number) in others {
             text += &format!(";{name}={number}");
         }
@@ -162,7 +165,9 @@ fn set(client: &mut Client, path: &str, wanted: &[(&str, Option<i64>)]) -> Resul
             data: written.as_bytes().into(),
             version: -1,
         };
-        client.ask::<OfStat>(code::SET_DATA, &request).map_err(about)?;
+        client
+            .ask::<OfStat>(code::SET_DATA, &request)
+            .map_err(about)?;
     }
     Ok(())
 }
@@ -217,7 +222,10 @@ fn remove(client: &mut Client, path: &str) -> Result<(), Failure> {
     let mut place = &*home;
     while place != QUOTAS {
         going.push(place.into());
-        place = place.rsplit_once('/').expect("it begins with that of quotas").0;
+        place = place
+            .rsplit_once('/')
+            .expect("it begins with that of quotas")
+            .0;
     }
     for (number, path) in going.into_iter().enumerate() {
         match client.ask::<()>(code::DELETE, &AtVersion { path, version: -1 }) {
@@ -225,7 +233,9 @@ fn remove(client: &mut Client, path: &str) -> Result<(), Failure> {
             Err(trouble) if trouble.is(errors::NO_NODE) => {}
             // Another quota stands below.
             Err(trouble) if trouble.is(errors::NOT_EMPTY) => break,
-            Err(trouble) => return Err(Failure::failed(format!("{path}: {trouble}", path = &home))),
+            Err(trouble) => {
+                return Err(Failure::failed(format!("{path}: {trouble}", path = &home)));
+            }
         }
     }
     match had_one {
@@ -255,7 +265,12 @@ fn for_people(path: &str, limits: Option<&Figures>, usage: Option<&Figures>) -> 
     let mut table = Table::with_columns(["", "used", "soft", "hard"]);
     for (name, hard) in [("count", "countHardLimit"), ("bytes", "bytesHardLimit")] {
         let used = shown(usage.and_then(|usage| usage.get(name)));
-        table.row([name, &used, &shown(limits.get(name)), &shown(limits.get(hard))]);
+        table.row([
+            name,
+            &used,
+            &shown(limits.get(name)),
+            &shown(limits.get(hard)),
+        ]);
     }
     table.to_string()
 }

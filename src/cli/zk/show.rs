@@ -71,7 +71,9 @@ const LETTERS: [(char, Permissions); 5] = [
 
 /// `scheme:id:cdrwa`, as `entry` reads it.
 pub fn acl_entry(entry: &AclEntry) -> String {
-    let letters = LETTERS.iter().filter(|(_, permission)| entry.permissions.has(*permission));
+    let letters = LETTERS
+        .iter()
+        .filter(|(_, permission)| entry.permissions.has(*permission));
     let letters: String = letters.map(|(letter, _)| letter).collect();
     format!("{}:{}:{letters}", entry.who.scheme, entry.who.id)
 }
@@ -123,10 +125,18 @@ mod tests {
 
     #[test]
     fn an_access_list_is_written_as_it_is_read() {
-        for text in ["world:anyone:cdrwa", "digest:ann:h=:rw", "ip:10.0.0.0/8:r", "auth::a"] {
+        for text in [
+            "world:anyone:cdrwa",
+            "digest:ann:h=:rw",
+            "ip:10.0.0.0/8:r",
+            "auth::a",
+        ] {
             assert_eq!(acl_entry(&entry(text).unwrap()), text);
         }
-        assert_eq!(entry("world:anyone:rc").map(|entry| entry.permissions.0), Ok(5));
+        assert_eq!(
+            entry("world:anyone:rc").map(|entry| entry.permissions.0),
+            Ok(5)
+        );
         for bad in ["world", "world:anyone", "world:anyone:", "world:anyone:x"] {
             assert!(entry(bad).is_err(), "{bad}");
         }

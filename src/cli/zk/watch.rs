@@ -86,16 +86,18 @@ fn shut_on_signal(stream: TcpStream, is_over: Arc<AtomicBool>) -> io::Result<()>
             signal(SignalKind::terminate())?,
         )
     };
-    thread::Builder::new().name("signals".into()).spawn(move || {
-        runtime.block_on(async {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        });
-        is_over.store(true, Ordering::Release);
-        let _ = stream.shutdown(Shutdown::Both);
-    })?;
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+            });
+            is_over.store(true, Ordering::Release);
+            let _ = stream.shutdown(Shutdown::Both);
+        })?;
     Ok(())
 }
 
@@ -110,7 +112,13 @@ mod tests {
             state: 3,
             path: "/a".into(),
         };
-        assert_eq!(for_programs(&event), json!({ "event": "created", "path": "/a" }));
-        assert_eq!([2, 3, 4, 9].map(word), ["deleted", "changed", "children", "unknown"]);
+        assert_eq!(
+            for_programs(&event),
+            json!({ "event": "created", "path": "/a" })
+        );
+        assert_eq!(
+            [2, 3, 4, 9].map(word),
+            ["deleted", "changed", "children", "unknown"]
+        );
     }
 }

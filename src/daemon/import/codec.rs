@@ -190,10 +190,7 @@ mod tests {
         let bytes = encode(&nodes());
         assert_eq!(decode(&bytes), Ok(nodes()));
         for length in 0..bytes.len() {
-            assert!(matches!(
-                decode(&bytes[..length]),
-                Err(Malformed::Short(_))
-            ));
+            assert!(matches!(decode(&bytes[..length]), Err(Malformed::Short(_))));
         }
         let longer = [&bytes[..], &[0]].concat();
         assert_eq!(decode(&longer), Err(Malformed::Rest(1)));

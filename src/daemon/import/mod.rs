@@ -172,6 +172,9 @@ mod tests {
             ..StandIn::default()
         };
         let said = sent(&mut daemon).unwrap_err().to_string();
-        assert!(said.contains("2 nodes were sent and the daemon counts 1"), "{said}");
+        assert!(
+            said.contains("2 nodes were sent and the daemon counts 1"),
+            "{said}"
+        );
     }
 }
