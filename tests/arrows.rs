@@ -495,11 +495,13 @@ mod tests {
         let pure = PURE
             .iter()
             .filter(|(_, stands)| *stands == Stands::Now)
-            .map(|(pure, _)| match (pure.starts_with('/'), pure.ends_with('/')) {
-                (true, _) => format!("src/ports{pure}"),
-                (_, true) => format!("{pure}pure.rs"),
-                _ => pure.to_string(),
-            })
+            .map(
+                |(pure, _)| match (pure.starts_with('/'), pure.ends_with('/')) {
+                    (true, _) => format!("src/ports{pure}"),
+                    (_, true) => format!("{pure}pure.rs"),
+                    _ => pure.to_string(),
+                },
+            )
             .map(|file| (file, String::new()));
         [
             ("src/lib.rs", fenced(&lib, "//! ") + mods),
