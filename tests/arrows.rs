@@ -636,8 +636,8 @@ mod tests {
         change("src/disc.rs", "", expected);
         let lib = &sound_tree()["src/lib.rs"];
         let expected = &[
-            (15, "`disc` is in no row"),
-            (15, "`disc` is not in the map"),
+            (17, "`disc` is in no row"),
+            (17, "`disc` is not in the map"),
         ];
         change("src/lib.rs", &format!("{lib}\npub mod disc;"), expected);
     }
@@ -652,9 +652,9 @@ mod tests {
         assert_eq!(
             shown,
             [
-                "src/lib.rs:6: the map lists `ids`, which is not there; take it out",
-                "src/lib.rs:7: the map lists `wire` out of order; ROWS of tests/arrows.rs is the order",
-                "docs/ARCHITECTURE.md:6: the map differs from that of src/lib.rs; copy that one here",
+                "src/lib.rs:7: the map lists `ids`, which is not there; take it out",
+                "src/lib.rs:8: the map lists `wire` out of order; ROWS of tests/arrows.rs is the order",
+                "docs/ARCHITECTURE.md:7: the map differs from that of src/lib.rs; copy that one here",
             ]
         );
     }
@@ -662,12 +662,12 @@ mod tests {
     #[test]
     fn a_rule_without_its_file_is_found() {
         let mut tree = sound_tree();
-        tree.insert("src/ports/codec.rs".into(), String::new());
+        tree.insert("src/streams/groups/mod.rs".into(), String::new());
         tree.remove("src/log/frame.rs");
         let shown: Vec<String> = check(&tree).iter().map(Finding::to_string).collect();
         for says in [
             "src/log/frame.rs in PURE is not there any more; name what took its place",
-            "/codec.rs in PURE is there now; mark it Stands::Now",
+            "src/streams/groups/ in PURE is there now; mark it Stands::Now",
         ] {
             assert!(
                 shown.contains(&format!("tests/arrows.rs:1: {says}")),
