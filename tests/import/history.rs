@@ -107,7 +107,10 @@ fn every_recorded_folder_gives_the_tree_that_the_original_served() {
         assert!(account.transactions > 0, "{name}: {account:?}");
         passed_over += account.passed_over;
     }
-    assert!(passed_over > 0, "no snapshot was taken while a client wrote");
+    assert!(
+        passed_over > 0,
+        "no snapshot was taken while a client wrote"
+    );
 }
 
 #[test]

@@ -29,7 +29,9 @@ fuzz_target!(|input: &[u8]| {
 });
 
 fn run(bytes: &[u8]) {
-    let Ok(tree) = snapshot::read(bytes) else { return };
+    let Ok(tree) = snapshot::read(bytes) else {
+        return;
+    };
     if let Ok((moving, survey)) = Moving::new(tree, Vec::new()) {
         assert_eq!(moving.flatten().count() as u64, survey.nodes);
     }

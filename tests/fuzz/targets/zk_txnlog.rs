@@ -44,7 +44,8 @@ fn run(bytes: &[u8]) {
         figures: Figures::default(),
         children: BTreeSet::new(),
     };
-    tree.place("/".into(), root).expect("the root needs no parent");
+    tree.place("/".into(), root)
+        .expect("the root needs no parent");
     while let Ok(Some((header, change))) = entries.next() {
         tree.replay(&header, change);
     }
