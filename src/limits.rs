@@ -227,6 +227,31 @@ pub const MEMBER_HANDSHAKES_AT_ONCE: usize = 128;
 pub const INCOMING_WAITING_MAX: usize = 256;
 /// A file of the folder with keys and certificates.
 pub const KEY_FILE_BYTES_MAX: u64 = 64 << 10;
+/// A value of an imported node, or its path. What moves in travels in one
+/// record of the log, of which it leaves 1 MiB to the rest.
+pub const IMPORTED_BYTES_MAX: usize = RECORD_BYTES_MAX - (1 << 20);
+/// The imported nodes that travel together; a node that is larger travels
+/// alone. Large enough that a sync is shared by thousands of small nodes.
+pub const IMPORT_BATCH_BYTES: usize = 1 << 20;
+/// A frame with such a batch on the admin socket: the largest value, its path,
+/// its access list and its figures are one node's.
+pub const IMPORT_FRAME_BYTES_MAX: usize = RECORD_BYTES_MAX;
+/// One file of transactions. ZooKeeper begins a new one with each snapshot:
+/// 100,000 transactions of 1 KiB are 100 MiB. It is held in memory while it
+/// is read.
+pub const IMPORTED_LOG_BYTES_MAX: u64 = 1 << 30;
+/// Files of a ZooKeeper's data folder. Where nothing was ever purged, years of
+/// them.
+pub const IMPORTED_FILES_MAX: usize = 100_000;
+/// A block of a snappy stream. Java's stream writes 32 KiB; 16 times that
+/// leaves room for another setting.
+pub const SNAPPY_BLOCK_BYTES_MAX: usize = 512 << 10;
+/// Looks for a whole transaction behind a broken one, each a checksum over as
+/// many bytes as were declared. Chance passes the cheap marks before it once
+/// in 2^40 places, so only a file made to cost time ever meets the bound.
+pub const IMPORTED_LOOKS_MAX: usize = 64;
+/// A zoo.cfg. Theirs with all comments is 2 KiB.
+pub const ZOO_CFG_BYTES_MAX: u64 = 1 << 20;
 
 /// A frame on the ZooKeeper door: jute.maxbuffer's default, one below 1 MiB.
 pub const ZOOKEEPER_FRAME_BYTES_MAX: usize = (1 << 20) - 1;

@@ -46,6 +46,8 @@ subcommands! {
     Probe probe,
     Profile profile,
     Log log,
+    Import import,
+    Zk zk,
 }
 
 /// Coordination, event log, file store and query engine for an edge site.

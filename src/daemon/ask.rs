@@ -1,5 +1,5 @@
-//! The other end of the admin socket: one question to a running daemon, for
-//! the CLI. Blocking, with a bound on every wait.
+//! The other end of the admin socket: questions to a running daemon, for the
+//! CLI. Blocking, with a bound on every wait.
 
 use crate::limits::ADMIN_FRAME_BYTES_MAX;
 use crate::wire::frame::{Frames, framed};
@@ -57,17 +57,46 @@ impl fmt::Display for Unanswered {
     }
 }
 
-/// Asks and waits for the answer.
+/// Asks one thing and waits for the answer.
 pub fn ask(path: &Path, question: &Value) -> Result<Value, Unanswered> {
-    let reply = exchange(path, question).map_err(|error| named(path, error))?;
-    match (reply.get("answer"), reply.get("error")) {
-        (Some(answer), None) => Ok(answer.clone()),
-        (_, Some(error)) => Err(Unanswered::Refused(
-            error.as_str().unwrap_or("refused without a reason").into(),
-        )),
-        (None, None) => Err(Unanswered::Refused(
-            "the answer is of no known form: is the daemon of another version?".into(),
-        )),
+    Talk::open(path)?.ask(question)
+}
+
+/// A talk of several questions over one connection.
+pub struct Talk {
+    path: PathBuf,
+    stream: UnixStream,
+    frames: Frames,
+}
+
+impl Talk {
+    pub fn open(path: &Path) -> Result<Self, Unanswered> {
+        let stream = connect(path).map_err(|error| named(path, error))?;
+        Ok(Self {
+            path: path.into(),
+            stream,
+            frames: Frames::new(ADMIN_FRAME_BYTES_MAX),
+        })
+    }
+
+    pub fn ask(&mut self, question: &Value) -> Result<Value, Unanswered> {
+        self.hand(question.to_string().as_bytes(), ADMIN_FRAME_BYTES_MAX)
+    }
+
+    /// Hands over bytes that are no JSON, where a question before has agreed
+    /// on it, and waits for the answer.
+    pub fn hand(&mut self, payload: &[u8], bytes_max: usize) -> Result<Value, Unanswered> {
+        let reply = exchange(&mut self.stream, &mut self.frames, payload, bytes_max);
+        let reply = reply.map_err(|error| named(&self.path, error))?;
+        match (reply.get("answer"), reply.get("error")) {
+            (Some(answer), None) => Ok(answer.clone()),
+            (_, Some(error)) => Err(Unanswered::Refused(
+                error.as_str().unwrap_or("refused without a reason").into(),
+            )),
+            (None, None) => Err(Unanswered::Refused(
+                "the answer is of no known form: is the daemon of another version?".into(),
+            )),
+        }
     }
 }
 
@@ -82,20 +111,26 @@ fn named(path: &Path, error: io::Error) -> Unanswered {
     }
 }
 
-fn exchange(path: &Path, question: &Value) -> io::Result<Value> {
-    let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-    let mut stream = UnixStream::connect(path)?;
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    let stream = UnixStream::connect(path)?;
     stream.set_read_timeout(Some(SILENCE_MAX))?;
     stream.set_write_timeout(Some(SILENCE_MAX))?;
-    let question = question.to_string();
-    let question = framed(question.as_bytes(), ADMIN_FRAME_BYTES_MAX).map_err(invalid)?;
-    match stream.write_all(&question) {
+    Ok(stream)
+}
+
+fn exchange(
+    stream: &mut UnixStream,
+    frames: &mut Frames,
+    payload: &[u8],
+    bytes_max: usize,
+) -> io::Result<Value> {
+    let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+    match stream.write_all(&framed(payload, bytes_max).map_err(invalid)?) {
         // A daemon that has no room says so and hangs up, unasked.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         written => written?,
     }
 
-    let mut frames = Frames::new(ADMIN_FRAME_BYTES_MAX);
     let mut arrived = [0; 8 << 10];
     loop {
         if let Some(reply) = frames.take().map_err(invalid)? {

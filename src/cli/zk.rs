@@ -1,0 +1,115 @@
+//! `dolmen zk`: a client of the ZooKeeper door, or of any server that speaks
+//! the protocol.
+
+mod acl;
+mod client;
+mod create;
+mod data;
+mod get;
+mod ls;
+mod quota;
+mod rm;
+mod set;
+mod show;
+mod stat;
+mod watch;
+
+use super::Failure;
+use client::{Client, Credential};
+
+/// Read, write and watch znodes
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// List the children of a znode
+    Ls(ls::Args),
+    /// Print the data of a znode
+    Get(get::Args),
+    /// Create a znode and print its path
+    Create(create::Args),
+    /// Set the data of a znode
+    Set(set::Args),
+    /// Remove a znode
+    Rm(rm::Args),
+    /// Show the figures of a znode
+    Stat(stat::Args),
+    /// Print what happens at and under a znode, until Ctrl-C
+    Watch(watch::Args),
+    /// Show or set who may do what with a znode
+    Acl(acl::Args),
+    /// Show, set or remove the quota of a znode
+    Quota(quota::Args),
+}
+
+pub fn run(args: Args) -> Result<(), Failure> {
+    match args.command {
+        Command::Ls(args) => ls::run(args),
+        Command::Get(args) => get::run(args),
+        Command::Create(args) => create::run(args),
+        Command::Set(args) => set::run(args),
+        Command::Rm(args) => rm::run(args),
+        Command::Stat(args) => stat::run(args),
+        Command::Watch(args) => watch::run(args),
+        Command::Acl(args) => acl::run(args),
+        Command::Quota(args) => quota::run(args),
+    }
+}
+
+/// Whom to ask, and as whom.
+#[derive(clap::Args)]
+struct Server {
+    /// The server to ask
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:2181")]
+    server: String,
+    /// Who is asking, such as digest:user:password; may be repeated
+    #[arg(long, value_name = "SCHEME:DATA", value_parser = Credential::parse)]
+    auth: Vec<Credential>,
+}
+
+impl Server {
+    fn connect(&self) -> Result<Client, Failure> {
+        Client::connect(&self.server, &self.auth).map_err(Failure::failed)
+    }
+}
+
+/// The path of a node as people type it. What it may hold beyond this is for
+/// the server to say.
+fn node_path(text: &str) -> Result<Box<str>, String> {
+    if !text.starts_with('/') {
+        return Err(format!("a znode's path begins with /: /{text}"));
+    }
+    match text.strip_suffix('/') {
+        Some("") | None => Ok(text.into()),
+        Some(trimmed) => Err(format!("a znode's path does not end with /: {trimmed}")),
+    }
+}
+
+fn joined(parent: &str, name: &str) -> Box<str> {
+    match parent {
+        "/" => format!("/{name}").into(),
+        _ => format!("{parent}/{name}").into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_checked_as_far_as_people_mistype_them() {
+        assert_eq!(node_path("/"), Ok("/".into()));
+        assert_eq!(node_path("/a/b"), Ok("/a/b".into()));
+        assert_eq!(
+            node_path("a").unwrap_err(),
+            "a znode's path begins with /: /a"
+        );
+        assert!(node_path("/a/").is_err());
+        assert_eq!(&*joined("/", "a"), "/a");
+        assert_eq!(&*joined("/a", "b"), "/a/b");
+    }
+}
