@@ -18,7 +18,7 @@ mod crowd;
 mod echo;
 #[path = "coordination/echo_server.rs"]
 mod echo_server;
-#[path = "coordination/etcd.rs"]
+#[path = "coordination/etcd/mod.rs"]
 mod etcd;
 #[path = "coordination/failover.rs"]
 mod failover;
@@ -32,8 +32,6 @@ mod figures;
 mod folder;
 #[path = "coordination/head.rs"]
 mod head;
-#[path = "coordination/http2.rs"]
-mod http2;
 #[path = "coordination/line.rs"]
 mod line;
 #[path = "coordination/load.rs"]
@@ -46,8 +44,6 @@ mod options;
 mod ports;
 #[path = "coordination/process.rs"]
 mod process;
-#[path = "coordination/protobuf.rs"]
-mod protobuf;
 #[path = "coordination/report.rs"]
 mod report;
 #[path = "coordination/run.rs"]
@@ -58,7 +54,7 @@ mod table;
 mod talk;
 #[path = "coordination/targets/mod.rs"]
 mod targets;
-#[path = "coordination/zookeeper.rs"]
+#[path = "coordination/zookeeper/mod.rs"]
 mod zookeeper;
 
 use clap::Parser;

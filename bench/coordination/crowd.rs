@@ -6,6 +6,7 @@ use super::talk::{Ask, Heard, Talk, Way};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// For a session of ten seconds that is otherwise silent.
@@ -16,6 +17,7 @@ const POLL_AT_MOST: Duration = Duration::from_millis(200);
 const OPEN_WITHIN: Duration = Duration::from_secs(10);
 
 struct Client {
+    address: SocketAddr,
     stream: TcpStream,
     talk: Box<dyn Talk>,
     /// The beginning of a frame.
@@ -36,31 +38,38 @@ pub struct Crowd {
 impl Crowd {
     /// So many clients, spread evenly over the ways.
     pub fn open(ways: &[Way], count: usize) -> Result<Self, Failure> {
-        let poll = Poll::new()?;
-        let mut clients = Vec::new();
-        for place in 0..count {
-            go_on()?;
-            let line = Line::open(&ways[place % ways.len()], OPEN_WITHIN)?;
-            let (stream, talk) = line.into_parts();
-            stream.set_nonblocking(true)?;
-            let mut stream = TcpStream::from_std(stream);
-            let both = Interest::READABLE | Interest::WRITABLE;
-            poll.registry().register(&mut stream, Token(place), both)?;
-            clients.push(Client {
-                stream,
-                talk,
-                inbox: Vec::new(),
-                outbox: Vec::new(),
-                said_at: Instant::now(),
-            });
-        }
-        Ok(Self {
-            poll,
+        let mut crowd = Self {
+            poll: Poll::new()?,
             events: Events::with_capacity(count.max(16)),
-            clients,
+            clients: Vec::new(),
             buffer: vec![0; 64 << 10],
             heard: Vec::new(),
-        })
+        };
+        for place in 0..count {
+            go_on()?;
+            crowd.add(&ways[place % ways.len()])?;
+            // The first must not be forgotten before the last is there.
+            crowd.keep_alive()?;
+        }
+        Ok(crowd)
+    }
+
+    fn add(&mut self, way: &Way) -> Result<(), Failure> {
+        let (stream, talk) = Line::open(way, OPEN_WITHIN)?.into_parts();
+        stream.set_nonblocking(true)?;
+        let mut stream = TcpStream::from_std(stream);
+        let (place, both) = (self.clients.len(), Interest::READABLE | Interest::WRITABLE);
+        let registry = self.poll.registry();
+        registry.register(&mut stream, Token(place), both)?;
+        self.clients.push(Client {
+            address: way.address,
+            stream,
+            talk,
+            inbox: Vec::new(),
+            outbox: Vec::new(),
+            said_at: Instant::now(),
+        });
+        Ok(())
     }
 
     pub fn len(&self) -> usize {
@@ -136,7 +145,13 @@ impl Client {
     fn read(&mut self, buffer: &mut [u8], heard: &mut Vec<Heard>) -> Result<(), Failure> {
         loop {
             match self.stream.read(buffer) {
-                Ok(0) => return Err(Failure::Lost("the server closed a connection".into())),
+                Ok(0) => {
+                    let silent = self.said_at.elapsed();
+                    let address = self.address;
+                    let why =
+                        format!("{address} closed a connection, {silent:?} after the last word");
+                    return Err(Failure::Lost(why));
+                }
                 Ok(count) => {
                     self.take(&buffer[..count], heard)?;
                     if count < buffer.len() {

@@ -5,7 +5,7 @@
 use super::crowd::Crowd;
 use super::failure::Failure;
 use super::figures::{Histogram, Round};
-use super::load::{Load, Work};
+use super::load::{KEEP_ALIVE_EVERY, Load, Work};
 use super::process::Cpu;
 use super::talk::{Ask, Heard, Verb, Way};
 use serde::Serialize;
@@ -64,6 +64,7 @@ pub fn measure(
         set_at: Instant::now(),
         times: Histogram::default(),
         wrong: None,
+        alive_at: Instant::now(),
     };
     for watcher in 0..WATCHERS {
         let now = Instant::now();
@@ -108,6 +109,7 @@ struct Fan {
     /// From asking for the change to hearing of it.
     times: Histogram,
     wrong: Option<String>,
+    alive_at: Instant,
 }
 
 impl Fan {
@@ -137,6 +139,11 @@ impl Fan {
         let until = Instant::now() + HEAR_WITHIN;
         while !is_over(self) {
             crowd.turn(|client, heard, now, ask| self.take(client, heard, now, ask))?;
+            // Lasting watches leave the watchers with nothing to say.
+            if self.alive_at.elapsed() > KEEP_ALIVE_EVERY {
+                self.alive_at = Instant::now();
+                crowd.keep_alive()?;
+            }
             if let Some(wrong) = self.wrong.take() {
                 return Err(Failure::Answered(wrong));
             }

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 const DRAIN_WITHIN: Duration = Duration::from_secs(30);
 /// The share of a timed load that warms up and is not counted.
 const LEAD_IN: u32 = 8;
-const KEEP_ALIVE_EVERY: Duration = Duration::from_millis(500);
+/// How often somebody looks for clients that have been silent.
+pub const KEEP_ALIVE_EVERY: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]

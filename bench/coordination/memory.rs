@@ -147,8 +147,8 @@ impl Weight {
             "  all killed: first answered get {:.0} ms after the start, of the last server {:.0} ms",
             self.restart_ms, self.restart_all_ms
         );
-        for line in &self.told_of_snapshots {
-            println!("  says {line}");
+        if !self.told_of_snapshots.is_empty() {
+            println!("  mntr: {}", self.told_of_snapshots.join(", "));
         }
     }
 }

@@ -29,7 +29,7 @@ pub struct Options {
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Work::Create, Work::Set, Work::Get, Work::SyncGet, Work::Mixed])]
     cells: Vec<Work>,
     /// Clients of each cell, one request outstanding each
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64])]
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64], value_parser = at_least_one)]
     clients: Vec<usize>,
     /// Seconds that a cell is counted; an eighth more warms up
     #[arg(long, value_name = "S", default_value_t = 3.0, value_parser = seconds)]

@@ -33,7 +33,8 @@ pub fn eventually<T>(
     }
 }
 
-/// A child. Killed when it goes.
+/// A child. Asked to leave when it goes, so that it takes its own children
+/// with it.
 pub struct Process {
     child: Child,
     log: PathBuf,
@@ -87,21 +88,26 @@ impl Process {
 
     /// Asked to leave, and killed only if it does not.
     pub fn end(&mut self) {
-        let asked = signal(self.pid(), "TERM").is_ok();
-        let until = Instant::now() + LEAVE_WITHIN;
-        while asked && Instant::now() < until {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
+        let mut until = None;
+        // The id of a child that has been waited for may be another's by now.
+        while matches!(self.child.try_wait(), Ok(None)) {
+            let now = Instant::now();
+            let until = *until.get_or_insert_with(|| {
+                // Unheard, it is killed.
+                let _ = signal(self.child.id(), "TERM");
+                now + LEAVE_WITHIN
+            });
+            if now >= until {
+                return self.kill();
             }
             std::thread::sleep(LOOK_EVERY);
         }
-        self.kill();
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.kill();
+        self.end();
     }
 }
 
@@ -182,7 +188,7 @@ fn parse_stat(pid: u32, text: &str) -> Result<Stat, Failure> {
 /// Ticks of /proc are 10 ms on all machines that Dolmen runs on.
 const TICK_SECONDS: f64 = 0.01;
 
-/// Processor seconds so far, of the bench itself and of servers.
+/// Processor seconds so far, of the load generator and of servers.
 #[derive(Clone, Copy)]
 pub struct Cpu {
     pub client: f64,
@@ -191,11 +197,10 @@ pub struct Cpu {
 
 impl Cpu {
     pub fn of(servers: &[u32]) -> Result<Self, Failure> {
-        let seconds = |pid| Ok::<f64, Failure>(stat(pid)?.ticks as f64 * TICK_SECONDS);
-        let each = servers.iter().map(|&pid| seconds(pid));
+        let seconds = |pid: &u32| Ok::<f64, Failure>(stat(*pid)?.ticks as f64 * TICK_SECONDS);
         Ok(Self {
-            client: seconds(std::process::id())?,
-            servers: each.sum::<Result<f64, _>>()?,
+            client: this_thread()?,
+            servers: servers.iter().map(seconds).sum::<Result<f64, _>>()?,
         })
     }
 
@@ -205,6 +210,20 @@ impl Cpu {
             servers: self.servers - before.servers,
         }
     }
+}
+
+/// The generator has one thread, and for one thread the kernel tells
+/// nanoseconds: ticks would be too coarse for what it does in a short cell.
+fn this_thread() -> Result<f64, Failure> {
+    let file = "/proc/thread-self/schedstat";
+    let text = fs::read_to_string(file)?;
+    let first = text
+        .split(' ')
+        .next()
+        .and_then(|text| text.parse::<u64>().ok());
+    first
+        .map(|ns| ns as f64 / 1e9)
+        .ok_or_else(|| Failure::NotRunning(format!("{file} is empty")))
 }
 
 /// RssAnon + RssShmem is what a process needs; VmRSS counts mapped files too,

@@ -81,6 +81,9 @@ fn settings(options: &Options, site: &Site) -> Vec<String> {
         "get: from the node's own state; sync+get: no older than the asking; etcd: serializable \
          and linearizable Range; etcd's create: Put of a new key"
             .into(),
+        "a start is over with the first get that is answered on a new session (etcd: on a new \
+         connection, after one write)"
+            .into(),
         format!(
             "dolmen {} ({set}); zookeeper tickTime {} and -Xmx1000m; etcd as shipped",
             site.dolmen.display(),

@@ -159,7 +159,10 @@ impl Table<'_> {
             match self.measure(row.cell, row.who) {
                 Ok(round) => row.rounds.push(round),
                 Err(Failure::Interrupted) => return Err(Failure::Interrupted),
-                Err(failure) => row.failure = Some(failure),
+                Err(failure) => {
+                    eprintln!("{}: {failure}", row.cell.name());
+                    row.failure = Some(failure);
+                }
             }
         }
         Ok(())

@@ -271,7 +271,7 @@ impl Cluster {
         Ok(line.to_owned())
     }
 
-    /// What the first node says of its snapshots, where it says anything.
+    /// What the first node counts of its snapshots, where it counts any.
     pub fn told_of_snapshots(&self) -> Result<Vec<String>, Failure> {
         if self.target.kind == Kind::Etcd {
             return Ok(Vec::new());
@@ -279,8 +279,13 @@ impl Cluster {
         let mut stream = TcpStream::connect_timeout(&self.nodes[0].address, TRY_WITHIN)?;
         stream.set_read_timeout(Some(TRY_WITHIN))?;
         let text = four_letters(&mut stream, "mntr")?;
-        let lines = text.lines().filter(|line| line.contains("snap"));
-        Ok(lines.map(|line| line.replace('\t', " ")).collect())
+        let told = text.lines().filter_map(|line| line.split_once('\t'));
+        let lines = told.filter(|(name, value)| {
+            name.contains("snap") && value.parse::<f64>().is_ok_and(|value| value != 0.0)
+        });
+        Ok(lines
+            .map(|(name, value)| format!("{name} {value}"))
+            .collect())
     }
 
     pub fn folder(&self) -> &Path {

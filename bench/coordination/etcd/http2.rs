@@ -2,7 +2,7 @@
 //! gRPC client needs that says itself what its peer may send: no dynamic table
 //! towards us, no push, header blocks in one frame.
 
-use super::failure::Failure;
+use crate::failure::Failure;
 
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub const FRAME_HEADER_BYTES: usize = 9;

@@ -1,10 +1,18 @@
 //! An etcd client: gRPC over HTTP/2, one stream a request, requests encoded
 //! once and filled in, status and values checked.
 
+mod forms;
+mod http2;
+mod leader;
+mod protobuf;
+
+pub use leader::leads;
+
 use super::failure::Failure;
-use super::http2::{self, Field, Frame};
-use super::protobuf::{Fields, Value, write_bytes, write_flag};
-use super::talk::{Ask, DIGITS, Heard, Talk, VALUE_BYTES, Verb, digits, is_value_of, value};
+use super::talk::{Ask, Heard, Talk, Verb, is_value_of};
+use forms::{AUTHORITY, CONTENT_TYPE, Form, Forms, METHOD_POST, PATH, SCHEME_HTTP, block};
+use http2::{Field, Frame};
+use protobuf::{Fields, Value, write_bytes};
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -18,134 +26,6 @@ const STREAM_WINDOW_BYTES: u32 = 1 << 24;
 /// Flag and length before each message.
 const MESSAGE_HEADER_BYTES: usize = 5;
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
-
-/// A HEADERS frame and a DATA frame with holes for stream, key and value.
-struct Form {
-    bytes: Vec<u8>,
-    data_at: usize,
-    key_at: Option<usize>,
-    value_at: Option<usize>,
-}
-
-impl Form {
-    fn new(block: &[u8], message: &[u8], goes_on: bool) -> Self {
-        let mut bytes = Vec::new();
-        http2::write_frame(http2::HEADERS, http2::END_HEADERS, 0, block, &mut bytes);
-        let data_at = bytes.len();
-        let mut body = vec![0];
-        body.extend((message.len() as u32).to_be_bytes());
-        body.extend(message);
-        let flags = if goes_on { 0 } else { http2::END_STREAM };
-        http2::write_frame(http2::DATA, flags, 0, &body, &mut bytes);
-        let find = |mark: &[u8]| bytes.windows(mark.len()).position(|part| part == mark);
-        Self {
-            data_at,
-            key_at: find(&KEY_HOLE),
-            value_at: find(&VALUE_HOLE),
-            bytes,
-        }
-    }
-
-    fn window_bytes(&self) -> i64 {
-        (self.bytes.len() - self.data_at - http2::FRAME_HEADER_BYTES) as i64
-    }
-
-    fn write(&self, stream: u32, key: u64, stamp: u64, out: &mut Vec<u8>) {
-        let start = out.len();
-        out.extend_from_slice(&self.bytes);
-        let request = &mut out[start..];
-        for at in [5, self.data_at + 5] {
-            request[at..at + 4].copy_from_slice(&stream.to_be_bytes());
-        }
-        if let Some(at) = self.key_at {
-            request[at..at + DIGITS].copy_from_slice(&digits(key));
-        }
-        if let Some(at) = self.value_at {
-            request[at..at + VALUE_BYTES].copy_from_slice(&value(key, stamp));
-        }
-    }
-}
-
-const KEY_HOLE: [u8; DIGITS] = [0xff; DIGITS];
-const VALUE_HOLE: [u8; VALUE_BYTES] = [0xfe; VALUE_BYTES];
-
-/// Places in the static table of header fields.
-const METHOD_POST: u8 = 3;
-const PATH: u8 = 4;
-const SCHEME_HTTP: u8 = 6;
-
-/// The dynamic table after both greetings, newest first: the path of Put, te,
-/// content-type, authority, the path of Range.
-const KEPT_PUT: u8 = 62;
-const KEPT_TE: u8 = 63;
-const KEPT_CONTENT_TYPE: u8 = 64;
-const KEPT_AUTHORITY: u8 = 65;
-const KEPT_RANGE: u8 = 66;
-
-const AUTHORITY: u8 = 1;
-const CONTENT_TYPE: u8 = 31;
-
-fn block(path: Field) -> Vec<u8> {
-    http2::header_block(&[
-        Field::Indexed(METHOD_POST),
-        Field::Indexed(SCHEME_HTTP),
-        path,
-        Field::Indexed(KEPT_AUTHORITY),
-        Field::Indexed(KEPT_CONTENT_TYPE),
-        Field::Indexed(KEPT_TE),
-    ])
-}
-
-struct Forms {
-    look: Form,
-    set: Form,
-    get: Form,
-    sync_get: Form,
-    delete: Form,
-    watch: Form,
-}
-
-impl Forms {
-    fn of(folder: &str) -> Self {
-        let mut key = format!("{folder}/").into_bytes();
-        key.extend(KEY_HOLE);
-        let message = |write: &dyn Fn(&mut Vec<u8>)| {
-            let mut message = Vec::new();
-            write_bytes(1, &key, &mut message);
-            write(&mut message);
-            message
-        };
-        let range = || block(Field::Indexed(KEPT_RANGE));
-        let other = |path| block(Field::Plain(PATH, path));
-        let plain = message(&|_| ());
-        let put = message(&|message| write_bytes(2, &VALUE_HOLE, message));
-        let serializable = message(&|message| write_flag(7, message));
-        let mut look = Vec::new();
-        write_bytes(1, b"nobody has written this", &mut look);
-        let mut watch = Vec::new();
-        write_bytes(1, &plain, &mut watch);
-        Self {
-            look: Form::new(&range(), &look, false),
-            set: Form::new(&block(Field::Indexed(KEPT_PUT)), &put, false),
-            get: Form::new(&range(), &serializable, false),
-            sync_get: Form::new(&range(), &plain, false),
-            delete: Form::new(&other("/etcdserverpb.KV/DeleteRange"), &plain, false),
-            watch: Form::new(&other("/etcdserverpb.Watch/Watch"), &watch, true),
-        }
-    }
-
-    fn of_verb(&self, verb: Verb) -> &Form {
-        match verb {
-            // There are no parents: what would make one reads.
-            Verb::Look | Verb::Folder => &self.look,
-            Verb::Create | Verb::Set => &self.set,
-            Verb::Get => &self.get,
-            Verb::SyncGet => &self.sync_get,
-            Verb::Delete => &self.delete,
-            Verb::WatchOnce | Verb::WatchOn => &self.watch,
-        }
-    }
-}
 
 struct Stream {
     ask: Ask,
@@ -376,8 +256,11 @@ fn widen(bytes: u32, out: &mut Vec<u8>) {
     http2::write_frame(http2::WINDOW_UPDATE, 0, 0, &bytes.to_be_bytes(), out);
 }
 
-/// The first gRPC message, and what follows it.
-fn first_message(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, Failure> {
+/// A message, and what follows it.
+type First<'a> = (&'a [u8], &'a [u8]);
+
+/// The first gRPC message, if all of it is there.
+fn first_message(bytes: &[u8]) -> Result<Option<First<'_>>, Failure> {
     let Some((head, rest)) = bytes.split_at_checked(MESSAGE_HEADER_BYTES) else {
         return Ok(None);
     };
@@ -466,65 +349,4 @@ impl Talk for Etcd {
     fn part(&mut self, out: &mut Vec<u8>) {
         http2::write_frame(http2::GOAWAY, 0, 0, &[0; 8], out);
     }
-}
-
-/// Whether the node leads its cluster, by the Status of Maintenance.
-pub fn leads(stream: &mut TcpStream) -> Result<bool, Failure> {
-    let address = stream.peer_addr()?.to_string();
-    let block = http2::header_block(&[
-        Field::Indexed(METHOD_POST),
-        Field::Indexed(SCHEME_HTTP),
-        Field::Plain(PATH, "/etcdserverpb.Maintenance/Status"),
-        Field::Plain(AUTHORITY, &address),
-        Field::Kept(CONTENT_TYPE, "application/grpc"),
-        Field::KeptNew("te", "trailers"),
-    ]);
-    let mut hello = http2::PREFACE.to_vec();
-    http2::write_settings(&[(http2::SETTING_HEADER_TABLE_SIZE, 0)], &mut hello);
-    Form::new(&block, &[], false).write(1, 0, 0, &mut hello);
-    stream.write_all(&hello)?;
-    let mut bytes = Vec::new();
-    let mut body = Vec::new();
-    loop {
-        let mut part = [0; 4096];
-        match stream.read(&mut part)? {
-            0 => return Err(Failure::Lost("closed before it told its status".into())),
-            count => bytes.extend_from_slice(&part[..count]),
-        }
-        let mut taken = 0;
-        while let Some(frame) = http2::frame(&bytes[taken..])? {
-            taken += http2::FRAME_HEADER_BYTES + frame.body.len();
-            match frame.kind {
-                http2::DATA => body.extend_from_slice(frame.body),
-                http2::HEADERS if frame.flags & http2::END_STREAM != 0 => {
-                    return leads_by(&body);
-                }
-                _ => {}
-            }
-        }
-        bytes.drain(..taken);
-    }
-}
-
-fn leads_by(body: &[u8]) -> Result<bool, Failure> {
-    let Some((message, [])) = first_message(body)? else {
-        return refuse("no status".into());
-    };
-    let (mut member, mut leader) = (0, 0);
-    let mut fields = Fields(message);
-    while let Some(field) = fields.take()? {
-        match field {
-            (1, Value::Bytes(header)) => {
-                let mut header = Fields(header);
-                while let Some(field) = header.take()? {
-                    if let (2, Value::Number(id)) = field {
-                        member = id;
-                    }
-                }
-            }
-            (4, Value::Number(id)) => leader = id,
-            _ => {}
-        }
-    }
-    Ok(leader != 0 && leader == member)
 }

@@ -1,6 +1,6 @@
 //! Protobuf's wire form, as far as etcd's messages use it.
 
-use super::failure::Failure;
+use crate::failure::Failure;
 
 #[derive(Clone, Copy, Debug)]
 pub enum Value<'a> {
