@@ -184,6 +184,7 @@ impl Report {
             println!("{cell:<36} {ours} / {theirs:<12} {ratio:>6.2}");
         }
     }
+
     /// What the load generator took of a processor where it had enough to do:
     /// with few clients it sleeps and wakes for each answer.
     fn print_generator(&self) {
