@@ -1,0 +1,121 @@
+//! Latencies in a histogram, rounds, and medians over rounds.
+
+use serde::Serialize;
+use std::time::Duration;
+
+/// Steps to each doubling: a figure is at most 1/64 too high.
+const STEPS: u32 = 64;
+/// From 64 ns, below which each nanosecond has its own place, to 2^40 ns, some
+/// 18 minutes.
+const DOUBLINGS: u32 = 34;
+
+pub struct Histogram {
+    counts: Vec<u64>,
+    count: u64,
+    max: u64,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self {
+            counts: vec![0; (STEPS * (DOUBLINGS + 1)) as usize],
+            count: 0,
+            max: 0,
+        }
+    }
+}
+
+impl Histogram {
+    pub fn add(&mut self, time: Duration) {
+        let ns = time.as_nanos() as u64;
+        let place = place(ns).min(self.counts.len() - 1);
+        self.counts[place] += 1;
+        self.count += 1;
+        self.max = self.max.max(ns);
+    }
+
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    pub fn max_us(&self) -> f64 {
+        self.max as f64 / 1e3
+    }
+
+    /// The upper end of the step in which this share of all lies.
+    pub fn us_at(&self, percent: u64) -> f64 {
+        let wanted = (self.count * percent).div_ceil(100).max(1);
+        let mut seen = 0;
+        for (place, count) in self.counts.iter().enumerate() {
+            seen += count;
+            if seen >= wanted {
+                return upper_end(place).min(self.max) as f64 / 1e3;
+            }
+        }
+        self.max_us()
+    }
+}
+
+fn place(ns: u64) -> usize {
+    let steps = u64::from(STEPS);
+    if ns < steps {
+        return ns as usize;
+    }
+    let doubling = ns.ilog2() - STEPS.ilog2();
+    let within = (ns >> doubling) - steps;
+    (steps * u64::from(doubling + 1) + within) as usize
+}
+
+fn upper_end(place: usize) -> u64 {
+    let (place, steps) = (place as u64, u64::from(STEPS));
+    if place < steps {
+        return place;
+    }
+    let (doubling, within) = (place / steps - 1, place % steps);
+    ((steps + within + 1) << doubling) - 1
+}
+
+/// What one cell measured in one round.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Round {
+    pub per_second: f64,
+    pub p50_us: f64,
+    pub p99_us: f64,
+    pub max_us: f64,
+    /// Processor time of the load generator, and of all servers, for one
+    /// operation.
+    pub client_us: f64,
+    pub server_us: f64,
+    pub count: u64,
+}
+
+pub fn median(mut values: Vec<f64>) -> f64 {
+    assert!(!values.is_empty(), "nothing has no median");
+    values.sort_unstable_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() % 2 {
+        0 => (values[middle - 1] + values[middle]) / 2.0,
+        _ => values[middle],
+    }
+}
+
+/// The median of each figure over the rounds, and the worst of all maxima.
+pub fn over(rounds: &[Round]) -> Round {
+    let of = |figure: fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
+    Round {
+        per_second: of(|round| round.per_second),
+        p50_us: of(|round| round.p50_us),
+        p99_us: of(|round| round.p99_us),
+        max_us: rounds.iter().map(|round| round.max_us).fold(0.0, f64::max),
+        client_us: of(|round| round.client_us),
+        server_us: of(|round| round.server_us),
+        count: rounds.iter().map(|round| round.count).sum(),
+    }
+}
+
+/// The median of the ratios of rounds that were neighbours in time: what
+/// disturbed one has mostly disturbed the other too.
+pub fn ratio(ours: &[Round], theirs: &[Round]) -> f64 {
+    let pairs = ours.iter().zip(theirs);
+    median(pairs.map(|(a, b)| a.per_second / b.per_second).collect())
+}
