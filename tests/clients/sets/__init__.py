@@ -1,0 +1,12 @@
+"""One file a set: `prepare` installs, `run` plays it against a target, `QUICK`
+tells whether the quick run takes it."""
+
+from sets import c_client, curator, kazoo_suite, spark, zkcli
+
+SETS = {
+    "zkcli": zkcli,
+    "c": c_client,
+    "kazoo": kazoo_suite,
+    "curator": curator,
+    "spark": spark,
+}

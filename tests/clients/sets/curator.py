@@ -1,0 +1,2 @@
+QUICK=False
+def prepare(): pass
