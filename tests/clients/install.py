@@ -3,6 +3,7 @@ virtual environment in a cache folder outside the checkout."""
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -59,14 +60,14 @@ def _run(command, env=None):
 
 
 def java():
-    """Any Java from 17 on."""
+    """Any Java from 17 on; a development kit, since Curator's check is run from its source."""
     try:
         said = subprocess.run(["java", "-version"], capture_output=True, text=True).stderr
         version = int(said.split('"')[1].split(".")[0])
     except (OSError, IndexError, ValueError):
         version = 0
-    if version < 17:
-        _apt(["openjdk-17-jre-headless"])
+    if version < 17 or shutil.which("javac") is None:
+        _apt(["openjdk-17-jdk-headless"])
 
 
 def debian(*names):

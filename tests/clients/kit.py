@@ -70,6 +70,7 @@ class Process:
             self.child = subprocess.Popen(
                 [str(part) for part in command],
                 stdin=stdin,
+                bufsize=0,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(env or {})},

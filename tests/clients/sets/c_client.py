@@ -24,12 +24,12 @@ def run(target, folder, _is_quick):
         wait_for("the C client connects", lambda: "CONNECTED_STATE" in shell.said(), 30)
         for line, *wanted in steps((HERE / "sets" / "c_client.script").read_text()):
             heard = len(shell.said())
+            if not shell.running():
+                raise Failed(f"cli_mt ended before {line!r}: {shell.tail()}")
             shell.child.stdin.write(f"{line}\n".encode())
-            shell.child.stdin.flush()
             for pattern in wanted:
                 counts.check(*answered(shell, heard, line, pattern))
     finally:
-        shell.child.stdin.close()
         shell.end()
     return counts
 
