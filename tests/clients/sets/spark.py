@@ -16,7 +16,8 @@ QUICK = False
 # Spark's own session timeout is 60 s, unless the JVM is told otherwise; the
 # second master then waits for its workers to come back.
 TAKE_OVER_SECONDS = 150
-APPLICATION_SECONDS = 180
+# Executors are JVMs of their own, some 40 s to their first task on a busy box.
+APPLICATION_SECONDS = 400
 WORKERS = 2
 APPLICATION = """\
 from pyspark.sql import SparkSession
@@ -98,6 +99,8 @@ class Spark:
         self.environment = {
             "SPARK_HOME": str(install.spark_home()),
             "SPARK_LOCAL_IP": "127.0.0.1",
+            # Else the launcher looks for the folders of a build.
+            "SPARK_SCALA_VERSION": "2.13",
             "PYSPARK_PYTHON": str(install.python()),
         }
         self.masters = [self._master(base + 10 * i, i, options) for i in (1, 2)]
@@ -170,6 +173,8 @@ class Spark:
             )
         except subprocess.TimeoutExpired:
             return False, f"the application has no end after {APPLICATION_SECONDS} s"
+        with open(self.folder / "applications", "a") as said:
+            said.write(done.stdout)
         fits = done.returncode == 0 and re.search(r"^counted 332833500$", done.stdout, re.MULTILINE)
         errors = [line for line in done.stdout.splitlines() if "Exception" in line or "rror:" in line]
         return fits, f"the application failed: {' | '.join(errors[:4])[:600]}"
