@@ -15,8 +15,6 @@ syncLimit=5
 maxClientCnxns=0
 admin.enableServer=false
 4lw.commands.whitelist=*
-standaloneEnabled=false
-reconfigEnabled=true
 extendedTypesEnabled=true
 authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider
 """
@@ -83,32 +81,36 @@ class Target:
         self.name = name
         install.java()
         if name == "zookeeper-3.9":
-            classpath = f"{install.spark_jars()}/*"
+            self.classpath = f"{install.spark_jars()}/*"
         else:
             install.debian("zookeeper")
-            classpath = DEBIAN_JAR
+            self.classpath = DEBIAN_JAR
         base = free_base_port()
-        members = "".join(
-            f"server.{i}=127.0.0.1:{base + 100 * i + 11}:{base + 100 * i + 12}:participant"
-            f";127.0.0.1:{base + 100 * i + 1}\n"
+        client = {i: base + 100 * i + 1 for i in (1, 2, 3, 4)}
+        members = "standaloneEnabled=false\nreconfigEnabled=true\n" + "".join(
+            f"server.{i}=127.0.0.1:{client[i] + 10}:{client[i] + 11}:participant"
+            f";127.0.0.1:{client[i]}\n"
             for i in (1, 2, 3)
         )
-        users = "".join(f'  user_{user}="{word}"\n' for user, word in SASL_USERS.items())
-        self.nodes = []
-        for i in (1, 2, 3):
-            place, port = folder / f"server{i}", base + 100 * i + 1
-            (place / "data").mkdir(parents=True)
-            (place / "data" / "myid").write_text(str(i))
-            (place / "log4j.properties").write_text(LOG4J)
-            (place / "jaas.conf").write_text(
-                "Server {\n  org.apache.zookeeper.server.auth.DigestLoginModule required\n"
-                + users.rstrip()
-                + ";\n};\n"
-            )
-            (place / "zoo.cfg").write_text(
-                f"{SETTINGS}dataDir={place}/data\n{members}"
-            )
-            self.nodes.append(Server(i, place, port, classpath))
+        self.nodes = [self._server(i, folder, client[i], members) for i in (1, 2, 3)]
+        alone = f"clientPortAddress=127.0.0.1\nclientPort={client[4]}\n"
+        # Its own ensemble: a malformed write makes three servers of the
+        # original disagree about the next transaction, and they answer no more.
+        self.alone = self._server(4, folder, client[4], alone)
+
+    def _server(self, number, folder, port, ensemble):
+        place = folder / f"server{number}"
+        (place / "data").mkdir(parents=True)
+        (place / "data" / "myid").write_text(str(number))
+        (place / "log4j.properties").write_text(LOG4J)
+        users = "".join(f'\n  user_{user}="{word}"' for user, word in SASL_USERS.items())
+        (place / "jaas.conf").write_text(
+            "Server {\n  org.apache.zookeeper.server.auth.DigestLoginModule required"
+            + users
+            + ";\n};\n"
+        )
+        (place / "zoo.cfg").write_text(f"{SETTINGS}dataDir={place}/data\n{ensemble}")
+        return Server(number, place, port, self.classpath)
 
     @property
     def hosts(self):
@@ -120,6 +122,12 @@ class Target:
         for node in self.nodes:
             wait_for(f"server {node.number} serves", node.answers)
 
+    def start_alone(self):
+        """One more server that belongs to no ensemble; its address."""
+        self.alone.start()
+        wait_for("the lone server serves", self.alone.answers)
+        return self.alone.address
+
     def stop(self):
-        for node in self.nodes:
+        for node in [*self.nodes, self.alone]:
             node.stop()
