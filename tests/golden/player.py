@@ -15,6 +15,7 @@ A script's lines (`#` starts a comment, `~` is a folder of the script's own):
   C quiet                         prints what came before the answer to a ping
   C rest | C rest keys            the text until the connection ends | its first words
   C has WORD...                   which of these words the text until the end holds
+  C lists PATH NAME...            which of these names are children of a node
   C ends | C fate                 awaits the end | tells whether it is still served
   C halfcloses | C drops          says that it sends no more | closes
 """
@@ -202,6 +203,8 @@ class Player:
                 self.hear_answer(connection)
             case "rest" | "has":
                 self.hear_rest(connection, what, words)
+            case "lists":
+                self.hear_names(connection, words[0], words[1:])
             case "ends":
                 self.hear_end(connection)
             case "fate":
@@ -304,6 +307,16 @@ class Player:
             for line in lines:
                 self.say(connection, f"says {line}")
         self.say(connection, how)
+
+    def hear_names(self, connection, path, names):
+        connection.ask("ls", OPS["ls"], jute.string(path) + boolean(False))
+        connection.waiting.clear()
+        reader = Reader(connection.frame() or b"\xff" * 16)
+        reader.take(12)
+        code = reader.number("i")
+        found = (reader.vector(reader.string) or []) if code == 0 else [error(code)]
+        for name in names:
+            self.say(connection, f"{'lists' if name in found else 'lacks'} {name}")
 
     def hear_end(self, connection):
         while (frame := connection.frame()) is not None:

@@ -93,8 +93,8 @@ def answer(symbols, op, words, reader):
             said = f"data={text(reader.buffer())} {symbols.stat(reader.stat())}"
         case "reconfig":
             reader.buffer()
-            said = f"a configuration"
-            reader.stat("
+            said = "a configuration"
+            reader.stat()
         case "getacl":
             entries = reader.vector(reader.acl) or []
             said = f"acl={','.join(sorted(entries))} {symbols.stat(reader.stat())}"
@@ -103,6 +103,8 @@ def answer(symbols, op, words, reader):
         case "ls2":
             names = " ".join(sorted(map(text, reader.vector(reader.string) or [])))
             said = f"[{names}] {symbols.stat(reader.stat())}"
+        case "addwatch":
+            said = f"err={reader.number('i')}"
         case "sync":
             said = f"path={text(reader.string())}"
         case "count":
