@@ -86,7 +86,12 @@ def _apt(names):
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     with _one_at_a_time():
         _run([*become, "apt-get", *wait, "update"], quiet)
-        _run([*become, "apt-get", *wait, "install", "-y", "--no-install-recommends", *names], quiet)
+        install = [*become, "apt-get", *wait, "install", "-y", "--no-install-recommends", *names]
+        try:
+            _run(install, quiet)
+        except Failed:
+            # Another apt on the machine may have cleared what this one fetched.
+            _run(install, quiet)
 
 
 def python():
