@@ -131,6 +131,8 @@ class Player:
             self.act(connection, first.endswith("!"), words[0], words[1:])
         except Ended as how:
             self.say(connection, str(how))
+        except Short as why:
+            self.say(connection, f"a frame too short: {why}")
 
     def open(self, first, words):
         plain, named = spelled.arguments(words)
@@ -143,6 +145,8 @@ class Player:
                 self.hear_handshake(connection)
             except Ended as how:
                 self.say(connection, str(how))
+            except Short as why:
+                self.say(connection, f"a frame too short: {why}")
 
     def handshake(self, named):
         session, password = named.get("session", "0"), named.get("password", "zeros")
