@@ -193,7 +193,7 @@ public class Check {
                 .redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD).start();
         try (LeaderLatch heir = new LeaderLatch(client, "/dies", "heir")) {
             LeaderLatch asks = new LeaderLatch(client, "/dies", "asks");
-            comesTrue("the other process leads", 60, () -> {
+            comesTrue("the other process leads", 180, () -> {
                 Participant leader = asks.getLeader();
                 return leader.getId().equals("held") && leader.isLeader();
             });
