@@ -157,6 +157,12 @@ def word(address, text, seconds=5):
         return None
 
 
+def leads(address):
+    """Whether this server leads; one that says nothing yet is asked again."""
+    says = lambda: b"Mode:" in (said := word(address, b"srvr") or b"") and said
+    return b"Mode: leader" in wait_for(f"{address} names its mode", says, 60)
+
+
 def free_base_port(span=400):
     """A base from which `span` ports are not listened on just now."""
     for base in range(20000, 60000, 1000):

@@ -4,7 +4,7 @@ tests/golden."""
 import subprocess
 import sys
 
-from kit import ROOT, Counts, Failed, word
+from kit import ROOT, Counts, Failed, leads
 
 QUICK = True
 RECORD = ROOT / "tests" / "golden" / "record"
@@ -21,7 +21,7 @@ def run(target, _folder, _is_quick):
     # A request that a follower of the original cannot read does not always
     # come back from its leader, so that the leader is asked.
     hosts = [node.address for node in target.nodes]
-    hosts.sort(key=lambda host: b"Mode: leader" not in (word(host, b"srvr") or b""))
+    hosts.sort(key=lambda host: not leads(host))
     flavour = FLAVOURS.get(target.name, target.name)
     command = [sys.executable, RECORD, "--check", "--flavour", flavour]
     command += ["--alone", target.start_alone(), ",".join(hosts)]

@@ -4,7 +4,7 @@ import re
 import subprocess
 
 import install
-from kit import HERE, Counts, Failed, wait_for, word
+from kit import HERE, Counts, Failed, leads, wait_for
 
 QUICK = True
 CLI = install.DEBIAN_PACKAGES["zookeeper"]
@@ -95,7 +95,7 @@ def one_shot(counts, target):
 def reconfigure(counts, target):
     """Takes a server that does not lead out and in again, as the superuser."""
     superuser = "addauth digest super:test"
-    out = [node for node in target.nodes if b"Mode: leader" not in word(node.address, b"srvr")][-1]
+    out = [node for node in target.nodes if not leads(node.address)][-1]
     number = str(out.number)
 
     def members():
