@@ -1,0 +1,99 @@
+"""Dolmen as a target: `dolmen dev --nodes 3`, read from its cluster.json."""
+
+import json
+import os
+from pathlib import Path
+
+from kit import ROOT, Failed, Process, end_foreign, free_base_port, is_gone, wait_for, word
+from zookeeper import SASL_USERS, SUPER_DIGEST
+
+
+class Node:
+    """One node: first a child of `dolmen dev`, once restarted one of ours."""
+
+    def __init__(self, binary, folder, entry):
+        self.binary, self.number = binary, entry["id"]
+        self.address = entry["doors"]["zookeeper"]
+        self.config, self.pid = entry["config"], entry["pid"]
+        self.folder, self.process = folder, None
+
+    def running(self):
+        if self.process is not None:
+            return self.process.running()
+        return not is_gone(self.pid)
+
+    def start(self):
+        if self.running():
+            return
+        command = [self.binary, "serve", "--config", self.config]
+        self.process = Process(command, self.folder / f"said{self.number}")
+
+    def answers(self):
+        if not self.running():
+            said = self.process.tail() if self.process else "see the words of dolmen dev"
+            raise Failed(f"node {self.number} ended: {said}")
+        said = word(self.address, b"srvr")
+        return said is not None and b"Mode:" in said
+
+    def stop(self):
+        if self.process is not None:
+            self.process.end()
+        else:
+            end_foreign(self.pid)
+
+    def kill(self):
+        if self.process is not None:
+            self.process.kill()
+        elif self.running():
+            os.kill(self.pid, 9)
+            wait_for(f"node {self.number} is gone", lambda: is_gone(self.pid), 10)
+
+
+class Target:
+    name = "dolmen"
+
+    def __init__(self, folder, _name):
+        self.folder, self.data, self.nodes, self.dev = folder, folder / "data", [], None
+        self.binary = Path(os.environ.get("DOLMEN", ROOT / "target" / "release" / "dolmen"))
+        if not self.binary.exists():
+            raise Failed(f"no {self.binary}: build it, or say where with DOLMEN=")
+        self.users = folder / "users"
+        self.users.write_text("".join(f"{user}:{word}\n" for user, word in SASL_USERS.items()))
+
+    @property
+    def hosts(self):
+        return ",".join(node.address for node in self.nodes)
+
+    def start(self):
+        settings = {
+            "doors.zookeeper.super_digest": SUPER_DIGEST,
+            "doors.zookeeper.sasl_users_file": self.users,
+            "doors.zookeeper.words": "*",
+        }
+        command = [self.binary, "dev", "--nodes", 3, "--data", self.data]
+        command += ["--base-port", free_base_port()]
+        for key, value in settings.items():
+            command += ["--set", f"{key}={value}"]
+        self.dev = Process(command, self.folder / "said")
+        cluster = wait_for("dolmen dev writes cluster.json", self._cluster)
+        self.nodes = [Node(self.binary, self.folder, entry) for entry in cluster["nodes"]]
+        for node in self.nodes:
+            wait_for(f"node {node.number} serves", node.answers)
+
+    def _cluster(self):
+        if not self.dev.running():
+            raise Failed(f"dolmen dev ended: {self.dev.tail()}")
+        try:
+            return json.loads((self.data / "cluster.json").read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def start_alone(self):
+        """Nothing a client says may harm the three: they take all of it."""
+        return self.nodes[0].address
+
+    def stop(self):
+        for node in self.nodes:
+            node.stop()
+        if self.dev is not None:
+            self.dev.end()

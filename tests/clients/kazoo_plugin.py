@@ -1,0 +1,103 @@
+"""A pytest plugin: gives kazoo's suite the target's servers in place of an
+ensemble of its own, picks a shard, and writes down what came of it."""
+
+import json
+import os
+import socket
+import zlib
+
+import kazoo.testing.harness
+import pytest
+
+PLAN = json.loads(os.environ["DOLMEN_KAZOO_PLAN"])
+
+# They stop servers or change the members, so that nothing else may run beside.
+ALONE = ("request_queuing", "test_update_host_list", "TestReadOnlyMode", "TestReconfig")
+
+# No reference for these: the original fails or skips them in the same place.
+OUT_OF_SCOPE = {
+    "TestSSLClient": "the servers are started without TLS",
+    "TestReadOnlyMode": "wants local sessions, which no server here has switched on",
+}
+
+
+class Server:
+    running = True
+
+    def __init__(self, number, address):
+        self.number, self.address = number, address
+        self.host, _, port = address.rpartition(":")
+        self.client_port = int(port)
+
+    def _ask(self, what):
+        with socket.socket(socket.AF_UNIX) as hook:
+            hook.connect(PLAN["hooks"])
+            with hook.makefile("rw") as lines:
+                lines.write(f"{what} {self.number}\n")
+                lines.flush()
+                answer = lines.readline().strip()
+        assert answer == "done", answer
+
+    def stop(self):
+        self._ask("stop")
+
+    def run(self):
+        self._ask("start")
+
+
+class Cluster(list):
+    """The running servers. They are started and ended elsewhere, so that a test
+    class that is done with them changes nothing."""
+
+    def start(self):
+        pass
+
+    def terminate(self):
+        pass
+
+    def get_logs(self):
+        return []
+
+
+CLUSTER = Cluster(Server(i, address) for i, address in enumerate(PLAN["servers"]))
+kazoo.testing.harness.get_global_cluster = lambda: CLUSTER
+
+
+def _is_ours(item):
+    alone = any(name in item.nodeid for name in ALONE)
+    if alone or PLAN["shard"] == "alone":
+        return alone and PLAN["shard"] == "alone"
+    mine, all_ = map(int, PLAN["shard"].split("/"))
+    return zlib.crc32(item.nodeid.encode()) % all_ == mine
+
+
+def pytest_collection_modifyitems(config, items):
+    ours = [item for item in items if _is_ours(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in ours])
+    items[:] = ours
+    for item in items:
+        for name, why in OUT_OF_SCOPE.items():
+            if name in item.nodeid:
+                item.add_marker(pytest.mark.skip(reason=why))
+
+
+def pytest_terminal_summary(terminalreporter):
+    stats, tests = terminalreporter.stats, "kazoo/tests/"
+    short = lambda report: report.nodeid.rpartition(tests)[2]
+    failed = {short(r): r for kind in ("failed", "error") for r in stats.get(kind, [])}
+    found = {
+        "passed": len(stats.get("passed", [])),
+        "failed": [f"{name}: {_reason(report)}" for name, report in failed.items()],
+        "skipped": [f"{short(r)}: {r.longrepr[2]}" for r in stats.get("skipped", [])],
+        "slowest": sorted(
+            ((round(r.duration, 1), short(r)) for r in stats.get("passed", [])), reverse=True
+        )[:25],
+    }
+    with open(PLAN["report"], "w") as report:
+        json.dump(found, report)
+
+
+def _reason(report):
+    crash = getattr(report.longrepr, "reprcrash", None)
+    said = crash.message if crash else str(report.longrepr)
+    return " ".join(said.split())[:300]
