@@ -486,20 +486,24 @@ mod tests {
     }
 
     fn sound_tree() -> Tree {
-        let map = "log   a log\nstate  a state\ndisk  a disk\nprofile  hardware\nwire  bytes\nclock  time";
+        let map = "log   a log\nstate  a state\nconsensus  agreement\ndisk  a disk\nprofile  hardware\nwire  bytes\nclock  time";
         let lib: String = map.lines().map(|line| format!("//! {line}\n")).collect();
-        let mods = "pub mod clock;\npub mod disk;\npub mod log;\npub mod profile;\npub mod state;\npub mod wire;";
+        let mods = "pub mod clock;\npub mod consensus;\npub mod disk;\npub mod log;\npub mod profile;\npub mod state;\npub mod wire;";
         let fenced = |map: &str, margin: &str| format!("{margin}```text\n{map}{margin}```\n");
         let pure = PURE
             .iter()
             .filter(|(file, stands)| *stands == Stands::Now && file.ends_with(".rs"))
-            .map(|(file, _)| (file.to_string(), String::new()));
+            .map(|(file, _)| match file.strip_prefix('/') {
+                Some(name) => (format!("src/wire/{name}"), String::new()),
+                None => (file.to_string(), String::new()),
+            });
         [
             ("src/lib.rs", fenced(&lib, "//! ") + mods),
             ("src/main.rs", "fn main() { dolmen::log::run() }".into()),
             ("src/clock.rs", "use std::time::Instant;".into()),
             ("src/disk/mod.rs", "unsafe { libc::sync() }".into()),
             ("src/log/mod.rs", "use crate::{disk::File, wire};".into()),
+            ("src/consensus/mod.rs", "pub struct Consensus;".into()),
             ("src/profile/mod.rs", "use toml::Value;".into()),
             ("src/state/mod.rs", "pub struct State;".into()),
             ("src/wire/mod.rs", "pub struct Cursor;".into()),
@@ -627,8 +631,8 @@ mod tests {
         change("src/disc.rs", "", expected);
         let lib = &sound_tree()["src/lib.rs"];
         let expected = &[
-            (15, "`disc` is in no row"),
-            (15, "`disc` is not in the map"),
+            (17, "`disc` is in no row"),
+            (17, "`disc` is not in the map"),
         ];
         change("src/lib.rs", &format!("{lib}\npub mod disc;"), expected);
     }
@@ -643,9 +647,9 @@ mod tests {
         assert_eq!(
             shown,
             [
-                "src/lib.rs:6: the map lists `ids`, which is not there; take it out",
-                "src/lib.rs:7: the map lists `wire` out of order; ROWS of tests/arrows.rs is the order",
-                "docs/ARCHITECTURE.md:6: the map differs from that of src/lib.rs; copy that one here",
+                "src/lib.rs:7: the map lists `ids`, which is not there; take it out",
+                "src/lib.rs:8: the map lists `wire` out of order; ROWS of tests/arrows.rs is the order",
+                "docs/ARCHITECTURE.md:7: the map differs from that of src/lib.rs; copy that one here",
             ]
         );
     }
@@ -653,12 +657,12 @@ mod tests {
     #[test]
     fn a_rule_without_its_file_is_found() {
         let mut tree = sound_tree();
-        tree.insert("src/ports/codec.rs".into(), String::new());
+        tree.insert("src/ports/session.rs".into(), String::new());
         tree.remove("src/log/frame.rs");
         let shown: Vec<String> = check(&tree).iter().map(Finding::to_string).collect();
         for says in [
             "src/log/frame.rs in PURE is not there any more; name what took its place",
-            "/codec.rs in PURE is there now; mark it Stands::Now",
+            "/session.rs in PURE is there now; mark it Stands::Now",
         ] {
             assert!(
                 shown.contains(&format!("tests/arrows.rs:1: {says}")),
