@@ -23,6 +23,10 @@
 //! codec     bytes to messages and entries
 //! ```
 
+// The package's messages are built field by field: what they carry beside
+// their fields is no concern of ours.
+#![allow(clippy::field_reassign_with_default)]
+
 pub mod codec;
 mod entry;
 mod errors;
