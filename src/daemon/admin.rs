@@ -6,11 +6,12 @@
 
 use super::chronicle::Chronicle;
 use super::coordination::Coordination;
+use super::import;
 use super::node::Ending;
 use super::refused::Refused;
 use super::standing::Standing;
-use crate::limits::{ADMIN_CONNECTIONS_MAX, ADMIN_FRAME_BYTES_MAX};
-use crate::state::Role;
+use crate::limits::{ADMIN_CONNECTIONS_MAX, ADMIN_FRAME_BYTES_MAX, IMPORT_FRAME_BYTES_MAX};
+use crate::state::{Command, Role};
 use crate::wire::frame::{Frames, framed};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -66,6 +67,12 @@ enum Ask {
     NodeTransfer {
         node: u64,
     },
+    /// Take the nodes of another service in, as `daemon::import` says.
+    Import {
+        nodes: u64,
+        data_bytes: u64,
+        source_zxid: String,
+    },
 }
 
 impl Ask {
@@ -82,6 +89,7 @@ impl Ask {
             Self::NodeList => "node list",
             Self::NodeRemove { .. } => "node remove",
             Self::NodeTransfer { .. } => "node transfer",
+            Self::Import { .. } => "import",
         }
     }
 }
@@ -132,6 +140,21 @@ impl Desk {
         }
     }
 
+    /// One batch of an import: how many nodes are in by now, and the answer.
+    async fn take_batch(&self, batch: &[u8], taken: u64) -> Result<(u64, Value), String> {
+        let coordination = self.coordination.get().ok_or("the node is stopping")?;
+        let shared = coordination.shared();
+        if batch.is_empty() {
+            let zxid = shared.look(|replica, _| replica.state().zxid()).await;
+            let zxid = zxid.ok_or("the node is stopping")?;
+            return Ok((taken, json!({ "nodes": taken, "zxid": format!("{:#x}", zxid.0) })));
+        }
+        let nodes = import::codec::decode(batch).map_err(|bad| bad.to_string())?;
+        let taken = taken + nodes.len() as u64;
+        shared.command(Command::Import(nodes)).await?;
+        Ok((taken, json!({ "nodes": taken })))
+    }
+
     /// What changes the cluster, or asks for it.
     async fn change(&self, ask: Ask) -> Result<Value, String> {
         let Some(coordination) = self.coordination.get() else {
@@ -163,6 +186,14 @@ impl Desk {
             Ask::NodeList => shared.list_nodes().await,
             Ask::NodeRemove { node } => shared.remove_node(node).await,
             Ask::NodeTransfer { node } => shared.transfer(node).await,
+            Ask::Import {
+                nodes,
+                data_bytes,
+                source_zxid,
+            } => {
+                tracing::info!(nodes, data_bytes, source_zxid, "an import begins");
+                Ok("ready".into())
+            }
             Ask::Status | Ask::Chronicle { .. } | Ask::Stop => Err("answered elsewhere".into()),
         }
     }
@@ -320,10 +351,52 @@ async fn answer_all(stream: &mut UnixStream, desk: &Desk, pid: Option<i32>) -> i
         loop {
             match frames.take() {
                 Ok(None) => break,
-                Ok(Some(question)) => send(stream, &desk.answer(&question, pid).await).await?,
+                Ok(Some(question)) => {
+                    let answer = desk.answer(&question, pid).await;
+                    send(stream, &answer).await?;
+                    // Only an import is answered so.
+                    if answer["answer"] == "ready" {
+                        take_import(stream, desk).await?;
+                    }
+                }
                 Err(too_long) => {
                     send(stream, &json!({ "error": too_long.to_string() })).await?;
                     return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// The batches of an import, each answered once it is committed, until the
+/// empty one.
+async fn take_import(stream: &mut UnixStream, desk: &Desk) -> io::Result<()> {
+    let mut frames = Frames::new(IMPORT_FRAME_BYTES_MAX);
+    let mut arrived = [0; READ_BYTES];
+    let mut taken = 0;
+    loop {
+        let length = timeout(SILENCE_MAX, stream.read(&mut arrived)).await??;
+        if length == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        frames.add(&arrived[..length]);
+        loop {
+            let outcome = match frames.take() {
+                Ok(None) => break,
+                Ok(Some(batch)) => desk.take_batch(&batch, taken).await,
+                Err(too_long) => Err(too_long.to_string()),
+            };
+            match outcome {
+                Ok((nodes, answer)) => {
+                    send(stream, &json!({ "answer": answer })).await?;
+                    match answer["zxid"].is_string() {
+                        true => return Ok(()),
+                        false => taken = nodes,
+                    }
+                }
+                Err(says) => {
+                    send(stream, &json!({ "error": says })).await?;
+                    return Err(io::ErrorKind::InvalidData.into());
                 }
             }
         }

@@ -77,7 +77,7 @@ fn move_in(
 ) -> Result<Taken, Failure> {
     let socket = match (&args.socket, &args.dev) {
         (Some(socket), _) => socket.clone(),
-        (None, Some(data)) => dev::admin_socket(data),
+        (None, Some(data)) => dev::admin_socket(data, 1),
         (None, None) => compose::load(&Sources::default())?.config.admin_socket,
     };
     let mut talk = Talk::open(&socket).map_err(Failure::failed)?;
