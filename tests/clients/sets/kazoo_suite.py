@@ -27,8 +27,12 @@ def run(target, folder, is_quick):
         shards = [f"{i}/{SHARDS}" for i in range(SHARDS)]
         for phase in [shards] if is_quick else [shards, ["alone"]]:
             playing = [Shard(target, folder, name) for name in phase]
-            for shard in playing:
-                counts.add(shard.result())
+            try:
+                for shard in playing:
+                    counts.add(shard.result())
+            finally:
+                for shard in playing:
+                    shard.process.kill()
     return counts
 
 
