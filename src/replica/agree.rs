@@ -238,13 +238,13 @@ impl Replica {
         let Some(number) = self.storage.turn()? else {
             return Ok(false);
         };
+        self.consensus.persisted(number);
         while let Some((first, _)) = self.unpersisted.front()
             && *first <= number
         {
             let (_, messages) = self.unpersisted.pop_front().expect("looked at above");
             self.send_messages(messages);
         }
-        self.consensus.persisted(number);
         self.proposal_under_way = false;
         Ok(true)
     }
@@ -275,8 +275,8 @@ impl Replica {
         };
         let is_empty = ready.entries.is_empty() && ready.hard.is_none() && installed.is_none();
         if is_empty && self.unpersisted.is_empty() && self.storage.is_quiet() {
-            self.send_messages(ready.send_when_persisted);
             self.consensus.persisted(number);
+            self.send_messages(ready.send_when_persisted);
         } else {
             self.storage
                 .remember(number, installed, ready.entries, ready.hard);

@@ -234,6 +234,10 @@ impl Replica {
         tracing::debug!(index = %snapshot.index, "a snapshot is taken");
         self.note_place(&snapshot);
         let keep_from = self.entries_kept_from();
+        // A leader's snapshot that is under way covers more.
+        if self.consensus.term_at(snapshot.index).is_none() {
+            return;
+        }
         self.consensus.compact(snapshot, keep_from);
         self.storage.forget_below(keep_from);
     }

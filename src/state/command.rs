@@ -188,13 +188,6 @@ pub enum Outcome {
         config: Arc<[u8]>,
         stat: Stat,
     },
-    /// As `Reconfigured`, and real members are to leave as well: the replica
-    /// takes them out, one after the other, and then answers.
-    AskedToLeave {
-        nodes: Vec<NodeId>,
-        config: Arc<[u8]>,
-        stat: Stat,
-    },
     /// What a change among the members gives back.
     Members(super::members::MemberOutcome),
     Done,

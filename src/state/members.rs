@@ -260,9 +260,13 @@ impl Members {
     fn remove(&mut self, node: NodeId) -> Result<MemberOutcome, Refusal> {
         self.listed(node)?;
         self.keep_a_voter(node)?;
+        self.leave(node);
+        Ok(MemberOutcome::Done)
+    }
+
+    pub(super) fn leave(&mut self, node: NodeId) {
         self.list.remove(&node);
         self.promised.remove(&node);
-        Ok(MemberOutcome::Done)
     }
 
     fn keep_a_voter(&self, node: NodeId) -> Result<(), Refusal> {

@@ -243,20 +243,14 @@ impl State {
         }
         let plan = config_node::plan(&self.members, asked)?;
         self.members.announced = plan.announced;
+        for node in plan.leaving {
+            // The plan keeps a voter; who leads then changes consensus' members.
+            self.members.leave(node);
+        }
         self.publish_members(now, changes);
-        let stat = self
-            .tree
-            .node(config)
-            .stat(self.tree.children(config).len());
-        let config = self.tree.node(config).data.clone();
-        Ok(match plan.leaving {
-            nodes if nodes.is_empty() => Outcome::Reconfigured { config, stat },
-            nodes => Outcome::AskedToLeave {
-                nodes,
-                config,
-                stat,
-            },
-        })
+        let node = self.tree.node(config);
+        let (config, stat) = (node.data.clone(), node.stat(0));
+        Ok(Outcome::Reconfigured { config, stat })
     }
 
     fn change_members(

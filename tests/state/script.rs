@@ -555,7 +555,6 @@ fn shown(outcome: &Outcome) -> String {
         Outcome::Reconfigured { config, .. } => {
             format!("reconfigured {:?}", String::from_utf8_lossy(config))
         }
-        Outcome::AskedToLeave { nodes, .. } => format!("to leave: {nodes:?}"),
         Outcome::Members(MemberOutcome::Done) | Outcome::Done => "done".into(),
         Outcome::Members(MemberOutcome::Admitted { node, serial }) => {
             format!("admitted as node {node}, serial {serial}")
