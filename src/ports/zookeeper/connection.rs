@@ -129,7 +129,7 @@ impl Connection {
             }
             match self.tls {
                 Some(_) => self.arrive_by_tls(arrived, hand)?,
-                None => self.session.arrive(arrived, &mut self.out, hand),
+                None => self.session.arrive(arrived, &self.out, hand),
             }
         }
         Ok(())
@@ -175,7 +175,7 @@ impl Connection {
                         self.session.end_of_input();
                         break;
                     }
-                    Ok(length) => self.session.arrive(&plain[..length], &mut self.out, hand),
+                    Ok(length) => self.session.arrive(&plain[..length], &self.out, hand),
                     Err(_) => break, // nothing more for now
                 }
             }

@@ -378,7 +378,7 @@ impl Server {
         let tls_only = self.work.settings.tls_only;
         let mut hand = self.work.hand();
         if connection.session.is_held_up() {
-            connection.session.proceed(&mut connection.out, &mut hand);
+            connection.session.proceed(&connection.out, &mut hand);
         }
         let shared = &self.shared;
         connection.read(&mut self.buffer, || shared.tls(), tls_only, &mut hand)?;

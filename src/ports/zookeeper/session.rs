@@ -242,8 +242,9 @@ impl Session {
         self.stage == Stage::Open && !self.held.is_empty() && !self.is_in_frame
     }
 
-    /// Takes what has arrived.
-    pub fn arrive(&mut self, bytes: &[u8], out: &mut Vec<u8>, hand: &mut AtHand<'_>) {
+    /// Takes what has arrived. How much is asked depends on what `out` still
+    /// holds; nothing is put there before the replica has answered.
+    pub fn arrive(&mut self, bytes: &[u8], out: &[u8], hand: &mut AtHand<'_>) {
         if self.held.is_empty() {
             let used = self.consume(bytes, out, hand);
             if !self.is_deaf() {
@@ -256,7 +257,7 @@ impl Session {
     }
 
     /// Goes on with what is held.
-    pub fn proceed(&mut self, out: &mut Vec<u8>, hand: &mut AtHand<'_>) {
+    pub fn proceed(&mut self, out: &[u8], hand: &mut AtHand<'_>) {
         let mut held = std::mem::take(&mut self.held);
         let used = self.consume(&held, out, hand);
         if self.is_deaf() {
@@ -287,7 +288,7 @@ impl Session {
     }
 
     /// Handles whole frames while it may, and says how many bytes it used.
-    fn consume(&mut self, bytes: &[u8], out: &mut Vec<u8>, hand: &mut AtHand<'_>) -> usize {
+    fn consume(&mut self, bytes: &[u8], out: &[u8], hand: &mut AtHand<'_>) -> usize {
         let mut used = 0;
         self.is_in_frame = false;
         if self.stage == Stage::Greeting && self.is_word(bytes, hand) {

@@ -117,21 +117,31 @@ impl Jute for Multi {
 
     fn write(&self, into: &mut Vec<u8>) {
         for part in &self.parts {
-            let (operation, body): (i32, &dyn Fn(&mut Vec<u8>)) = match part {
-                Part::Create(create) => (code::CREATE, &|into| create.write(into)),
-                Part::Create2(create) => (code::CREATE2, &|into| create.write(into)),
-                Part::CreateContainer(create) => {
-                    (code::CREATE_CONTAINER, &|into| create.write(into))
+            write_header(part.operation(), into);
+            match part {
+                Part::Create(create) | Part::Create2(create) | Part::CreateContainer(create) => {
+                    create.write(into);
                 }
-                Part::CreateTtl(create) => (code::CREATE_TTL, &|into| create.write(into)),
-                Part::Delete(delete) => (code::DELETE, &|into| delete.write(into)),
-                Part::SetData(set) => (code::SET_DATA, &|into| set.write(into)),
-                Part::Check(check) => (code::CHECK, &|into| check.write(into)),
-            };
-            write_header(operation, into);
-            body(into);
+                Part::CreateTtl(create) => create.write(into),
+                Part::Delete(at) | Part::Check(at) => at.write(into),
+                Part::SetData(set) => set.write(into),
+            }
         }
         LAST.write(into);
+    }
+}
+
+impl Part {
+    fn operation(&self) -> i32 {
+        match self {
+            Part::Create(_) => code::CREATE,
+            Part::Create2(_) => code::CREATE2,
+            Part::CreateContainer(_) => code::CREATE_CONTAINER,
+            Part::CreateTtl(_) => code::CREATE_TTL,
+            Part::Delete(_) => code::DELETE,
+            Part::SetData(_) => code::SET_DATA,
+            Part::Check(_) => code::CHECK,
+        }
     }
 }
 

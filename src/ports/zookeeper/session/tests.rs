@@ -236,14 +236,14 @@ fn requests_wait_for_room_and_go_on_in_order() {
     assert_eq!((scene.asks.len(), scene.room), (10, 0));
     assert!(scene.session.is_held_up());
     scene.room = 1000;
-    scene.step(Session::proceed);
+    scene.step(|session, out, hand| session.proceed(out, hand));
     assert_eq!(
         scene.asks.len(),
         256,
         "one connection has no more under way"
     );
     (1..=256).for_each(|tag| scene.answer(tag, Ok(Answer::Pong)));
-    scene.step(Session::proceed);
+    scene.step(|session, out, hand| session.proceed(out, hand));
     assert_eq!(scene.asks.len(), 300);
     assert!(!scene.session.is_held_up());
     (257..=300).for_each(|tag| scene.answer(tag, Ok(Answer::Pong)));
@@ -258,7 +258,7 @@ fn large_answers_slow_the_questions_down() {
     assert_eq!(scene.session.owed(), 32);
     for tag in 1..=32 {
         scene.answer(tag, Ok(Answer::Pong));
-        scene.step(Session::proceed);
+        scene.step(|session, out, hand| session.proceed(out, hand));
     }
     assert_eq!(scene.asks.len(), 100, "small answers are noticed");
 }
