@@ -196,6 +196,24 @@ impl Consensus {
         }
     }
 
+    /// The last entry of the log, durable or not.
+    pub fn last_index(&self) -> Index {
+        Index(self.raft.raft.raft_log.last_index())
+    }
+
+    /// Whether word of what is committed may wait for the next entry, which
+    /// carries it. Where none follows, `spread_commit` is due.
+    pub fn hold_commit(&mut self, hold: bool) {
+        self.call(|raft| raft.skip_bcast_commit(hold));
+    }
+
+    /// Tells the followers at once how far it is committed.
+    pub fn spread_commit(&mut self) {
+        if self.is_leader() {
+            self.call(|raft| raft.raft.bcast_append());
+        }
+    }
+
     /// Hands leadership to another voter, or gives up after an election
     /// timeout. Does nothing on a node that does not lead.
     pub fn transfer(&mut self, to: NodeId) {

@@ -7,7 +7,7 @@ use super::codec::{Frame, decode};
 use super::desk::{ConnectionId, NotOpened, Reply};
 use super::{Done, Now, Pending, Replica, Sender};
 use crate::consensus::{self, Consensus, Kind, Ready, Role};
-use crate::ids::{NodeId, SessionId};
+use crate::ids::{Index, NodeId, SessionId};
 use crate::limits::{
     ENTRY_BYTES, FORWARDED_BYTES, FORWARDED_PER_FRAME_MAX, GATHERED_BYTES_MAX, RESEND_AFTER_TICKS,
 };
@@ -84,7 +84,7 @@ impl Replica {
     /// What was gathered while the last entry was on its way to the disk is
     /// the next entry.
     fn propose(&mut self) {
-        if self.proposal_under_way || self.gathered.is_empty() {
+        if self.applied < self.proposed || self.gathered.is_empty() {
             return;
         }
         let (mut count, mut bytes) = (0, 0);
@@ -101,10 +101,21 @@ impl Replica {
             Ok(()) => {
                 self.gathered.drain(..count);
                 self.gathered_bytes -= bytes;
-                self.proposal_under_way = true;
+                self.proposed = self.consensus.last_index();
+                // The entry carries the commit mark.
+                self.spread = self.applied;
             }
             // During a transfer, or with too much uncommitted: at a later turn.
             Err(refused) => tracing::debug!(?refused, "an entry waits"),
+        }
+    }
+
+    /// Tells the followers what is committed, unless an entry that does has
+    /// just gone, or is about to.
+    pub(super) fn spread_commit(&mut self) {
+        if self.is_leader() && self.spread < self.applied {
+            self.spread = self.applied;
+            self.consensus.spread_commit();
         }
     }
 
@@ -113,7 +124,14 @@ impl Replica {
             self.to_forward.clear();
             return;
         };
+        if self
+            .forwarded
+            .is_some_and(|last| self.pending.contains_key(&last))
+        {
+            return;
+        }
         let numbers = std::mem::take(&mut self.to_forward);
+        self.forwarded = numbers.last().copied();
         let mut frame = Vec::new();
         let mut bytes = 0;
         for number in &numbers {
@@ -148,6 +166,7 @@ impl Replica {
                 .collect();
             pending.into_iter().for_each(|encoded| self.gather(encoded));
         } else {
+            self.forwarded = None;
             self.to_forward = self.pending.keys().copied().collect();
         }
     }
@@ -245,7 +264,6 @@ impl Replica {
             let (_, messages) = self.unpersisted.pop_front().expect("looked at above");
             self.send_messages(messages);
         }
-        self.proposal_under_way = false;
         Ok(true)
     }
 
@@ -314,7 +332,8 @@ impl Replica {
             return;
         }
         self.lead = lead;
-        self.proposal_under_way = false;
+        self.proposed = Index(0);
+        self.forwarded = None;
         if before.leader == lead.leader && before.role == lead.role {
             return;
         }

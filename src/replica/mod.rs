@@ -110,8 +110,15 @@ pub struct Replica {
     resent_at: Duration,
     /// Ready numbers and what may be sent once each is durable.
     unpersisted: VecDeque<(u64, Vec<(NodeId, Vec<u8>)>)>,
-    /// The last own entry that is not durable yet.
-    proposal_under_way: bool,
+    /// The last entry that this node proposed as the leader: what is gathered
+    /// until it is applied is the next one.
+    proposed: Index,
+    /// What the followers were last told of: the commit mark goes with an entry
+    /// where one follows, else by itself.
+    spread: Index,
+    /// On a follower: the last number of the batch that is on its way. What
+    /// comes until it is applied is the next batch.
+    forwarded: Option<u64>,
 
     /// A follower needs a snapshot that is not here yet.
     wants_snapshot: bool,
@@ -161,6 +168,10 @@ impl Replica {
             self.answer_syncs();
             self.go_on_keeping()?;
             if !has_persisted && !has_agreed {
+                if self.spread < self.applied && self.is_leader() {
+                    self.spread_commit();
+                    continue;
+                }
                 return Ok(());
             }
         }

@@ -87,7 +87,9 @@ impl Replica {
             snapshot,
             tail,
         };
-        let consensus = agreed.begin(&settings)?;
+        let mut consensus = agreed.begin(&settings)?;
+        // The next entry carries the commit mark, or `turn` sends it.
+        consensus.hold_commit(true);
         let state = match loaded {
             Some(loaded) => loaded.state,
             None => State::new(settings.cluster),
@@ -117,7 +119,9 @@ impl Replica {
             to_forward: Vec::new(),
             resent_at: now.monotonic,
             unpersisted: VecDeque::new(),
-            proposal_under_way: false,
+            proposed: Index(0),
+            spread: Index(0),
+            forwarded: None,
             wants_snapshot: false,
             leases: Leases::default(),
             touched: BTreeSet::new(),

@@ -10,8 +10,9 @@ use crate::ids::NodeId;
 use crate::log::{Fatal, OpenError};
 use crate::peers::Plane;
 use crate::state::Command;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -30,7 +31,7 @@ pub struct Hooks {
 
 enum Message {
     Asks(u64, Vec<Ask>),
-    Door(u64, Sender<Vec<Reply>>, Arc<OnceLock<Wake>>),
+    Door(u64, Replies, Arc<OnceLock<Wake>>),
     Heard(NodeId, Vec<u8>),
     PeerUp(NodeId),
     PeerDown(NodeId),
@@ -41,21 +42,53 @@ enum Message {
 type Wake = Arc<dyn Fn() + Send + Sync>;
 
 struct Shared {
-    sender: Sender<Message>,
+    inbox: Mutex<Inbox>,
     waker: Waker,
     doors: AtomicU64,
     is_closing: AtomicBool,
 }
 
+/// What came since the thread last looked. Held for a push or a swap, never
+/// longer: a queue without a lock would have the thread, which goes before all
+/// others, wait in a loop for a sender that is not let run.
+#[derive(Default)]
+struct Inbox {
+    messages: Vec<Message>,
+    /// The thread has ended: nobody waits for an answer, the process is ending.
+    is_over: bool,
+}
+
 impl Shared {
     fn send(&self, message: Message) {
-        // After the thread has ended nobody waits for an answer: the process
-        // is ending.
-        if self.sender.send(message).is_ok() {
-            self.waker.wake();
+        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        if inbox.is_over {
+            return;
         }
+        inbox.messages.push(message);
+        drop(inbox);
+        self.waker.wake();
+    }
+
+    /// Swaps what came for an empty list.
+    fn swap(&self, with: &mut Vec<Message>) {
+        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::swap(&mut inbox.messages, with);
+    }
+
+    fn is_quiet(&self) -> bool {
+        let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        inbox.messages.is_empty() && !self.is_closing.load(Ordering::Acquire)
+    }
+
+    fn end(&self) {
+        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        inbox.is_over = true;
+        inbox.messages.clear();
     }
 }
+
+/// What a door has not taken yet.
+type Replies = Arc<Mutex<Vec<Reply>>>;
 
 /// The way to the replica for peers and for the daemon.
 #[derive(Clone)]
@@ -90,14 +123,13 @@ impl ReplicaHandle {
     /// A way in for one more door.
     pub fn doorway(&self) -> Doorway {
         let number = self.shared.doors.fetch_add(1, Ordering::Relaxed);
-        let (sender, receiver) = channel();
-        let wake = Arc::new(OnceLock::new());
-        self.shared
-            .send(Message::Door(number, sender, wake.clone()));
+        let (replies, wake) = (Replies::default(), Arc::new(OnceLock::new()));
+        let door = Message::Door(number, replies.clone(), wake.clone());
+        self.shared.send(door);
         Doorway {
             shared: self.shared.clone(),
             number,
-            replies: Mutex::new(receiver),
+            replies,
             wake,
         }
     }
@@ -114,8 +146,7 @@ impl ReplicaHandle {
 pub struct Doorway {
     shared: Arc<Shared>,
     number: u64,
-    /// Locked by the door alone.
-    replies: Mutex<Receiver<Vec<Reply>>>,
+    replies: Replies,
     wake: Arc<OnceLock<Wake>>,
 }
 
@@ -130,9 +161,10 @@ impl Desk for Doorway {
     }
 
     fn take(&self, into: &mut Vec<Reply>) {
-        let replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Ok(mut batch) = replies.try_recv() {
-            into.append(&mut batch);
+        let mut replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
+        match into.is_empty() {
+            true => std::mem::swap(&mut *replies, into),
+            false => into.append(&mut replies),
         }
     }
 
@@ -171,7 +203,6 @@ pub fn start(
     clock: Arc<dyn Clock>,
     hooks: Hooks,
 ) -> Result<(Running, Opened), OpenError> {
-    let (sender, receiver) = channel();
     let (opened, when_open) = sync_channel(1);
     let body = move || {
         let (replica, found) = match open() {
@@ -182,7 +213,7 @@ pub fn start(
             }
         };
         let shared = Arc::new(Shared {
-            sender,
+            inbox: Mutex::default(),
             waker: replica.waker(),
             doors: AtomicU64::new(0),
             is_closing: AtomicBool::new(false),
@@ -190,11 +221,10 @@ pub fn start(
         let _ = opened.send(Ok((shared.clone(), found)));
         Loop {
             replica,
-            receiver,
             shared,
             clock,
             hooks,
-            doors: Vec::new(),
+            doors: BTreeMap::new(),
             next_tick: Duration::ZERO,
             next_beat: Duration::ZERO,
         }
@@ -224,11 +254,10 @@ const BEAT: Duration = Duration::from_millis(900);
 
 struct Loop {
     replica: Replica,
-    receiver: Receiver<Message>,
     shared: Arc<Shared>,
     clock: Arc<dyn Clock>,
     hooks: Hooks,
-    doors: Vec<(Sender<Vec<Reply>>, Arc<OnceLock<Wake>>)>,
+    doors: BTreeMap<u64, (Replies, Arc<OnceLock<Wake>>)>,
     next_tick: Duration,
     next_beat: Duration,
 }
@@ -237,6 +266,7 @@ impl Loop {
     fn run(mut self) -> Result<(), Fatal> {
         let pulse = Pulse::start(self.shared.waker.clone(), self.replica.settings.tick);
         let outcome = self.live();
+        self.shared.end();
         pulse.stop();
         match outcome {
             Ok(()) => self.replica.seal(),
@@ -248,24 +278,20 @@ impl Loop {
     }
 
     fn live(&mut self) -> Result<(), Fatal> {
-        let mut late = None;
+        let mut arrived = Vec::new();
         self.replica.lead_at_once_if_alone(self.now());
         while !self.shared.is_closing.load(Ordering::Acquire) {
             let now = self.now();
-            let mut message = late.take().or_else(|| self.receiver.try_recv().ok());
-            while let Some(one) = message {
-                self.take(now, one);
-                message = self.receiver.try_recv().ok();
+            self.shared.swap(&mut arrived);
+            for message in arrived.drain(..) {
+                self.take(now, message);
             }
             self.tick(now)?;
             self.replica.turn(now)?;
             self.deliver();
             if self.replica.is_waiting() {
-                let (shared, receiver) = (&self.shared, &self.receiver);
-                self.replica.wait(&mut || {
-                    late = receiver.try_recv().ok();
-                    late.is_none() && !shared.is_closing.load(Ordering::Acquire)
-                });
+                let shared = &self.shared;
+                self.replica.wait(&mut || shared.is_quiet());
             }
         }
         Ok(())
@@ -285,9 +311,8 @@ impl Loop {
                     self.replica.ask(now, of_door(door, ask));
                 }
             }
-            Message::Door(number, sender, wake) => {
-                assert_eq!(number as usize, self.doors.len(), "doors come in order");
-                self.doors.push((sender, wake));
+            Message::Door(number, replies, wake) => {
+                self.doors.insert(number, (replies, wake));
             }
             Message::Heard(from, bytes) => self.replica.heard(now, from, &bytes),
             Message::PeerUp(node) => self.replica.peer_up(now, node),
@@ -322,24 +347,21 @@ impl Loop {
         if replies.is_empty() {
             return;
         }
-        for (number, (sender, wake)) in self.doors.iter().enumerate() {
-            let is_last = number + 1 == self.doors.len();
-            let own: Vec<Reply> = match is_last && number == 0 {
-                true => std::mem::take(&mut replies),
-                false => replies
-                    .extract_if(.., |reply| {
-                        reply.connection().0 >> DOOR_SHIFT == number as u64
-                    })
-                    .collect(),
+        let door_of = |reply: &Reply| reply.connection().0 >> DOOR_SHIFT;
+        let mut replies = replies.into_iter().peekable();
+        while let Some(first) = replies.peek() {
+            let number = door_of(first);
+            let Some((queue, wake)) = self.doors.get(&number) else {
+                replies.next();
+                continue;
             };
-            if !own.is_empty() {
-                let own = own.into_iter().map(for_door).collect();
-                // A door that is gone wants no replies.
-                if sender.send(own).is_ok()
-                    && let Some(wake) = wake.get()
-                {
-                    wake();
-                }
+            let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+            while let Some(reply) = replies.next_if(|reply| door_of(reply) == number) {
+                queue.push(for_door(reply));
+            }
+            drop(queue);
+            if let Some(wake) = wake.get() {
+                wake();
             }
         }
     }

@@ -37,7 +37,9 @@ fn run(name: &str) -> Result<(), String> {
     }
     // What a planted fault brings is not what should be.
     let is_planted = cfg!(debug_assertions)
-        && dolmen::planted::Fault::STATE.iter().any(|&fault| dolmen::planted::is_planted(fault));
+        && dolmen::planted::Fault::STATE
+            .iter()
+            .any(|&fault| dolmen::planted::is_planted(fault));
     if !is_planted && std::env::var_os("DOLMEN_REWRITE").is_some_and(|value| value == "1") {
         std::fs::write(&path, &played).expect("the script is writable");
         return Ok(());
