@@ -9,6 +9,7 @@ mod daemon;
 mod doctor;
 mod import;
 mod log;
+mod pages;
 mod profile;
 mod sim;
 mod state;

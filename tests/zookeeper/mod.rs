@@ -5,7 +5,6 @@ mod client;
 mod desk;
 mod hostile;
 mod identity;
-mod page;
 mod words;
 
 use client::Client;
