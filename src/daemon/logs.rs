@@ -3,10 +3,11 @@
 
 use super::compose;
 use super::config::LogKnobs;
+use super::engine_memo;
 use super::refused::Refused;
 use super::standing::{LogStanding, Standing};
 use crate::clock::Clock;
-use crate::disk::choose::{Chosen, choose};
+use crate::disk::choose::{Chosen, Wanted, choose};
 use crate::disk::class::{self, Class, Granted};
 use crate::disk::{self, Disk, LateLane, RealDisk, Reserve};
 use crate::entropy::MachineEntropy;
@@ -38,13 +39,27 @@ impl NodeLogs {
         hooks: Hooks,
     ) -> Result<Self, Refused> {
         let (wanted, how) = (compose::wanted_engine(knobs), compose::journal_how(knobs));
-        let chosen = choose(folder, wanted, knobs.ring_entries, how, &*clock);
+        let remembered = match wanted {
+            Wanted::Auto => engine_memo::recall(folder, knobs.ring_entries, clock.now()),
+            Wanted::Only(_) => None,
+        };
+        let chosen = match remembered {
+            Some(chosen) => chosen,
+            None => {
+                let chosen = choose(folder, wanted, knobs.ring_entries, how, &*clock);
+                let chosen = chosen.map_err(Refused::Engine)?;
+                if !chosen.figures.is_empty() {
+                    engine_memo::keep(folder, &chosen, clock.now());
+                }
+                chosen
+            }
+        };
         let Chosen {
             engine,
             lone_blocking,
             reason,
             ..
-        } = chosen.map_err(Refused::Engine)?;
+        } = chosen;
         tracing::info!(engine = engine.name(), reason, "the log's engine is chosen");
         let lanes = disk::Settings {
             engine,

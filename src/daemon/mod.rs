@@ -11,6 +11,7 @@ pub mod config;
 mod coordination;
 pub mod data_folder;
 pub mod doctor;
+mod engine_memo;
 pub mod import;
 pub mod journal;
 pub mod lock;
