@@ -170,6 +170,9 @@ pub const RESEND_AFTER_TICKS: u32 = 40;
 /// A snapshot is written at this pace, so that the log's syncs beside it wait
 /// little: at 50 ms a tick 80 MiB a second.
 pub const SNAPSHOT_BYTES_PER_TICK: usize = 4 << 20;
+/// Bytes of entries after which a snapshot is taken, however few they are: at
+/// a start they are applied again, 100 MB a second.
+pub const SNAPSHOT_LOG_BYTES: u64 = 64 << 20;
 /// Nodes looked at in one slice: some 0.5 ms of the replica's thread.
 pub const SNAPSHOT_NODES_PER_SLICE: usize = 2000;
 /// Ticks without a piece after which it is asked for again.

@@ -143,9 +143,11 @@ pub fn wait_until_stopped(pid: u32, within: Duration) -> Result<(), Failure> {
     })
 }
 
-/// Whether it is there and has not ended; a zombie has.
+/// Whether it is there and has not ended. A zombie has once it is alone: its
+/// other threads hold its files and its locks until they are gone as well.
 pub fn is_alive(pid: u32) -> bool {
-    stat(pid).is_ok_and(|stat| stat.state != "Z" && stat.state != "X")
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    stat(pid).is_ok_and(|stat| (stat.state != "Z" && stat.state != "X") || threads > 1)
 }
 
 pub fn wait_until_gone(pid: u32, within: Duration) -> Result<(), Failure> {

@@ -267,14 +267,12 @@ impl Replica {
         Ok(true)
     }
 
-    /// Takes what consensus has ready.
+    /// Takes what consensus has ready, one portion of it.
     pub(super) fn agree(&mut self) -> Result<bool, Fatal> {
-        let mut has_any = false;
-        while let Some(ready) = self.consensus.take_ready() {
-            has_any = true;
-            self.take_ready(ready)?;
+        match self.consensus.take_ready() {
+            Some(ready) => self.take_ready(ready).map(|()| true),
+            None => Ok(false),
         }
-        Ok(has_any)
     }
 
     fn take_ready(&mut self, ready: Ready) -> Result<(), Fatal> {

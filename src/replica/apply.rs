@@ -18,6 +18,7 @@ impl Replica {
         );
         self.begin_term(entry.term);
         if let Body::Data(bytes) = &entry.body {
+            self.keeping.log_bytes += bytes.len() as u64;
             self.apply_data(entry.index, bytes);
         }
         self.applied = entry.index;

@@ -11,7 +11,7 @@ use crate::consensus::{Fetch, Snapshot};
 use crate::ids::{Index, NodeId, Term};
 use crate::limits::{
     CONSENSUS_MESSAGE_BYTES, SNAPSHOT_BYTES_PER_TICK, SNAPSHOT_FETCH_PATIENCE_TICKS,
-    SNAPSHOT_NODES_PER_SLICE,
+    SNAPSHOT_LOG_BYTES, SNAPSHOT_NODES_PER_SLICE,
 };
 use crate::log::Fatal;
 use crate::peers::Plane;
@@ -40,6 +40,8 @@ pub(super) struct Keeping {
     is_writing: bool,
     outcomes: Outcomes,
     bytes_this_tick: usize,
+    /// Of the entries applied since the last snapshot was begun.
+    pub(super) log_bytes: u64,
     pub(super) kept: Kept,
     /// No other is begun before this many ticks: the last one failed.
     rests_until: u64,
@@ -68,6 +70,7 @@ impl Keeping {
             is_writing: false,
             outcomes: Outcomes::default(),
             bytes_this_tick: 0,
+            log_bytes: 0,
             kept,
             rests_until: 0,
             asked: BTreeMap::new(),
@@ -126,7 +129,11 @@ impl Replica {
     fn begin_taking(&mut self) {
         let since = self.applied.0.saturating_sub(self.keeping.kept.index.0);
         let every = self.state.settings().get(Setting::SnapshotEntries);
-        let is_wanted = since >= every || (self.wants_snapshot && since > 0);
+        // The log behind a snapshot is to be read and applied at a start: it
+        // may be as long as that takes a moment, or twice the state itself.
+        let long = SNAPSHOT_LOG_BYTES.max(2 * self.keeping.kept.bytes);
+        let is_long = self.keeping.log_bytes >= long;
+        let is_wanted = since >= every || is_long || (self.wants_snapshot && since > 0);
         let is_due = is_wanted && self.ticks >= self.keeping.rests_until;
         if !is_due || self.keeping.fetching.is_some() {
             return;
@@ -142,6 +149,7 @@ impl Replica {
         match Taking::begin(&**self.storage.disk(), head) {
             Ok((taking, task)) => {
                 self.wants_snapshot = false;
+                self.keeping.log_bytes = 0;
                 self.state.begin_walk();
                 self.keeping.taking = Some(taking);
                 self.write(task, 0);

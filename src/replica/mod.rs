@@ -158,9 +158,14 @@ struct Opening {
 
 impl Replica {
     /// Carries everything as far as it will go without waiting.
+    ///
+    /// A node that catches up has much to apply: it comes back after some of
+    /// it, so that what has arrived meanwhile is heard, and is called again
+    /// because it is not `is_waiting`.
     pub fn turn(&mut self, now: Now) -> Result<(), crate::log::Fatal> {
+        const ROUNDS_MAX: usize = 8;
         self.now = now;
-        loop {
+        for _ in 0..ROUNDS_MAX {
             self.begin_syncs();
             self.send_on();
             let has_persisted = self.persist()?;
@@ -175,11 +180,13 @@ impl Replica {
                 return Ok(());
             }
         }
+        Ok(())
     }
 
     /// Whether a turn would find nothing to do until something comes in.
     pub fn is_waiting(&self) -> bool {
-        self.storage.is_waiting() && !self.consensus.has_ready()
+        let owes_word = self.is_leader() && self.spread < self.applied;
+        self.storage.is_waiting() && !self.consensus.has_ready() && !owes_word
     }
 
     pub fn wait(&mut self, still_idle: &mut dyn FnMut() -> bool) {

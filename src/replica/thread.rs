@@ -249,6 +249,12 @@ pub fn start(
     }
 }
 
+/// A thread of this class that runs a second without a pause is taken for a
+/// runaway, and the process ends. One that has much to do pauses by itself, and
+/// others are let run.
+const REST_EVERY: Duration = Duration::from_millis(100);
+const REST: Duration = Duration::from_micros(100);
+
 /// How often the thread shows that it is alive.
 const BEAT: Duration = Duration::from_millis(900);
 
@@ -279,6 +285,7 @@ impl Loop {
 
     fn live(&mut self) -> Result<(), Fatal> {
         let mut arrived = Vec::new();
+        let mut rested = self.clock.monotonic();
         self.replica.lead_at_once_if_alone(self.now());
         while !self.shared.is_closing.load(Ordering::Acquire) {
             let now = self.now();
@@ -292,6 +299,10 @@ impl Loop {
             if self.replica.is_waiting() {
                 let shared = &self.shared;
                 self.replica.wait(&mut || shared.is_quiet());
+                rested = now.monotonic;
+            } else if now.monotonic.saturating_sub(rested) > REST_EVERY {
+                thread::park_timeout(REST);
+                rested = now.monotonic;
             }
         }
         Ok(())
