@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 use tokio::net::UnixDatagram;
-use tokio::sync::mpsc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 
 /// Run nodes on loopback, for trying things by hand
 #[derive(clap::Args)]
@@ -194,10 +194,14 @@ async fn watch(places: &[Place]) -> Result<(), Failure> {
     if let Ok(true) = outcome {
         told = announce(places);
         if told.is_ok() {
-            attend(places, &mut nodes, &mut children, &mut stops).await.map_err(machine)?;
+            attend(places, &mut nodes, &mut children, &mut stops)
+                .await
+                .map_err(machine)?;
         }
     }
-    stop_all(places, &mut nodes, &mut children, &mut stops).await.map_err(machine)?;
+    stop_all(places, &mut nodes, &mut children, &mut stops)
+        .await
+        .map_err(machine)?;
     forget(places)?;
     outcome.map(|_| ()).and(told)
 }
@@ -305,7 +309,10 @@ fn announce(places: &[Place]) -> Result<(), Failure> {
         .collect::<Result<_, _>>()?;
     let listed = places.iter().zip(&statuses);
     let listed: Vec<Value> = listed.map(|(place, status)| place.listed(status)).collect();
-    write_whole(&cluster_file(places), &format!("{}\n", json!({ "nodes": listed })))?;
+    write_whole(
+        &cluster_file(places),
+        &format!("{}\n", json!({ "nodes": listed })),
+    )?;
     let mut text = String::new();
     for (place, status) in places.iter().zip(&statuses) {
         if places.len() > 1 {
@@ -320,10 +327,13 @@ fn announce(places: &[Place]) -> Result<(), Failure> {
         Some(address) => format!("curl http://{address}/health"),
         None => format!("dolmen status --data {}", places[0].folder.display()),
     };
-    print(&format!("{text}try: {to_try}\nCtrl-C stops {}\n", match places.len() {
-        1 => "the node",
-        _ => "all nodes",
-    }))
+    print(&format!(
+        "{text}try: {to_try}\nCtrl-C stops {}\n",
+        match places.len() {
+            1 => "the node",
+            _ => "all nodes",
+        }
+    ))
 }
 
 /// Until Ctrl-C. A node that ends meanwhile may be started again by hand;
@@ -374,7 +384,10 @@ async fn stop_all(
             node.child.kill()?;
         }
     }
-    while nodes.iter_mut().any(|node| matches!(node.child.try_wait(), Ok(None))) {
+    while nodes
+        .iter_mut()
+        .any(|node| matches!(node.child.try_wait(), Ok(None)))
+    {
         tokio::select! {
             () = children.next() => {}
             () = stops.next() => {

@@ -80,7 +80,9 @@ fn worst(findings: &Findings) -> Severity {
 /// The last word, and the exit status.
 fn verdict(findings: &Findings) -> Result<(), Failure> {
     let count = |severity: Severity| {
-        let of_it = findings.iter().filter(|(_, finding)| finding.severity == severity);
+        let of_it = findings
+            .iter()
+            .filter(|(_, finding)| finding.severity == severity);
         match of_it.count() {
             1 => format!("1 {}", severity.word()),
             count => format!("{count} {}s", severity.word()),

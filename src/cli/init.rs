@@ -22,7 +22,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let cluster = answer["cluster"].as_str().unwrap_or("?");
     let node = &answer["node"];
     match answer["already"] == true {
-        true => print(&format!("this is node {node} of cluster {cluster} already\n")),
+        true => print(&format!(
+            "this is node {node} of cluster {cluster} already\n"
+        )),
         false => print(&format!(
             "this is node {node} of the new cluster {cluster}\n\
              next: dolmen token create, and on another machine dolmen join TOKEN\n"

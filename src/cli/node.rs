@@ -39,14 +39,20 @@ enum What {
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
-    let remove = |node: u64| args.here.ask(&json!({ "ask": "node_remove", "node": node }));
+    let remove = |node: u64| {
+        args.here
+            .ask(&json!({ "ask": "node_remove", "node": node }))
+    };
     let (answer, says) = match args.what {
         What::List => {
             let answer = args.here.ask(&json!({ "ask": "node_list" }))?;
             let table = members(&answer);
             (answer, table)
         }
-        What::Remove { node } => (remove(node)?, format!("node {node} is no member any more\n")),
+        What::Remove { node } => (
+            remove(node)?,
+            format!("node {node} is no member any more\n"),
+        ),
         What::Replace { node } => {
             remove(node)?;
             let create = json!({ "ask": "token_create", "role": "voter", "hours": 24 });
@@ -58,7 +64,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
             (answer, says)
         }
         What::Transfer { node } => {
-            let answer = args.here.ask(&json!({ "ask": "node_transfer", "node": node }))?;
+            let answer = args
+                .here
+                .ask(&json!({ "ask": "node_transfer", "node": node }))?;
             let says = format!("node {node} is asked to lead; dolmen node list shows who does\n");
             (answer, says)
         }
@@ -84,7 +92,13 @@ fn members(list: &serde_json::Value) -> String {
             state += ", this one";
         }
         let node = member["node"].to_string();
-        table.row([&node, text("role"), &state, text("control"), text("zookeeper")]);
+        table.row([
+            &node,
+            text("role"),
+            &state,
+            text("control"),
+            text("zookeeper"),
+        ]);
     }
     match list.as_array().is_some_and(Vec::is_empty) {
         true => "this node is by itself: dolmen init makes it the first of a cluster\n".into(),

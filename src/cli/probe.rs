@@ -102,15 +102,17 @@ fn stop_on_signal(progress: Arc<Progress>) -> io::Result<()> {
             signal(SignalKind::terminate())?,
         )
     };
-    thread::Builder::new().name("signals".into()).spawn(move || {
-        runtime.block_on(async {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        });
-        progress.stop();
-    })?;
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+            });
+            progress.stop();
+        })?;
     Ok(())
 }
 

@@ -152,6 +152,13 @@ pub(super) fn parse_message(bytes: &[u8]) -> Result<Message, Unparsed> {
     Ok(message)
 }
 
+/// Parses a message and writes it again: what parses has one form only. For
+/// tests, which may not name the library's type.
+pub fn rewrite_message(bytes: &[u8]) -> Result<Vec<u8>, Unparsed> {
+    let message = parse_message(bytes)?;
+    Ok(encode_message(&message).expect("a kind that parses is one that is sent"))
+}
+
 /// What a message is, for a reader that holds some back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {

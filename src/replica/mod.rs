@@ -17,7 +17,7 @@
 mod agree;
 mod apply;
 mod asks;
-mod codec;
+pub mod codec;
 pub mod desk;
 mod keep;
 mod lead;

@@ -50,6 +50,10 @@ pub fn framed(payload: &[u8], bytes_max: usize) -> Result<Vec<u8>, TooLong> {
 pub struct Frames {
     bytes_max: usize,
     held: Vec<u8>,
+    /// How much of `held` was taken. It leaves when more is added, and not
+    /// with each frame: many small frames in one read would each move all the
+    /// bytes behind them.
+    taken: usize,
 }
 
 impl Frames {
@@ -57,17 +61,21 @@ impl Frames {
         Self {
             bytes_max,
             held: Vec::new(),
+            taken: 0,
         }
     }
 
     pub fn add(&mut self, arrived: &[u8]) {
+        self.held.drain(..self.taken);
+        self.taken = 0;
         self.held.extend_from_slice(arrived);
     }
 
     /// The next whole payload; None until more has arrived. After an error
     /// the stream has lost its place and must be closed.
     pub fn take(&mut self) -> Result<Option<Vec<u8>>, TooLong> {
-        let Some((head, rest)) = self.held.split_first_chunk::<HEAD_BYTES>() else {
+        let left = &self.held[self.taken..];
+        let Some((head, rest)) = left.split_first_chunk::<HEAD_BYTES>() else {
             return Ok(None);
         };
         let declared = u32::from_be_bytes(*head) as usize;
@@ -81,13 +89,13 @@ impl Frames {
             return Ok(None);
         }
         let payload = rest[..declared].to_vec();
-        self.held.drain(..HEAD_BYTES + declared);
+        self.taken += HEAD_BYTES + declared;
         Ok(Some(payload))
     }
 
     /// The stream may end here without cutting a frame in two.
     pub fn is_between_frames(&self) -> bool {
-        self.held.is_empty()
+        self.taken == self.held.len()
     }
 }
 
@@ -112,6 +120,23 @@ mod tests {
             assert_eq!(taken, [&b"status"[..], b"", b"stop"], "pieces of {piece}");
             assert!(frames.is_between_frames());
         }
+    }
+
+    #[test]
+    fn taking_moves_nothing_and_the_taken_leave_with_the_next_read() {
+        let mut frames = Frames::new(16);
+        let stream = [framed(b"one", 16), framed(b"two", 16)]
+            .map(Result::unwrap)
+            .concat();
+        frames.add(&stream[..10]);
+        assert_eq!(frames.take(), Ok(Some(b"one".to_vec())));
+        assert_eq!(frames.take(), Ok(None));
+        assert_eq!(frames.held, &stream[..10]);
+        assert!(!frames.is_between_frames());
+        frames.add(&stream[10..]);
+        assert_eq!(frames.held, &stream[7..]);
+        assert_eq!(frames.take(), Ok(Some(b"two".to_vec())));
+        assert!(frames.is_between_frames());
     }
 
     #[test]

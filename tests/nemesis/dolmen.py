@@ -6,12 +6,15 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 from cluster import NODES, POLL_SECONDS, Cluster, Node, until
 
 START_SECONDS = 60
 DEV_END_SECONDS = 20
 PORTS_PER_NODE = 100
+# In a node's data folder.
+STARTS = "dolmen.starts"
 
 
 class Dolmen(Cluster):
@@ -67,7 +70,8 @@ class Dolmen(Cluster):
             command = [*self.within(number), self.binary, "serve"]
             command += ["--config", listed["config"]]
             said = self.folder / f"node-{number}-said"
-            node = Node(number, (host, int(port)), command, said)
+            starts = Path(listed["data"]) / STARTS
+            node = Node(number, (host, int(port)), command, said, starts)
             node.adopt(listed["pid"])
             self.nodes[number] = node
 
@@ -89,7 +93,8 @@ class Dolmen(Cluster):
             )
             command = [*self.within(number), self.binary, "serve"]
             command += ["--config", home / "dolmen.toml"]
-            self.nodes[number] = Node(number, (host, 2181), command, home / "said")
+            starts = self.data(number) / STARTS
+            self.nodes[number] = Node(number, (host, 2181), command, home / "said", starts)
             self.nodes[number].start()
         for number in self.nodes:
             socket_ = self._socket(number)

@@ -103,8 +103,11 @@ impl From<Short> for LoadError {
 }
 
 /// Takes the frames in their order, then gives the state.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Loader {
+    /// Slots are kept as they were numbered, free ones between them included,
+    /// so one number asks for a table up to it.
+    slots_max: u64,
     head: Option<Head>,
     acls: Acls,
     /// What the snapshot calls a list, and what it is called here.
@@ -114,9 +117,28 @@ pub struct Loader {
     nodes: u64,
 }
 
+impl Default for Loader {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Loader {
     pub fn new() -> Self {
-        Self::default()
+        Self::bounded(TREE_NODES_MAX)
+    }
+
+    /// For a tree that never had more than so many nodes at one time.
+    pub fn bounded(slots_max: u64) -> Self {
+        Self {
+            slots_max,
+            head: None,
+            acls: Acls::default(),
+            acl_ids: BTreeMap::new(),
+            sessions: Sessions::default(),
+            slots: Vec::new(),
+            nodes: 0,
+        }
     }
 
     pub fn frame(&mut self, bytes: &[u8]) -> Result<(), LoadError> {
@@ -161,7 +183,7 @@ impl Loader {
             }),
             false => Ok(()),
         };
-        most("nodes", head.nodes, TREE_NODES_MAX)?;
+        most("nodes", head.nodes, self.slots_max)?;
         most("sessions", head.sessions, SESSIONS_MAX as u64)?;
         match self.head.replace(head) {
             None => Ok(()),
@@ -177,7 +199,7 @@ impl Loader {
         let (Some(&acl), true) = (acl, place >= self.slots.len()) else {
             return Err(LoadError::Node { slot });
         };
-        if u64::from(slot) >= TREE_NODES_MAX {
+        if u64::from(slot) >= self.slots_max {
             return Err(LoadError::Node { slot });
         }
         self.slots.resize(place, None);

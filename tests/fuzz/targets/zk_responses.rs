@@ -25,12 +25,18 @@ fn run(input: &[u8]) {
     if let Ok(request) = ConnectRequest::read(bytes) {
         let mut again = Vec::new();
         request.write(&mut again);
-        assert_eq!(ConnectRequest::read(&again[FRAME_HEAD_BYTES..]), Ok(request));
+        assert_eq!(
+            ConnectRequest::read(&again[FRAME_HEAD_BYTES..]),
+            Ok(request)
+        );
     }
     if let Ok(response) = ConnectResponse::read(bytes) {
         let mut again = Vec::new();
         response.write(&mut again);
-        assert_eq!(ConnectResponse::read(&again[FRAME_HEAD_BYTES..]), Ok(response));
+        assert_eq!(
+            ConnectResponse::read(&again[FRAME_HEAD_BYTES..]),
+            Ok(response)
+        );
     }
     let from = &mut Cursor::new(bytes);
     if ReplyHeader::read(from).is_ok() {
