@@ -21,5 +21,6 @@ mod notify;
 mod presence;
 pub mod probe;
 mod quick_failures;
+pub mod recovery;
 pub mod refused;
 mod standing;

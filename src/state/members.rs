@@ -61,6 +61,10 @@ pub enum MemberCommand {
     },
     /// A member's certificate was renewed, or its addresses changed.
     Announce(Member),
+    /// A member wants a new certificate: gives it a serial.
+    Renew {
+        node: NodeId,
+    },
     SetRole {
         node: NodeId,
         role: Role,
@@ -76,7 +80,7 @@ pub enum MemberCommand {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MemberOutcome {
     Done,
-    /// The joiner's id and the serial for its certificate.
+    /// The node's id and the serial for its certificate.
     Admitted {
         node: NodeId,
         serial: u64,
@@ -139,6 +143,12 @@ impl Members {
         self.promised.iter().copied()
     }
 
+    /// Whether the node was a member once and is none any more: ids are never
+    /// given twice.
+    pub fn has_left(&self, node: NodeId) -> bool {
+        node < self.next_node && !self.list.is_empty() && !self.list.contains_key(&node)
+    }
+
     pub fn tokens(&self) -> &Tokens {
         &self.tokens
     }
@@ -172,6 +182,7 @@ impl Members {
                 shown.and_then(|shown| self.admit(shown, command))
             }
             MemberCommand::Announce(member) => self.announce(member),
+            MemberCommand::Renew { node } => self.renew(*node),
             MemberCommand::SetRole { node, role } => self.set_role(*node, *role),
             MemberCommand::Remove { node } => self.remove(*node),
             MemberCommand::RaiseFeatures { level } => self.raise(*level),
@@ -246,6 +257,13 @@ impl Members {
         };
         self.next_serial = self.next_serial.max(new.certificate + 1);
         Ok(MemberOutcome::Done)
+    }
+
+    fn renew(&mut self, node: NodeId) -> Result<MemberOutcome, Refusal> {
+        self.listed(node)?;
+        let serial = self.next_serial;
+        self.next_serial = serial + 1;
+        Ok(MemberOutcome::Admitted { node, serial })
     }
 
     fn set_role(&mut self, node: NodeId, role: Role) -> Result<MemberOutcome, Refusal> {
