@@ -60,6 +60,11 @@ impl KnownPeer {
     }
 }
 
+/// Whether a node has been made one of several.
+pub fn is_there(data: &Path) -> bool {
+    data.join(NAME).exists()
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
     pub node: NodeId,

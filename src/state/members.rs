@@ -333,3 +333,32 @@ impl Members {
         self.tokens.hash(announced).value()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_a_member_and_is_none_has_left() {
+        let mut members = Members::default();
+        let has_left = |members: &Members| [1, 2, 3, 4].map(|id| members.has_left(NodeId(id)));
+        assert_eq!(has_left(&members), [false; 4], "a node by itself has no list");
+        for id in [1, 2, 3] {
+            let member = Member {
+                node: NodeId(id),
+                role: Role::Voter,
+                control: "10.0.0.1:7300".into(),
+                bulk: "10.0.0.1:7301".into(),
+                doors: Vec::new(),
+                certificate: id,
+            };
+            members.list.insert(NodeId(id), member);
+        }
+        members.next_node = NodeId(4);
+        assert_eq!(has_left(&members), [false; 4], "4 has not come yet");
+        let node = NodeId(2);
+        let removed = members.apply(Millis(0), &MemberCommand::Remove { node });
+        assert_eq!(removed, MemberOutcome::Done);
+        assert_eq!(has_left(&members), [false, true, false, false]);
+    }
+}

@@ -13,13 +13,17 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-/// Between two tries. A third of a certificate's life is left for them.
-const PAUSE: Duration = Duration::from_secs(10);
+/// Between two tries: the first and the longest. A third of a certificate's
+/// life is left for them.
+const PAUSE_FIRST: Duration = Duration::from_secs(2);
+const PAUSE_LAST: Duration = Duration::from_secs(600);
 
 #[derive(Default)]
 pub(super) struct Renewing {
     /// Not tried again before.
     rests_until: Duration,
+    /// Doubles with each try that comes to nothing.
+    pause: Duration,
     /// Whose public half was sent to a voter.
     asked_with: Option<NodeKey>,
     /// Members whose request is being answered: one each.
@@ -40,7 +44,10 @@ impl Shared {
         if self.clock.now() < identity.renew_at() || now < self.renewing().rests_until {
             return;
         }
-        self.renewing().rests_until = now + PAUSE;
+        let mut renewing = self.renewing();
+        renewing.pause = (renewing.pause * 2).clamp(PAUSE_FIRST, PAUSE_LAST);
+        renewing.rests_until = now + renewing.pause;
+        drop(renewing);
         let shared = self.clone();
         tokio::spawn(async move {
             if let Err(why) = shared.renew(&identity).await {
@@ -86,6 +93,7 @@ impl Shared {
         }
         // The list learns of it at the next look.
         self.keep_identity(renewed)?;
+        self.renewing().pause = Duration::ZERO;
         tracing::info!(serial, until, "this node's certificate is renewed");
         Ok(())
     }

@@ -77,8 +77,10 @@ fn refuse_what_is_not_good(first: &Machine, worker: &mut Machine, authority: &Au
     let ended = age(worker, authority, 91);
     worker.go_on();
     worker.node().until_it_says("certificate has ended");
-    let warnings = worker.status()["warnings"].to_string();
-    assert!(warnings.contains("no peer accepts it"), "{warnings}");
+    until("its status says so", || {
+        let warnings = worker.status()["warnings"].to_string();
+        warnings.contains("no peer accepts it").then_some(())
+    });
     assert_eq!(worker.identity(), ended, "it cannot help itself");
 
     worker.stop();
