@@ -191,6 +191,12 @@ pub const CONSENSUS_UNCOMMITTED_BYTES: u64 = 64 << 20;
 /// Applied entries kept in memory for followers that are a little behind.
 pub const CONSENSUS_WINDOW_BYTES: usize = 8 << 20;
 
+/// `host:port` of a node: a name in the DNS has at most 253 characters.
+pub const PLACE_BYTES_MAX: usize = 253 + 1 + 5;
+/// Durations of durable appends that the 99th of a hundred is taken from; at
+/// least as many as tell it from the slowest.
+pub const FLUSHES_MEASURED: usize = 256;
+
 /// One frame between nodes: a record of the log with what consensus and the
 /// frame itself add to it.
 pub const PEER_FRAME_BYTES_MAX: usize = RECORD_BYTES_MAX + (64 << 10);

@@ -1,7 +1,7 @@
 //! Which daemon on this host a command speaks to.
 
 use super::{Failure, dev};
-use crate::daemon::ask::ask;
+use crate::daemon::ask::ask_to_agree;
 use crate::daemon::compose::{self, Sources};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -29,6 +29,6 @@ impl Here {
     }
 
     pub fn ask(&self, question: &Value) -> Result<Value, Failure> {
-        ask(&self.socket()?, question).map_err(Failure::failed)
+        ask_to_agree(&self.socket()?, question).map_err(Failure::failed)
     }
 }

@@ -40,6 +40,7 @@ subcommands! {
     Join join,
     Token token,
     Node node,
+    Recover recover,
     Status status,
     Doctor doctor,
     CheckConfig check_config,

@@ -39,35 +39,33 @@ enum What {
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
-    let remove = |node: u64| {
-        args.here
-            .ask(&json!({ "ask": "node_remove", "node": node }))
-    };
     let (answer, says) = match args.what {
         What::List => {
             let answer = args.here.ask(&json!({ "ask": "node_list" }))?;
             let table = members(&answer);
             (answer, table)
         }
-        What::Remove { node } => (
-            remove(node)?,
-            format!("node {node} is no member any more\n"),
-        ),
+        What::Remove { node } => {
+            let answer = args.here.ask(&json!({ "ask": "node_remove", "node": node }))?;
+            (answer, format!("node {node} is no member any more\n"))
+        }
         What::Replace { node } => {
-            remove(node)?;
-            let create = json!({ "ask": "token_create", "role": "voter", "hours": 24 });
-            let answer = args.here.ask(&create)?;
-            let token = answer["token"].as_str().unwrap_or("?");
+            let answer = args.here.ask(&json!({ "ask": "node_replace", "node": node }))?;
+            let text = |key: &str| answer[key].as_str().unwrap_or("?");
             let says = format!(
-                "node {node} is no member any more; on the machine in its place: dolmen join\n{token}\n"
+                "node {node} is no member any more; until {}, on the machine in its place:\n\
+                 dolmen join {}\n",
+                text("until"),
+                text("token")
             );
             (answer, says)
         }
         What::Transfer { node } => {
-            let answer = args
-                .here
-                .ask(&json!({ "ask": "node_transfer", "node": node }))?;
-            let says = format!("node {node} is asked to lead; dolmen node list shows who does\n");
+            let answer = args.here.ask(&json!({ "ask": "node_transfer", "node": node }))?;
+            let says = match answer["already"] == true {
+                true => format!("node {node} leads already\n"),
+                false => format!("node {node} leads now\n"),
+            };
             (answer, says)
         }
     };
@@ -81,10 +79,14 @@ fn members(list: &serde_json::Value) -> String {
     let mut table = Table::with_columns(["node", "role", "state", "control", "zookeeper"]);
     for member in list.as_array().into_iter().flatten() {
         let text = |key: &str| member[key].as_str().unwrap_or("-");
-        let mut state = match member["heard"] == true {
-            true => "up".to_string(),
-            false => "not heard of".to_string(),
+        let mut state = match member["heard"].as_bool() {
+            Some(true) => "up".to_string(),
+            Some(false) => "not heard of".to_string(),
+            None => "the leader knows".to_string(),
         };
+        if member["will_vote"] == true {
+            state += ", will vote";
+        }
         if member["leads"] == true {
             state += ", leads";
         }
@@ -92,13 +94,7 @@ fn members(list: &serde_json::Value) -> String {
             state += ", this one";
         }
         let node = member["node"].to_string();
-        table.row([
-            &node,
-            text("role"),
-            &state,
-            text("control"),
-            text("zookeeper"),
-        ]);
+        table.row([&node, text("role"), &state, text("control"), text("zookeeper")]);
     }
     match list.as_array().is_some_and(Vec::is_empty) {
         true => "this node is by itself: dolmen init makes it the first of a cluster\n".into(),

@@ -46,6 +46,8 @@ fn for_people(status: &Value) -> String {
         ("node", "/coordination/node"),
         ("leader", "/coordination/leader"),
         ("voters", "/coordination/voters"),
+        ("workers", "/coordination/learners"),
+        ("certificate", "/coordination/certificate_until"),
         ("zxid", "/coordination/zxid"),
         ("nodes", "/coordination/nodes"),
         ("sessions", "/coordination/sessions"),
@@ -65,11 +67,39 @@ fn for_people(status: &Value) -> String {
         node.row(["warning", warning.as_str().unwrap_or("?")]);
     }
     let mut text = format!("{node}\n{}", doors(status));
+    match status.pointer("/coordination/peers").and_then(Value::as_array) {
+        Some(list) if !list.is_empty() => text += &format!("\n{}", peers(list)),
+        _ => {}
+    }
     match status["events"].as_array() {
         Some(list) if !list.is_empty() => text += &format!("\n{}", events(list)),
         _ => {}
     }
     text
+}
+
+/// The other members, one a line: how each of its two connections stands.
+fn peers(list: &[Value]) -> Table {
+    let mut table = Table::with_columns(["peer", "control", "bulk", "dropped"]);
+    let control = list.iter().filter(|peer| peer["plane"] == "control");
+    for peer in control {
+        let bulk = list
+            .iter()
+            .find(|other| other["plane"] == "bulk" && other["node"] == peer["node"]);
+        let bulk = bulk.unwrap_or(&Value::Null);
+        let dropped = [peer, bulk].map(|plane| plane["dropped_frames"].as_u64().unwrap_or(0));
+        let node = format!("node {}", peer["node"]);
+        let dropped = dropped.iter().sum::<u64>().to_string();
+        table.row([&node, &connection(peer), &connection(bulk), &dropped]);
+    }
+    table
+}
+
+fn connection(plane: &Value) -> String {
+    match plane["round_trip_us"].as_u64() {
+        Some(micros) => format!("up, {}.{:03} ms", micros / 1000, micros % 1000),
+        None => "down".into(),
+    }
 }
 
 /// The chronicle's last records, one a line.
@@ -95,6 +125,23 @@ pub(super) fn doors(status: &Value) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_peer_has_a_line() {
+        let peer = |node: u64, plane: &str, round_trip: Option<u64>| {
+            json!({"node": node, "plane": plane, "round_trip_us": round_trip, "dropped_frames": 2})
+        };
+        let list = [
+            peer(2, "control", Some(1234)),
+            peer(3, "control", None),
+            peer(2, "bulk", Some(56)),
+            peer(3, "bulk", None),
+        ];
+        let shown = "peer    control       bulk          dropped\n\
+                     node 2  up, 1.234 ms  up, 0.056 ms  4\n\
+                     node 3  down          down          4\n";
+        assert_eq!(peers(&list).to_string(), shown);
+    }
 
     #[test]
     fn a_person_reads_units_and_no_empty_lines_of_facts() {

@@ -63,6 +63,9 @@ enum Ask {
     NodeRemove {
         node: u64,
     },
+    NodeReplace {
+        node: u64,
+    },
     /// Hand the leadership to a node.
     NodeTransfer {
         node: u64,
@@ -88,6 +91,7 @@ impl Ask {
             Self::Join { .. } => "join",
             Self::NodeList => "node list",
             Self::NodeRemove { .. } => "node remove",
+            Self::NodeReplace { .. } => "node replace",
             Self::NodeTransfer { .. } => "node transfer",
             Self::Import { .. } => "import",
         }
@@ -169,7 +173,7 @@ impl Desk {
         };
         let shared = coordination.shared();
         match ask {
-            Ask::Init => coordination.init(),
+            Ask::Init => coordination.init().await,
             Ask::TokenCreate { role, hours } => {
                 let role = match role {
                     RoleWord::Voter => Role::Voter,
@@ -188,6 +192,7 @@ impl Desk {
             }
             Ask::NodeList => shared.list_nodes().await,
             Ask::NodeRemove { node } => shared.remove_node(node).await,
+            Ask::NodeReplace { node } => shared.replace_node(node).await,
             Ask::NodeTransfer { node } => shared.transfer(node).await,
             Ask::Import {
                 nodes,

@@ -12,12 +12,19 @@ use std::time::Duration;
 
 /// A daemon answers from memory; longer means that its thread is stuck.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// What a cluster must agree on, or another machine answer, takes longer: a
+/// join asks up to four members, each with 10 s to shake hands and 10 s to
+/// answer.
+const AGREEMENT_MAX: Duration = Duration::from_secs(90);
 
 #[derive(Debug)]
 pub enum Unanswered {
     NobodyThere(PathBuf),
     NotAllowed(PathBuf),
-    Silent(PathBuf),
+    Silent {
+        path: PathBuf,
+        waited: Duration,
+    },
     Broken {
         path: PathBuf,
         error: io::Error,
@@ -41,12 +48,12 @@ impl fmt::Display for Unanswered {
                  dolmen NAME, then log in again)",
                 path.display()
             ),
-            Self::Silent(path) => write!(
+            Self::Silent { path, waited } => write!(
                 f,
                 "the daemon on {} took the question and did not answer in {} s: look at \
                  journalctl -u dolmen",
                 path.display(),
-                SILENCE_MAX.as_secs()
+                waited.as_secs()
             ),
             Self::Broken { path, error } => {
                 let path = path.display();
@@ -62,19 +69,30 @@ pub fn ask(path: &Path, question: &Value) -> Result<Value, Unanswered> {
     Talk::open(path)?.ask(question)
 }
 
+/// Asks for something that this daemon cannot do by itself.
+pub fn ask_to_agree(path: &Path, question: &Value) -> Result<Value, Unanswered> {
+    Talk::open_for(path, AGREEMENT_MAX)?.ask(question)
+}
+
 /// A talk of several questions over one connection.
 pub struct Talk {
     path: PathBuf,
     stream: UnixStream,
     frames: Frames,
+    patience: Duration,
 }
 
 impl Talk {
     pub fn open(path: &Path) -> Result<Self, Unanswered> {
-        let stream = connect(path).map_err(|error| named(path, error))?;
+        Self::open_for(path, SILENCE_MAX)
+    }
+
+    fn open_for(path: &Path, patience: Duration) -> Result<Self, Unanswered> {
+        let stream = connect(path, patience).map_err(|error| named(path, patience, error))?;
         Ok(Self {
             path: path.into(),
             stream,
+            patience,
             frames: Frames::new(ADMIN_FRAME_BYTES_MAX),
         })
     }
@@ -87,7 +105,7 @@ impl Talk {
     /// on it, and waits for the answer.
     pub fn hand(&mut self, payload: &[u8], bytes_max: usize) -> Result<Value, Unanswered> {
         let reply = exchange(&mut self.stream, &mut self.frames, payload, bytes_max);
-        let reply = reply.map_err(|error| named(&self.path, error))?;
+        let reply = reply.map_err(|error| named(&self.path, self.patience, error))?;
         match (reply.get("answer"), reply.get("error")) {
             (Some(answer), None) => Ok(answer.clone()),
             (_, Some(error)) => Err(Unanswered::Refused(
@@ -100,20 +118,20 @@ impl Talk {
     }
 }
 
-fn named(path: &Path, error: io::Error) -> Unanswered {
+fn named(path: &Path, waited: Duration, error: io::Error) -> Unanswered {
     use io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied, TimedOut, WouldBlock};
     let path = path.to_owned();
     match error.kind() {
         NotFound | ConnectionRefused => Unanswered::NobodyThere(path),
         PermissionDenied => Unanswered::NotAllowed(path),
-        WouldBlock | TimedOut => Unanswered::Silent(path),
+        WouldBlock | TimedOut => Unanswered::Silent { path, waited },
         _ => Unanswered::Broken { path, error },
     }
 }
 
-fn connect(path: &Path) -> io::Result<UnixStream> {
+fn connect(path: &Path, patience: Duration) -> io::Result<UnixStream> {
     let stream = UnixStream::connect(path)?;
-    stream.set_read_timeout(Some(SILENCE_MAX))?;
+    stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(SILENCE_MAX))?;
     Ok(stream)
 }

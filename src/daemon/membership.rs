@@ -22,6 +22,9 @@ struct Written {
     node: u64,
     /// 32 hexadecimal digits.
     cluster: String,
+    /// Absent in files of a node that has its state.
+    #[serde(default)]
+    is_fresh: bool,
     /// Where others were when this node joined: all it knows until it has the
     /// members' list.
     #[serde(default)]
@@ -46,6 +49,20 @@ impl KnownPeer {
             certificate: peer.certificate,
         }
     }
+
+    pub fn address(&self) -> PeerAddress {
+        PeerAddress {
+            node: NodeId(self.node),
+            control: self.control.clone(),
+            bulk: self.bulk.clone(),
+            certificate: self.certificate,
+        }
+    }
+}
+
+/// Whether a node has been made one of several.
+pub fn is_there(data: &Path) -> bool {
+    data.join(NAME).exists()
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +72,9 @@ pub struct Membership {
     /// Whether the node has been made one of several: it has certificates, and
     /// the peers' ports are open.
     pub is_initialised: bool,
+    /// It has joined and has not yet read that it is a member: until then it
+    /// has agreed to nothing that it could forget.
+    pub is_fresh: bool,
     pub peers: Vec<KnownPeer>,
 }
 
@@ -65,6 +85,7 @@ impl Membership {
             node: FOUNDER,
             cluster,
             is_initialised: false,
+            is_fresh: false,
             peers: Vec::new(),
         }
     }
@@ -97,6 +118,7 @@ impl Membership {
             node: NodeId(written.node),
             cluster,
             is_initialised: true,
+            is_fresh: written.is_fresh,
             peers: written.peers,
         }))
     }
@@ -107,6 +129,7 @@ impl Membership {
             format: FORMAT,
             node: self.node.0,
             cluster: self.cluster.to_string(),
+            is_fresh: self.is_fresh,
             peers: self.peers.clone(),
         };
         let (path, unfinished) = (data.join(NAME), data.join("membership.new"));
@@ -144,6 +167,7 @@ mod tests {
             node: NodeId(3),
             cluster: Uid([7; 16]),
             is_initialised: true,
+            is_fresh: true,
             peers: vec![KnownPeer {
                 node: 1,
                 control: "10.0.0.1:7300".into(),

@@ -22,5 +22,6 @@ mod notify;
 mod presence;
 pub mod probe;
 mod quick_failures;
+pub mod recovery;
 pub mod refused;
 mod standing;

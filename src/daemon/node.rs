@@ -370,7 +370,7 @@ impl Node {
                 }
                 Some(work) = work.recv() => {
                     if let Some(coordination) = self.coordination.get() {
-                        coordination.work(work).await;
+                        coordination.work(work);
                     }
                 }
                 _ = pulse.tick() => match logs {
@@ -401,6 +401,9 @@ impl Node {
         let level = new.config.log_level;
         self.journal.set_level(level);
         self.settings.config.log_level = level;
+        if let Some(coordination) = self.coordination.get() {
+            coordination.reload();
+        }
         let settings = compose::needing_restart(&self.settings, &new).join(", ");
         let reloaded = Event::SettingsReloaded {
             log_level: level.to_string(),

@@ -2,6 +2,7 @@
 //! that a person reads, and says what to do next.
 
 use super::quick_failures::REDUCED_LASTS;
+use crate::ids::NodeId;
 use crate::log::OpenError;
 use crate::peers::StoreError;
 use crate::profile::Fault;
@@ -55,6 +56,13 @@ pub enum Refused {
     Peers(String),
     /// The file that says who this node is among others.
     Membership(PathBuf, String),
+    /// Why a cluster cannot begin again from this node.
+    NotRecoverable(String),
+    /// A member's replicated state is not where it was.
+    StateGone {
+        folder: PathBuf,
+        node: NodeId,
+    },
     /// The reduced state has lasted long enough.
     StillReduced {
         reason: String,
@@ -109,6 +117,15 @@ impl fmt::Display for Refused {
                 "{} cannot be used: {why}; restore it from a backup, or move the data folder \
                  aside and join again",
                 path.display()
+            ),
+            Self::NotRecoverable(why) => f.write_str(why),
+            Self::StateGone { folder, node } => write!(
+                f,
+                "the replicated state of node {node} is gone from {}, and a member that forgets \
+                 what it agreed to can lose what others keep: put it back, or take the node out \
+                 on another member (dolmen node replace {node}), move this data folder aside, and \
+                 join with the token",
+                folder.display()
             ),
             Self::NoDataFolder(folder) => {
                 let folder = folder.display();

@@ -2,11 +2,11 @@
 //! is, where it listens, how its log fares and when that was last heard of.
 
 use super::chronicle;
-use crate::clock::Clock;
+use crate::clock::{Clock, Millis};
 use crate::disk::class::Granted;
 use crate::log::{Figures, Report};
 use crate::metrics::{Counter, Page};
-use crate::peers::PeerFigures;
+use crate::peers::{PeerFigures, Plane};
 use crate::ports::{operator, zookeeper};
 use crate::replica::desk;
 use serde_json::{Value, json};
@@ -71,6 +71,9 @@ pub struct Standing {
     replica_beats: Counter,
     coordination: Mutex<Option<desk::Standing>>,
     peers: Mutex<Vec<PeerFigures>>,
+    /// A join that did not come to its end.
+    join_warning: OnceLock<String>,
+    certificate_until: Mutex<Option<Millis>>,
 }
 
 impl Standing {
@@ -91,6 +94,8 @@ impl Standing {
             replica_beats: Counter::default(),
             coordination: Mutex::default(),
             peers: Mutex::default(),
+            join_warning: OnceLock::new(),
+            certificate_until: Mutex::default(),
         }
     }
 
@@ -159,7 +164,50 @@ impl Standing {
         if log.is_some() && !self.is_reserve_held.load(Relaxed) {
             warnings.push("no reserve is held: there is too little room on the disk".into());
         }
+        warnings.extend(self.join_warning.get().cloned());
+        warnings.extend(self.certificate_warning());
+        warnings.extend(self.membership_warnings());
         warnings
+    }
+
+    /// A certificate is renewed with a third of its life left; one that is
+    /// near its end was not.
+    fn certificate_warning(&self) -> Option<String> {
+        const NEAR: u64 = 14 * 24 * 3600 * 1000;
+        let until = (*self.certificate_until.lock().expect("set whole"))?;
+        let now = self.clock.now();
+        if until <= now {
+            return Some(format!(
+                "this node's certificate ended at {until}, and no peer accepts it: dolmen token \
+                 create on a member, and here dolmen join --discard TOKEN"
+            ));
+        }
+        let is_near = until.0 - now.0 < NEAR;
+        is_near.then(|| format!("this node's certificate ends at {until} and is not renewed yet"))
+    }
+
+    fn membership_warnings(&self) -> Vec<String> {
+        let held = self.coordination.lock().expect("set whole");
+        let Some(standing) = held.as_ref() else {
+            return Vec::new();
+        };
+        if standing.has_left {
+            return vec![format!(
+                "node {} was removed from its cluster and serves no more: to come back, dolmen \
+                 token create on a member, and here dolmen join --discard TOKEN",
+                standing.node
+            )];
+        }
+        let full = standing.is_disk_full.then(|| {
+            "the disk is full: nothing new can be agreed on here until there is room".to_string()
+        });
+        let peers = self.peers.lock().expect("set whole");
+        let control = peers.iter().filter(|peer| peer.plane == Plane::Control);
+        let unreached = control.filter_map(|peer| {
+            let why = peer.unreached.as_ref()?;
+            Some(format!("node {} is not reached: {why}", peer.node))
+        });
+        full.into_iter().chain(unreached).collect()
     }
 
     fn log_json(&self) -> Value {
@@ -220,6 +268,14 @@ impl Standing {
         *self.coordination.lock().expect("set whole") = Some(standing);
     }
 
+    pub fn warn_of_join(&self, warning: String) {
+        self.join_warning.get_or_init(|| warning);
+    }
+
+    pub fn certificate_ends(&self, until: Option<Millis>) {
+        *self.certificate_until.lock().expect("set whole") = until;
+    }
+
     pub fn peers_stand(&self, figures: Option<Vec<PeerFigures>>) {
         *self.peers.lock().expect("set whole") = figures.unwrap_or_default();
     }
@@ -236,6 +292,7 @@ impl Standing {
                 "node": peer.node.0,
                 "plane": format!("{:?}", peer.plane).to_lowercase(),
                 "connected": connection.is_some(),
+                "unreached": peer.unreached,
                 "round_trip_us": connection.map(|one| one.round_trip.as_micros() as u64),
                 "path_mtu": connection.map(|one| one.path_mtu),
                 "lost_packets": connection.map(|one| one.lost_packets),
@@ -245,7 +302,9 @@ impl Standing {
                 "dropped_frames": peer.dropped_frames,
             })
         });
+        let until = *self.certificate_until.lock().expect("set whole");
         let role = match standing.role {
+            _ if standing.has_left => "removed",
             desk::Role::Alone => "alone",
             desk::Role::Leader => "leader",
             desk::Role::Follower => "follower",
@@ -270,6 +329,9 @@ impl Standing {
             "log_index": standing.log_index,
             "snapshot_index": standing.snapshot_index,
             "digest": format!("{:016x}", standing.digest),
+            "election_timeout_ms": standing.election_timeout_ms,
+            "flush_p99_us": standing.flush_p99_us,
+            "certificate_until": until.map(|until| until.to_string()),
             "peers": peers.collect::<Vec<_>>(),
         })
     }

@@ -33,6 +33,7 @@ pub(super) async fn again_and_again(
             Ok(()) => {
                 wait = Wait::new(&shell.settings, shell.us() > node);
                 last_said.clear();
+                shell.note_dial(node, None);
             }
             Err(why) => tell(&shell, node, &place, &why, &mut last_said),
         }
@@ -42,6 +43,9 @@ pub(super) async fn again_and_again(
 /// Once for each reason, not once a second.
 fn tell(shell: &Shell, node: NodeId, place: &str, why: &Refusal, last_said: &mut String) {
     let says = why.to_string();
+    if !why.is_ordinary() {
+        shell.note_dial(node, Some(says.clone()));
+    }
     if says != *last_said && !why.is_ordinary() {
         let plane = shell.plane.name();
         tracing::info!("node {node} is not reached on the {plane} plane at {place}: {says}");

@@ -12,6 +12,8 @@ pub struct PeerFigures {
     pub plane: Plane,
     /// None where there is no connection.
     pub connection: Option<ConnectionFigures>,
+    /// Why the last dial came to nothing; None once one has succeeded.
+    pub unreached: Option<String>,
     /// Since the peer became a member: it was away or its queue was full.
     pub dropped_frames: u64,
     /// The plane's own, the same for every peer.

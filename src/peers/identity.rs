@@ -34,6 +34,8 @@ pub struct Identity {
 pub enum Unusable {
     Certificate(NotOurs),
     Authority,
+    /// A renewal that does not follow from what the node has.
+    NotForUs(&'static str),
     Chance(String),
     Text(String),
 }
@@ -43,6 +45,7 @@ impl fmt::Display for Unusable {
         match self {
             Self::Certificate(why) => write!(f, "the node's certificate cannot be used: {why}"),
             Self::Authority => write!(f, "the authority's certificate is none"),
+            Self::NotForUs(why) => write!(f, "the renewed certificate cannot be used: {why}"),
             Self::Chance(why) => write!(f, "the machine gives no random bytes: {why}"),
             Self::Text(why) => write!(f, "the node's identity cannot be read: {why}"),
         }
@@ -89,8 +92,18 @@ impl Identity {
     /// The same node with a new certificate and key. The reset key stays, for
     /// connections outlive a renewal.
     pub fn renewed(&self, certificate: Vec<u8>, key: &NodeKey) -> Result<Self, Unusable> {
+        if public_key_hash(&certificate) != Some(key.hash()) {
+            return Err(Unusable::NotForUs("it is for another key"));
+        }
         let (authority, reset_key) = (self.authority.clone(), self.reset_key);
-        Self::of_parts(certificate, key.to_bytes(), authority, reset_key)
+        let renewed = Self::of_parts(certificate, key.to_bytes(), authority, reset_key)?;
+        if (renewed.node, renewed.cluster) != (self.node, self.cluster) {
+            return Err(Unusable::NotForUs("it is another node's"));
+        }
+        if renewed.serial < self.serial {
+            return Err(Unusable::NotForUs("it is older than the one in use"));
+        }
+        Ok(renewed)
     }
 
     /// Two thirds of its certificate's life: 30 days remain for a renewal that
@@ -179,6 +192,18 @@ mod tests {
         assert_eq!((new.serial, new.renew_at()), (8, Millis(NOW.0 + 120 * DAY)));
         assert_eq!(new.reset_key, old.reset_key);
         assert_ne!(new.key, old.key);
+    }
+
+    #[test]
+    fn a_renewal_for_somebody_else_is_refused() {
+        let (authority, old) = identity();
+        let (key, other) = (NodeKey::draw().unwrap(), NodeKey::draw().unwrap());
+        let issue = |node, serial| authority.issue(NodeId(node), &key.public_key(), serial, NOW);
+        assert!(old.renewed(issue(2, 8).unwrap(), &key).is_ok());
+        for (node, serial, key) in [(2, 8, &other), (3, 8, &key), (2, 6, &key)] {
+            let renewed = old.renewed(issue(node, serial).unwrap(), key);
+            assert!(matches!(renewed, Err(Unusable::NotForUs(_))), "{renewed:?}");
+        }
     }
 
     #[test]

@@ -70,6 +70,8 @@ struct Membership {
     dialer: AbortHandle,
     is_linked: watch::Sender<bool>,
     dropped_frames: u64,
+    /// Why the last dial came to nothing.
+    unreached: Option<String>,
 }
 
 /// A plane that runs.
@@ -267,6 +269,7 @@ impl Shell {
                         dialer: self.dial(told, is_linked.subscribe()),
                         is_linked,
                         dropped_frames: 0,
+                        unreached: None,
                     };
                     held.insert(told.node, membership);
                 }
@@ -283,6 +286,13 @@ impl Shell {
     pub(super) fn found_at(&self, node: NodeId, place: IpAddr) {
         if let Some(member) = self.book().members.get_mut(&node) {
             member.found_at = Some(place.to_canonical());
+        }
+    }
+
+    /// What came of a dial.
+    pub(super) fn note_dial(&self, node: NodeId, unreached: Option<String>) {
+        if let Some(member) = self.book().members.get_mut(&node) {
+            member.unreached = unreached;
         }
     }
 
@@ -337,19 +347,21 @@ impl Shell {
         let rows: Vec<_> = {
             let book = self.book();
             let row = |(node, member): (&NodeId, &Membership)| {
-                (*node, member.dropped_frames, book.links.get(node).cloned())
+                let link = book.links.get(node).cloned();
+                (*node, member.dropped_frames, member.unreached.clone(), link)
             };
             book.members.iter().map(row).collect()
         };
-        let figures =
-            |(node, dropped_frames, link): (NodeId, u64, Option<Arc<Link>>)| PeerFigures {
-                node,
-                plane: self.plane,
-                connection: link.map(|link| ConnectionFigures::read(&link, us, now)),
-                dropped_frames,
-                socket: self.socket,
-            };
-        rows.into_iter().map(figures).collect()
+        let rows = rows.into_iter();
+        rows.map(|(node, dropped_frames, unreached, link)| PeerFigures {
+            node,
+            plane: self.plane,
+            unreached: unreached.filter(|_| link.is_none()),
+            connection: link.map(|link| ConnectionFigures::read(&link, us, now)),
+            dropped_frames,
+            socket: self.socket,
+        })
+        .collect()
     }
 
     /// No more is accepted or dialed, and every peer hears a goodbye.

@@ -117,6 +117,17 @@ impl Store {
             .map_err(|why| StoreError::Authority { path, why })
     }
 
+    /// For a node that holds one no more.
+    pub fn drop_authority(&self) -> Result<(), StoreError> {
+        let path = self.folder.join(AUTHORITY);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::Io { path, error })
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub fn keep_authority(&self, authority: &Authority) -> Result<(), StoreError> {
         self.replace(AUTHORITY, &authority.export())
     }

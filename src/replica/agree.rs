@@ -264,6 +264,7 @@ impl Replica {
             let (_, messages) = self.unpersisted.pop_front().expect("looked at above");
             self.send_messages(messages);
         }
+        self.pace.flushed(number, self.now.monotonic);
         Ok(true)
     }
 
@@ -296,6 +297,7 @@ impl Replica {
         } else {
             self.storage
                 .remember(number, installed, ready.entries, ready.hard);
+            self.pace.flush_begins(number, self.now.monotonic);
             self.unpersisted
                 .push_back((number, ready.send_when_persisted));
         }
@@ -349,14 +351,21 @@ impl Replica {
 
     /// Nobody has led for so long that clients should try another node.
     pub(super) fn mind_no_leader(&mut self) {
+        if self.has_left() {
+            self.end_read_only();
+            return self.turn_away();
+        }
         if self.lead.leader.is_some() {
             self.led_at = self.now.monotonic;
             return;
         }
-        let patience = self.settings.tick * self.settings.election_ticks as u32 * 4;
-        if self.now.monotonic.saturating_sub(self.led_at) < patience {
-            return;
+        let patience = self.pace.election_timeout() * 4;
+        if self.now.monotonic.saturating_sub(self.led_at) >= patience {
+            self.turn_away();
         }
+    }
+
+    fn turn_away(&mut self) {
         let serving: Vec<_> = self
             .lines
             .iter()

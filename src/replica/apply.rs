@@ -17,9 +17,14 @@ impl Replica {
             "entries are applied in order"
         );
         self.begin_term(entry.term);
-        if let Body::Data(bytes) = &entry.body {
-            self.keeping.log_bytes += bytes.len() as u64;
-            self.apply_data(entry.index, bytes);
+        match &entry.body {
+            Body::Data(bytes) => {
+                self.keeping.log_bytes += bytes.len() as u64;
+                self.apply_data(entry.index, bytes);
+            }
+            // Who is leaving may have left with it.
+            Body::Members(_) => self.members_changed = true,
+            _ => {}
         }
         self.applied = entry.index;
         if entry.index.0.is_multiple_of(DIGEST_EVERY) {

@@ -61,6 +61,38 @@ const DIGEST: u8 = 4;
 const ASK_PIECE: u8 = 5;
 const PIECE: u8 = 6;
 const NO_PIECE: u8 = 7;
+const ASK_CERTIFICATE: u8 = 8;
+const CERTIFICATE: u8 = 9;
+
+/// What travels among the replica's frames and is not the replica's: who hears
+/// them for it takes these out first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Aside {
+    /// A member wants a new certificate for this public key.
+    AskCertificate(Vec<u8>),
+    /// The answer.
+    Certificate(Vec<u8>),
+}
+
+impl Aside {
+    pub fn encode(&self) -> Vec<u8> {
+        let (kind, bytes) = match self {
+            Self::AskCertificate(key) => (ASK_CERTIFICATE, key),
+            Self::Certificate(certificate) => (CERTIFICATE, certificate),
+        };
+        [&[kind], &bytes[..]].concat()
+    }
+
+    /// None for a frame of the replica's.
+    pub fn of(frame: &[u8]) -> Option<Self> {
+        let (kind, bytes) = frame.split_first()?;
+        match *kind {
+            ASK_CERTIFICATE => Some(Self::AskCertificate(bytes.to_vec())),
+            CERTIFICATE => Some(Self::Certificate(bytes.to_vec())),
+            _ => None,
+        }
+    }
+}
 
 impl Frame<'_> {
     pub fn encode(&self) -> Vec<u8> {
@@ -217,6 +249,21 @@ mod tests {
     fn every_frame_comes_back() {
         for frame in all() {
             assert_eq!(decode(&frame.encode()), Ok(frame));
+        }
+    }
+
+    #[test]
+    fn an_aside_is_no_frame_and_no_frame_is_an_aside() {
+        for aside in [
+            Aside::AskCertificate(vec![4; 65]),
+            Aside::Certificate(Vec::new()),
+        ] {
+            let bytes = aside.encode();
+            assert_eq!(decode(&bytes), Err(Unreadable::Unknown(bytes[0])));
+            assert_eq!(Aside::of(&bytes), Some(aside));
+        }
+        for frame in all() {
+            assert_eq!(Aside::of(&frame.encode()), None);
         }
     }
 

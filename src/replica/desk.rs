@@ -285,6 +285,14 @@ pub struct Standing {
     /// On this node's disk.
     pub snapshot_bytes: u64,
     pub log_bytes: u64,
+    /// The disk has no room for what is to be agreed on.
+    pub is_disk_full: bool,
+    /// It was removed from its cluster.
+    pub has_left: bool,
+    /// How long it waits for a leader before it asks for votes.
+    pub election_timeout_ms: u64,
+    /// What a durable append takes, but for one in a hundred.
+    pub flush_p99_us: u64,
     /// No leader is known, and reads are served to clients that take them.
     pub is_read_only: bool,
 }

@@ -13,6 +13,8 @@ use crate::state::{Command, MemberCommand, Role as Wanted};
 
 /// Ticks between two looks at the disk's log.
 const STORAGE_EVERY_TICKS: u64 = 16;
+/// Ticks between two looks at how long elections should take.
+const SETTLE_EVERY_TICKS: u64 = 64;
 /// A gap between two ticks that is longer than this many of them is time in
 /// which this process did not run.
 const PAUSE_TICKS: u32 = 4;
@@ -27,7 +29,7 @@ impl Replica {
         }
         self.ticked_at = now.monotonic;
         self.ticks += 1;
-        self.consensus.tick();
+        self.tick_consensus();
         if self.ticks.is_multiple_of(STORAGE_EVERY_TICKS) {
             self.storage.tick()?;
         }
@@ -59,6 +61,17 @@ impl Replica {
         self.leases.end();
         self.gathered.clear();
         self.gathered_bytes = 0;
+    }
+
+    /// A node that waits for a leader waits longer where disk and peers are
+    /// slow: fewer ticks count.
+    fn tick_consensus(&mut self) {
+        if self.ticks.is_multiple_of(SETTLE_EVERY_TICKS) {
+            self.pace.settle();
+        }
+        if self.is_leader() || self.ticks.is_multiple_of(u64::from(self.pace.stretch())) {
+            self.consensus.tick();
+        }
     }
 
     pub(super) fn touch(&mut self, session: SessionId) {
@@ -137,6 +150,9 @@ impl Replica {
             (None, Some(&node)) => Some(MemberStep::Voter(node)),
             (None, None) => gone().map(|&node| MemberStep::Remove(node)),
         };
+        let own = self.settings.node;
+        let is_heir = |node: &&NodeId| **node != own && wanted.get(**node).is_some();
+        let heirs: Vec<NodeId> = have.voters.iter().filter(is_heir).copied().collect();
         // The list says voter once consensus does.
         let become_voter: Vec<NodeId> = wanted
             .iter()
@@ -151,6 +167,13 @@ impl Replica {
         let Some(step) = step else {
             return;
         };
+        if step == MemberStep::Remove(own) {
+            // Another leads first, so that nobody waits for an election.
+            if let Some(heir) = heirs.into_iter().find(|node| self.has_caught_up(*node)) {
+                self.consensus.transfer(heir);
+            }
+            return;
+        }
         match self.consensus.change_members(MembersChange::one(step)) {
             Ok(()) => tracing::info!(?step, "the members change"),
             Err(refused) => tracing::debug!(?step, ?refused, "a change of members waits"),
@@ -233,6 +256,10 @@ impl Replica {
             log_index: status.last.0,
             snapshot_bytes: self.keeping.kept.bytes,
             log_bytes: 0,
+            is_disk_full: self.storage.is_full(),
+            has_left: self.has_left(),
+            election_timeout_ms: self.pace.election_timeout().as_millis() as u64,
+            flush_p99_us: self.pace.flush_p99().as_micros() as u64,
             is_read_only: self.lead.leader.is_none() && self.settings.serves_read_only,
         }
     }

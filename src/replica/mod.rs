@@ -22,6 +22,8 @@ pub mod desk;
 mod keep;
 mod lead;
 mod leases;
+mod pace;
+mod recover;
 mod session;
 mod snapshots;
 mod start;
@@ -29,8 +31,10 @@ mod storage;
 mod syncs;
 mod thread;
 
+pub use codec::Aside;
 pub use keep::Kept;
-pub use start::{FOUNDER, Opened, Start, election_timeout};
+pub use recover::{Recovered, recover};
+pub use start::{FOUNDER, Opened, Start};
 pub use thread::{Doorway, Hooks, ReplicaHandle, Running, start};
 
 use crate::clock::Millis;
@@ -42,6 +46,7 @@ use crate::state::{Change, Command, Error, Outcome, State, Watches};
 use desk::{ConnectionId, Reply, Standing};
 use keep::Keeping;
 use leases::Leases;
+use pace::Pace;
 use session::Line;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -126,6 +131,8 @@ pub struct Replica {
     touched: BTreeSet<SessionId>,
     ticks: u64,
     ticked_at: Duration,
+    /// How long an election may take here.
+    pace: Pace,
     /// Sums of the state at some indices, to compare with the followers'.
     digests: VecDeque<(Index, u64)>,
     has_diverged: bool,
@@ -233,7 +240,25 @@ impl Replica {
 
     /// Whether clients' requests are taken.
     fn is_serving(&self) -> bool {
-        self.lead.leader.is_some()
+        self.lead.leader.is_some() && !self.has_left()
+    }
+
+    /// Whether this node was removed from its cluster. What it holds is of the
+    /// past, and nobody tells it of the present.
+    pub fn has_left(&self) -> bool {
+        self.state.members().has_left(self.settings.node)
+    }
+
+    /// Nodes that are in the list no more and count for majorities still.
+    pub fn leaving(&self) -> Vec<NodeId> {
+        let (have, wanted) = (self.consensus.members(), self.state.members());
+        let all = have.voters.into_iter().chain(have.learners);
+        all.filter(|node| wanted.get(*node).is_none()).collect()
+    }
+
+    /// What a message to the slowest peer and back takes.
+    pub fn note_round_trip(&mut self, round_trip: Duration) {
+        self.pace.note_round_trip(round_trip);
     }
 
     pub fn node(&self) -> NodeId {

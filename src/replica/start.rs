@@ -3,6 +3,7 @@
 
 use super::keep::{Keeping, Kept};
 use super::leases::Leases;
+use super::pace::Pace;
 use super::snapshots::{self, Loaded, Place};
 use super::storage::{FIRST_ENTRY, Remembered, Storage};
 use super::syncs::Syncs;
@@ -18,7 +19,6 @@ use crate::log::{OpenError, Opening, Report};
 use crate::state::{State, Watches};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The first node of every cluster. Its number is given once, so all nodes
 /// agree on who the members were before the first entry.
@@ -90,6 +90,7 @@ impl Replica {
         let mut consensus = agreed.begin(&settings)?;
         // The next entry carries the commit mark, or `turn` sends it.
         consensus.hold_commit(true);
+        let pace = Pace::new(settings.tick * settings.election_ticks as u32);
         let state = match loaded {
             Some(loaded) => loaded.state,
             None => State::new(settings.cluster),
@@ -127,6 +128,7 @@ impl Replica {
             touched: BTreeSet::new(),
             ticks: 0,
             ticked_at: now.monotonic,
+            pace,
             digests: VecDeque::new(),
             has_diverged: false,
             changes: Vec::new(),
@@ -150,7 +152,7 @@ impl Replica {
 
 /// What a cluster begins with: the founder is its one voter. Its state is the
 /// empty one, so that nothing need be fetched with it.
-fn founding() -> Snapshot {
+pub(super) fn founding() -> Snapshot {
     Snapshot {
         index: Index(FIRST_ENTRY.0 - 1),
         term: Term(1),
@@ -161,7 +163,7 @@ fn founding() -> Snapshot {
 
 /// The newest snapshot that reads well. One that does not is left where it is,
 /// for a person to look at.
-fn newest_snapshot(storage: &Storage) -> Result<(Vec<Place>, Option<Loaded>), OpenError> {
+pub(super) fn newest_snapshot(storage: &Storage) -> Result<(Vec<Place>, Option<Loaded>), OpenError> {
     let disk = storage.disk();
     let places = snapshots::list(&**disk).map_err(OpenError::io("list the snapshots"))?;
     let mut wrongs = Vec::new();
@@ -187,7 +189,7 @@ fn newest_snapshot(storage: &Storage) -> Result<(Vec<Place>, Option<Loaded>), Op
 }
 
 /// The entries behind a snapshot. What does not join it is not history.
-fn entries_behind(storage: &mut Storage, snapshot: &Snapshot) -> Result<Vec<Entry>, OpenError> {
+pub(super) fn entries_behind(storage: &mut Storage, snapshot: &Snapshot) -> Result<Vec<Entry>, OpenError> {
     let (first, next) = storage.entries();
     let after = Index(snapshot.index.0 + 1);
     if first > after {
@@ -265,14 +267,4 @@ impl Agreed {
             ))
         })
     }
-}
-
-/// How long a follower waits before it asks for votes, given what a durable
-/// append and a round trip take at their worst: long enough that neither alone
-/// costs an election, and never less than half a second, which a busy
-/// scheduler may take.
-pub fn election_timeout(flush: Duration, round_trip: Duration) -> Duration {
-    const LEAST: Duration = Duration::from_millis(500);
-    const MOST: Duration = Duration::from_secs(10);
-    ((flush + round_trip) * 10).clamp(LEAST, MOST)
 }

@@ -61,6 +61,10 @@ pub enum MemberCommand {
     },
     /// A member's certificate was renewed, or its addresses changed.
     Announce(Member),
+    /// A member wants a new certificate: gives it a serial.
+    Renew {
+        node: NodeId,
+    },
     SetRole {
         node: NodeId,
         role: Role,
@@ -76,7 +80,7 @@ pub enum MemberCommand {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MemberOutcome {
     Done,
-    /// The joiner's id and the serial for its certificate.
+    /// The node's id and the serial for its certificate.
     Admitted {
         node: NodeId,
         serial: u64,
@@ -139,6 +143,12 @@ impl Members {
         self.promised.iter().copied()
     }
 
+    /// Whether the node was a member once and is none any more: ids are never
+    /// given twice.
+    pub fn has_left(&self, node: NodeId) -> bool {
+        node < self.next_node && !self.list.is_empty() && !self.list.contains_key(&node)
+    }
+
     pub fn tokens(&self) -> &Tokens {
         &self.tokens
     }
@@ -172,6 +182,7 @@ impl Members {
                 shown.and_then(|shown| self.admit(shown, command))
             }
             MemberCommand::Announce(member) => self.announce(member),
+            MemberCommand::Renew { node } => self.renew(*node),
             MemberCommand::SetRole { node, role } => self.set_role(*node, *role),
             MemberCommand::Remove { node } => self.remove(*node),
             MemberCommand::RaiseFeatures { level } => self.raise(*level),
@@ -248,6 +259,13 @@ impl Members {
         Ok(MemberOutcome::Done)
     }
 
+    fn renew(&mut self, node: NodeId) -> Result<MemberOutcome, Refusal> {
+        self.listed(node)?;
+        let serial = self.next_serial;
+        self.next_serial = serial + 1;
+        Ok(MemberOutcome::Admitted { node, serial })
+    }
+
     fn set_role(&mut self, node: NodeId, role: Role) -> Result<MemberOutcome, Refusal> {
         if role == Role::Learner {
             self.keep_a_voter(node)?;
@@ -317,5 +335,34 @@ impl Members {
                 hash.word(*id).bytes(announced.text().as_bytes())
             });
         self.tokens.hash(announced).value()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_a_member_and_is_none_has_left() {
+        let mut members = Members::default();
+        let has_left = |members: &Members| [1, 2, 3, 4].map(|id| members.has_left(NodeId(id)));
+        assert_eq!(has_left(&members), [false; 4], "a node by itself has no list");
+        for id in [1, 2, 3] {
+            let member = Member {
+                node: NodeId(id),
+                role: Role::Voter,
+                control: "10.0.0.1:7300".into(),
+                bulk: "10.0.0.1:7301".into(),
+                doors: Vec::new(),
+                certificate: id,
+            };
+            members.list.insert(NodeId(id), member);
+        }
+        members.next_node = NodeId(4);
+        assert_eq!(has_left(&members), [false; 4], "4 has not come yet");
+        let node = NodeId(2);
+        let removed = members.apply(Millis(0), &MemberCommand::Remove { node });
+        assert_eq!(removed, MemberOutcome::Done);
+        assert_eq!(has_left(&members), [false, true, false, false]);
     }
 }

@@ -1,7 +1,7 @@
 //! `dolmen dev`: a node of one's own, and its end.
 
 use super::*;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 
 /// `dolmen dev`, interrupted where the test ends before it, so that its node
 /// ends as well.
@@ -63,10 +63,23 @@ impl Drop for Dev {
     }
 }
 
-/// A base whose operator port is free.
+/// A base whose ports are free for three nodes. Below the ports that the
+/// kernel gives to whoever asks for any, and another one at each call.
 fn free_base() -> u16 {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    taken.local_addr().unwrap().port() - 106
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let is_free = |port: u16| {
+        let at = ("127.0.0.1", port);
+        TcpListener::bind(at).is_ok() && UdpSocket::bind(at).is_ok()
+    };
+    let are_free = |base: u16| {
+        let mut ports = (1..=3).flat_map(|node| (1..=8).map(move |door| base + 100 * node + door));
+        ports.all(is_free)
+    };
+    let first = std::process::id() * 7;
+    (0..100)
+        .map(|_| 10_000 + 10 * ((first + COUNT.fetch_add(41, Relaxed)) % 2000) as u16)
+        .find(|base| are_free(*base))
+        .expect("a hundred bases and none is free")
 }
 
 fn is_running(pid: &Value) -> bool {

@@ -5,6 +5,7 @@
 mod admin;
 mod bad_data;
 mod cli;
+mod cluster;
 mod dev;
 mod doors;
 mod kills;

@@ -192,6 +192,32 @@ fn a_port_that_another_holds_is_an_error_and_the_daemon_s_own_is_not() {
     assert_eq!(doors(), format!("ok: operator: {address} is free"));
 }
 
+#[test]
+fn every_port_is_looked_at_and_loopback_is_no_place_to_send_others() {
+    let folder = Folder::new();
+    let held = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = held.local_addr().unwrap();
+    let text = format!(
+        "doors.operator.listen = \"127.0.0.1:0\"\npeers.control.listen = \"{address}\"\n\
+         peers.bulk.listen = \"127.0.0.1:0\"\ndoors.zookeeper.listen = \"0.0.0.0:0\"\n\
+         doors.zookeeper.open = true\ndoors.zookeeper.advertise = \"localhost:2181\"\n"
+    );
+    let config = Some(folder.file("dolmen.toml", &text));
+    let said = says("doors", &folder, Roots::default(), config);
+    let pid = std::process::id();
+    assert_eq!(said.len(), 5, "{said:?}");
+    assert!(said[1].starts_with("ok: zookeeper: any port"), "{said:?}");
+    assert!(
+        said[2].starts_with(&format!("error: peers.control: pid {pid} (")),
+        "{said:?}"
+    );
+    assert!(said[2].contains("set peers.control.listen"), "{said:?}");
+    assert!(
+        said[4].starts_with("warning: zookeeper: it listens on 0.0.0.0:0 and tells others"),
+        "{said:?}"
+    );
+}
+
 /// It writes nothing, and looks at the daemon's limits instead of its own.
 #[test]
 fn beside_a_daemon_nothing_is_measured() {

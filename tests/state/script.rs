@@ -337,6 +337,7 @@ impl Stage {
                 node: node(id),
                 role: role(as_what),
             },
+            ["renew", id] => MemberCommand::Renew { node: node(id) },
             ["remove", id] => MemberCommand::Remove { node: node(id) },
             ["raise", level] => MemberCommand::RaiseFeatures {
                 level: number(level) as u32,

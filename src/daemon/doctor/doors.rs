@@ -1,6 +1,7 @@
 //! Whether the doors can listen, read from the kernel's table of sockets: a
 //! trial would take the port from a daemon that is just starting.
 
+use super::super::membership;
 use super::{Finding, Site};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -13,23 +14,144 @@ struct Listener {
     inode: u64,
 }
 
-pub(super) fn check(site: &Site) -> Vec<Finding> {
-    let doors = [("operator", site.config.operator_listen)];
-    let listeners = listeners(site);
-    let of_door = |(door, address): (&str, Option<SocketAddr>)| match address {
-        None => Finding::ok(format!("{door}: off")),
-        Some(address) if address.port() == 0 => {
-            Finding::ok(format!("{door}: any port that is free"))
-        }
-        Some(address) => of_address(site, door, address, &listeners),
-    };
-    doors.into_iter().map(of_door).collect()
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Carrier {
+    Tcp,
+    Udp,
 }
 
-fn of_address(site: &Site, door: &str, address: SocketAddr, listeners: &[Listener]) -> Finding {
+impl Carrier {
+    const ALL: [Self; 2] = [Self::Tcp, Self::Udp];
+
+    fn tables(self) -> [&'static str; 2] {
+        match self {
+            Self::Tcp => ["self/net/tcp", "self/net/tcp6"],
+            Self::Udp => ["self/net/udp", "self/net/udp6"],
+        }
+    }
+
+    /// A socket that others may speak to: TCP's that listens, UDP's that is
+    /// bound and connected to nobody.
+    fn open_state(self) -> &'static str {
+        match self {
+            Self::Tcp => "0A",
+            Self::Udp => "07",
+        }
+    }
+}
+
+struct Door {
+    name: &'static str,
+    /// The setting that says where it listens.
+    key: &'static str,
+    address: Option<SocketAddr>,
+    carrier: Carrier,
+    /// The peers' ports are opened when the node is one of several.
+    is_opened: bool,
+    /// What others are told, where it is not the address itself.
+    advertise: Option<String>,
+}
+
+fn doors(site: &Site) -> [Door; 4] {
+    let config = &site.config;
+    let is_member = membership::is_there(site.data());
+    let advertise = &config.peers.advertise;
+    [
+        Door {
+            name: "operator",
+            key: "doors.operator.listen",
+            address: config.operator_listen,
+            carrier: Carrier::Tcp,
+            is_opened: true,
+            advertise: None,
+        },
+        Door {
+            name: "zookeeper",
+            key: "doors.zookeeper.listen",
+            address: config.zookeeper.listen,
+            carrier: Carrier::Tcp,
+            is_opened: true,
+            advertise: config.zookeeper.advertise.clone(),
+        },
+        Door {
+            name: "peers.control",
+            key: "peers.control.listen",
+            address: Some(config.peers.control_listen),
+            carrier: Carrier::Udp,
+            is_opened: is_member,
+            advertise: advertise.clone(),
+        },
+        Door {
+            name: "peers.bulk",
+            key: "peers.bulk.listen",
+            address: Some(config.peers.bulk_listen),
+            carrier: Carrier::Udp,
+            is_opened: is_member,
+            advertise: advertise.clone(),
+        },
+    ]
+}
+
+pub(super) fn check(site: &Site) -> Vec<Finding> {
+    let listeners = Carrier::ALL.map(|carrier| listeners(site, carrier));
+    let doors = doors(site);
+    let of_door = |door: &Door| match door.address {
+        None => Finding::ok(format!("{}: off", door.name)),
+        Some(address) if address.port() == 0 => {
+            Finding::ok(format!("{}: any port that is free", door.name))
+        }
+        Some(address) => of_address(site, door, address, &listeners[door.carrier as usize]),
+    };
+    let listening = doors.iter().map(of_door);
+    listening.chain(doors.iter().filter_map(advertised)).collect()
+}
+
+/// Who comes from elsewhere and is sent to loopback meets itself.
+fn advertised(door: &Door) -> Option<Finding> {
+    let address = door.address?;
+    let advertise = door.advertise.as_ref()?;
+    let is_reached = !address.ip().to_canonical().is_loopback();
+    let is_misled = is_reached && is_loopback(advertise);
+    is_misled.then(|| {
+        let key = match door.carrier {
+            Carrier::Tcp => format!("doors.{}.advertise", door.name),
+            Carrier::Udp => "peers.advertise".into(),
+        };
+        Finding::warning(
+            format!(
+                "{}: it listens on {address} and tells others to come to {advertise}, which is \
+                 each machine's own",
+                door.name
+            ),
+            format!("set {key} to the name or address by which others reach this machine"),
+        )
+    })
+}
+
+/// A host with or without a port.
+fn is_loopback(place: &str) -> bool {
+    let host = match place.parse::<IpAddr>() {
+        Ok(_) => place,
+        Err(_) => place.rsplit_once(':').map_or(place, |(host, _)| host),
+    };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let ip = bare.parse::<IpAddr>();
+    bare == "localhost" || ip.is_ok_and(|ip| ip.to_canonical().is_loopback())
+}
+
+fn of_address(site: &Site, door: &Door, address: SocketAddr, listeners: &[Listener]) -> Finding {
+    let Door {
+        name: door,
+        key,
+        is_opened,
+        ..
+    } = door;
     let taken = listeners.iter().find(|one| collide(one.address, address));
     let Some(taken) = taken else {
         return match site.holder_pid() {
+            Some(_) if !is_opened => Finding::ok(format!(
+                "{door}: {address} is free; it is opened when the node is one of several"
+            )),
             Some(pid) => Finding::warning(
                 format!("{door}: nobody listens on {address}, though pid {pid} holds the data"),
                 "`dolmen status` shows where it listens; it may have been started with other \
@@ -58,7 +180,7 @@ fn of_address(site: &Site, door: &str, address: SocketAddr, listeners: &[Listene
     }
     Finding::error(
         format!("{door}: {who} listens on {address}"),
-        format!("stop it, or set doors.{door}.listen to another address"),
+        format!("stop it, or set {key} to another address"),
     )
 }
 
@@ -73,21 +195,22 @@ fn collide(theirs: SocketAddr, ours: SocketAddr) -> bool {
             || (all(our_ip) && (our_ip.is_ipv6() || their_ip.is_ipv4())))
 }
 
-fn listeners(site: &Site) -> Vec<Listener> {
-    let tables = ["self/net/tcp", "self/net/tcp6"].into_iter();
+fn listeners(site: &Site, carrier: Carrier) -> Vec<Listener> {
+    let tables = carrier.tables().into_iter();
     let texts = tables.filter_map(|name| fs::read_to_string(site.roots.proc.join(name)).ok());
     let mut listeners = Vec::new();
     for text in texts {
-        listeners.extend(text.lines().skip(1).filter_map(listener));
+        let lines = text.lines().skip(1);
+        listeners.extend(lines.filter_map(|line| listener(line, carrier)));
     }
     listeners
 }
 
 /// `n: ADDRESS:PORT remote STATE queues timer retransmits uid timeout inode`,
-/// state 0A being one that listens (proc_net_tcp in the kernel's documents).
-fn listener(line: &str) -> Option<Listener> {
+/// as proc_net_tcp in the kernel's documents has it; UDP's table is alike.
+fn listener(line: &str, carrier: Carrier) -> Option<Listener> {
     let fields: Vec<&str> = line.split_whitespace().collect();
-    if *fields.get(3)? != "0A" {
+    if *fields.get(3)? != carrier.open_state() {
         return None;
     }
     let (ip, port) = fields[1].split_once(':')?;
@@ -150,11 +273,22 @@ mod tests {
     }
 
     #[test]
+    fn a_place_on_loopback_is_known_in_every_form() {
+        for place in ["localhost", "localhost:2181", "127.0.0.1", "127.1.2.3:1", "::1", "[::1]:7"] {
+            assert!(is_loopback(place), "{place}");
+        }
+        for place in ["box", "box:2181", "10.0.0.1:2181", "[fd00::1]:2181", "fd00::1"] {
+            assert!(!is_loopback(place), "{place}");
+        }
+    }
+
+    #[test]
     #[cfg(target_endian = "little")]
     fn the_kernel_s_table_is_read() {
         let line = "   0: 0100007F:1BA8 00000000:0000 0A 00000000:00000000 00:00000000 \
                     00000000   997        0 4711 1 0000000000000000 100 0 0 10 0";
-        let listener = listener(line).unwrap();
+        assert!(listener(line, Carrier::Udp).is_none());
+        let listener = listener(line, Carrier::Tcp).unwrap();
         assert_eq!(listener.address.to_string(), "127.0.0.1:7080");
         assert_eq!((listener.user, listener.inode), (997, 4711));
         let v6 = address("00000000000000000000000001000000").unwrap();

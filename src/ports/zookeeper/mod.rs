@@ -25,7 +25,9 @@ pub use terms::{SaslUser, Terms};
 
 use crate::clock::Clock;
 use crate::entropy::Entropy;
-use crate::limits::{ZOOKEEPER_CONNECTIONS_MAX, ZOOKEEPER_CONNECTIONS_PER_ADDRESS_MAX};
+use crate::limits::{
+    ZOOKEEPER_CONNECTIONS_MAX, ZOOKEEPER_CONNECTIONS_PER_ADDRESS_MAX, ZOOKEEPER_OUTSTANDING_MAX,
+};
 use crate::replica::desk::Desk;
 use server::Server;
 use std::io;
@@ -47,6 +49,8 @@ pub struct Settings {
     pub terms: Terms,
     pub connections_max: usize,
     pub connections_per_address_max: usize,
+    /// Requests of all clients that are not answered yet.
+    pub outstanding_max: usize,
     /// From the accept to an open session.
     pub handshake_time_max: Duration,
     /// From a frame's first byte to its last.
@@ -63,10 +67,45 @@ impl Settings {
             terms: Terms::default(),
             connections_max: ZOOKEEPER_CONNECTIONS_MAX,
             connections_per_address_max: ZOOKEEPER_CONNECTIONS_PER_ADDRESS_MAX,
+            outstanding_max: ZOOKEEPER_OUTSTANDING_MAX,
             handshake_time_max: Duration::from_secs(10),
             frame_time_max: Duration::from_secs(30),
             about: About::default(),
         }
+    }
+}
+
+/// The bounds that may change while the door is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub outstanding_max: usize,
+    pub connections_max: usize,
+    pub connections_per_address_max: usize,
+    pub timeout_ms_min: u32,
+    pub timeout_ms_max: u32,
+    pub frame_bytes_max: usize,
+}
+
+impl Settings {
+    pub fn take(&mut self, limits: Limits) {
+        self.outstanding_max = limits.outstanding_max;
+        self.connections_max = limits.connections_max;
+        self.connections_per_address_max = limits.connections_per_address_max;
+        self.terms.timeout_ms_min = limits.timeout_ms_min;
+        self.terms.timeout_ms_max = limits.timeout_ms_max.max(limits.timeout_ms_min);
+        self.terms.frame_bytes_max = limits.frame_bytes_max;
+        self.tell_about();
+    }
+
+    /// What people are told is what is in force.
+    fn tell_about(&mut self) {
+        let about = &mut self.about;
+        about.connections_per_address_max = match self.connections_per_address_max {
+            usize::MAX => 0,
+            bound => bound,
+        };
+        about.timeout_ms_min = self.terms.timeout_ms_min;
+        about.timeout_ms_max = self.terms.timeout_ms_max;
     }
 }
 
@@ -82,12 +121,23 @@ pub struct Door {
 struct Shared {
     is_closing: AtomicBool,
     tls: Mutex<Option<Arc<rustls::ServerConfig>>>,
+    /// There are limits that the thread has not taken yet.
+    has_limits: AtomicBool,
+    limits: Mutex<Option<Limits>>,
 }
 
 impl Shared {
     fn tls(&self) -> Option<Arc<rustls::ServerConfig>> {
         let held = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
         held.clone()
+    }
+
+    fn take_limits(&self) -> Option<Limits> {
+        if !self.has_limits.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        let mut held = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        held.take()
     }
 }
 
@@ -105,6 +155,8 @@ impl Door {
         let shared = Arc::new(Shared {
             is_closing: AtomicBool::new(false),
             tls: Mutex::new(settings.tls.clone()),
+            has_limits: AtomicBool::new(false),
+            limits: Mutex::default(),
         });
         let server = Server::listen(settings, desk, clock, nonce_seed, counts, shared.clone())?;
         let (address, wake) = (server.address(), server.wake());
@@ -130,6 +182,17 @@ impl Door {
         let mut held = self.shared.tls.lock();
         let held = held.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut());
         **held = tls;
+    }
+
+    /// In force from the thread's next turn on. Connections and requests that
+    /// are beyond a bound already stay, and no more are taken until they are
+    /// fewer.
+    pub fn set_limits(&self, limits: Limits) {
+        let mut held = self.shared.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = Some(limits);
+        drop(held);
+        self.shared.has_limits.store(true, Ordering::Release);
+        (self.wake)();
     }
 
     /// Stops accepting and reading, lets the answers that are owed leave, and

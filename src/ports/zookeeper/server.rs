@@ -6,10 +6,9 @@ use super::connection::{Connection, End};
 use super::counts::Counts;
 use super::session::{AtHand, Session};
 use super::words::{self, ConnectionShown, Figures, Latency, Sight, Word};
-use super::{Settings, Shared};
+use super::{Limits, Settings, Shared};
 use crate::clock::{Clock, Millis};
 use crate::disk::class::{self, Class};
-use crate::limits::ZOOKEEPER_OUTSTANDING_MAX;
 use crate::replica::desk::{Ask, ConnectionId, Desk, Reply, Shown};
 use crate::state::Identity;
 use mio::event::Event;
@@ -51,12 +50,32 @@ struct Work {
     asks: Vec<Ask>,
     /// How many more requests are taken.
     room: usize,
+    /// Requests beyond a bound that was lowered: their answers make no room.
+    debt: usize,
     now_us: u64,
     now: Millis,
     nonce_seed: [u8; 32],
 }
 
 impl Work {
+    fn outstanding(&self) -> usize {
+        self.settings.outstanding_max + self.debt - self.room
+    }
+
+    /// So many requests are outstanding no more.
+    fn make_room(&mut self, count: usize) {
+        let paid = count.min(self.debt);
+        self.debt -= paid;
+        self.room += count - paid;
+    }
+
+    fn take_limits(&mut self, limits: Limits) {
+        let outstanding = self.outstanding();
+        self.settings.take(limits);
+        self.room = limits.outstanding_max.saturating_sub(outstanding);
+        self.debt = outstanding.saturating_sub(limits.outstanding_max);
+    }
+
     fn hand(&mut self) -> AtHand<'_> {
         AtHand {
             terms: &self.settings.terms,
@@ -125,9 +144,8 @@ impl Server {
         desk.call(wake.clone());
         settings.about.client_port = address.port();
         settings.about.is_tls_only = settings.tls_only;
-        settings.about.connections_per_address_max = settings.connections_per_address_max;
-        settings.about.timeout_ms_min = settings.terms.timeout_ms_min;
-        settings.about.timeout_ms_max = settings.terms.timeout_ms_max;
+        settings.tell_about();
+        let room = settings.outstanding_max;
         let now = clock.now();
         Ok(Self {
             poll,
@@ -142,7 +160,8 @@ impl Server {
                 counts,
                 latency: Latency::default(),
                 asks: Vec::new(),
-                room: ZOOKEEPER_OUTSTANDING_MAX,
+                room,
+                debt: 0,
                 now_us: 0,
                 now,
                 nonce_seed,
@@ -235,6 +254,10 @@ impl Server {
                 Token(slot) => self.note(slot, event),
             }
         }
+        if let Some(limits) = self.shared.take_limits() {
+            self.work.take_limits(limits);
+            self.try_held_up();
+        }
         if self.shared.is_closing.load(Ordering::Acquire) && self.closing_until_us.is_none() {
             self.begin_closing();
         }
@@ -254,8 +277,8 @@ impl Server {
         }
         let live = self.slots.len() - self.free.len();
         self.work.counts.connections.set(live as u64);
-        let outstanding = ZOOKEEPER_OUTSTANDING_MAX - self.work.room;
-        self.work.counts.outstanding.set(outstanding as u64);
+        let outstanding = self.work.outstanding() as u64;
+        self.work.counts.outstanding.set(outstanding);
     }
 
     fn note(&mut self, slot: usize, event: &Event) {
@@ -454,7 +477,8 @@ impl Server {
             .session
             .hear(reply, &mut connection.out, &mut hand);
         if is_answer {
-            self.work.room += owed_before - connection.session.owed();
+            self.work
+                .make_room(owed_before - connection.session.owed());
         }
         // A session that has just opened may have more to say.
         if connection.has_more() {
@@ -527,7 +551,7 @@ impl Server {
             received: counts.received.get() - self.received_before,
             sent: counts.sent.get() - self.sent_before,
             connections: (self.slots.len() - self.free.len()) as u64,
-            outstanding: (ZOOKEEPER_OUTSTANDING_MAX - self.work.room) as u64,
+            outstanding: self.work.outstanding() as u64,
             uptime_ms: self.work.now.0.saturating_sub(self.figures_since.0),
         }
     }
@@ -601,7 +625,7 @@ impl Server {
         // A socket that cannot be taken off the list leaves it when it closes.
         let _ = self.poll.registry().deregister(&mut connection.socket);
         let session = &connection.session;
-        self.work.room += session.owed();
+        self.work.make_room(session.owed());
         if session.is_known() {
             let connection = session.connection();
             self.work.asks.push(Ask::Gone { connection });

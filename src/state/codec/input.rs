@@ -248,6 +248,9 @@ impl<'a> In<'a> {
                 node: NodeId(self.u64()?),
             },
             7 => MemberCommand::RaiseFeatures { level: self.u32()? },
+            8 => MemberCommand::Renew {
+                node: NodeId(self.u64()?),
+            },
             tag => {
                 return Err(Malformed::Tag {
                     of: "member command",

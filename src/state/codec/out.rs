@@ -244,6 +244,10 @@ impl Out {
                 self.u8(6);
                 self.u64(node.0);
             }
+            MemberCommand::Renew { node } => {
+                self.u8(8);
+                self.u64(node.0);
+            }
             MemberCommand::RaiseFeatures { level } => {
                 self.u8(7);
                 self.u32(*level);

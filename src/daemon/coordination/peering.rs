@@ -1,0 +1,82 @@
+//! The ports between nodes: what is heard there, and whom they are open to.
+
+use super::super::membership::KnownPeer;
+use super::super::refused::Refused;
+use super::super::standing::Standing;
+use super::members::Listed;
+use super::{Shared, Work};
+use crate::entropy::MachineEntropy;
+use crate::log::Fatal;
+use crate::peers::{self, Closing, FromPeers, Peers};
+use crate::replica;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::mpsc;
+
+impl Shared {
+    pub(super) fn open_peers(&self) -> Result<Closing, Refused> {
+        let folder = self.config.data.join("tls");
+        let Some(identity) = self.identity() else {
+            let why = "the node's certificate is missing: restore the folder tls, or join again";
+            return Err(Refused::Membership(folder, why.into()));
+        };
+        let renewed = self.renew_ended(identity);
+        let identity = renewed.map_err(|why| Refused::Membership(folder, why))?;
+        let listen = &self.config.peers;
+        let settings = peers::Settings::new(
+            listen.control_listen,
+            listen.bulk_listen,
+            // Grows from start to start as long as the clock does not go back,
+            // and then the peers' idle timeout does the rest.
+            self.clock.now().0,
+            self.clock.clone(),
+            Arc::new(MachineEntropy),
+        );
+        let (replica, work) = (self.replica.clone(), self.work.clone());
+        let hear = move |heard| match heard {
+            FromPeers::Frame { from, bytes, .. } => match Work::aside(from, &bytes) {
+                Some(aside) => drop(work.send(aside)),
+                None => replica.heard(from, bytes),
+            },
+            FromPeers::Up { node, .. } => replica.peer_up(node),
+            FromPeers::Down { node } => replica.peer_down(node),
+            FromPeers::Join { request, answer } => {
+                let _ = work.send(Work::Join(request, answer));
+            }
+            // Nothing asks for streams of its own yet.
+            FromPeers::Stream { stream, .. } => drop(stream),
+        };
+        let (peers, closing) = Peers::start(settings, identity, Box::new(hear))
+            .map_err(|error| Refused::Peers(error.to_string()))?;
+        let known = self.membership().peers;
+        peers.set_members(known.iter().map(KnownPeer::address).collect());
+        self.peers.get_or_init(|| peers);
+        let work = self.work.clone();
+        self.replica.look(move |replica, _| {
+            let _ = work.send(Work::Members(Listed::of(replica)));
+        });
+        Ok(closing)
+    }
+}
+
+pub(super) fn hooks(
+    standing: Arc<Standing>,
+    peers: Arc<OnceLock<Peers>>,
+    work: mpsc::UnboundedSender<Work>,
+    fatal: Box<dyn FnOnce(&Fatal) + Send>,
+) -> replica::Hooks {
+    replica::Hooks {
+        beat: Box::new(move || standing.replica_beat()),
+        fatal,
+        send: Box::new(move |sends| {
+            if let Some(peers) = peers.get() {
+                for (to, plane, bytes) in sends {
+                    peers.send(to, plane, bytes);
+                }
+            }
+        }),
+        members: Box::new(move |replica| {
+            // The daemon is gone only at the very end.
+            let _ = work.send(Work::Members(Listed::of(replica)));
+        }),
+    }
+}

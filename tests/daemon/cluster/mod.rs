@@ -1,0 +1,162 @@
+//! Several daemons that are one cluster: how they come together, part, and
+//! come together again.
+
+mod certificates;
+mod life;
+mod recovery;
+mod settings;
+mod tls;
+
+use super::*;
+use std::net::UdpSocket;
+
+/// One box: its folder, its ports, and the daemon on it while one runs.
+struct Machine {
+    folder: Folder,
+    settings: String,
+    node: Option<Node>,
+}
+
+impl Machine {
+    /// A box whose daemon runs and is by itself.
+    fn start() -> Self {
+        Self::start_with("")
+    }
+
+    fn start_with(more: &str) -> Self {
+        // Held together, so that they differ.
+        let ports = [0; 2].map(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
+        let [control, bulk] = ports.map(|port| port.local_addr().unwrap());
+        let settings = format!(
+            "{SMALL}peers.control.listen = \"{control}\"\npeers.bulk.listen = \"{bulk}\"\n\
+             doors.zookeeper.super_digest = \"{SUPER}\"\n{more}"
+        );
+        let folder = Folder::new();
+        let node = Some(Node::start_with(&folder, &settings));
+        Self {
+            folder,
+            settings,
+            node,
+        }
+    }
+
+    fn node(&self) -> &Node {
+        self.node.as_ref().expect("it runs")
+    }
+
+    fn stop(&mut self) {
+        self.node.take().expect("it runs").stop();
+    }
+
+    fn kill(&mut self) {
+        self.node.take().expect("it runs").kill(&self.folder);
+    }
+
+    /// Again, after `stop` or `kill`.
+    fn go_on(&mut self) {
+        self.node = Some(Node::start_with(&self.folder, &self.settings));
+    }
+
+    /// Whatever a person would type on this box.
+    fn type_in(&self, command: &[&str]) -> Typed {
+        let (code, out, words) = run(dolmen()
+            .args(command)
+            .arg("--socket")
+            .arg(self.folder.path("admin.sock")));
+        Typed { code, out, words }
+    }
+
+    fn zk(&self, command: &[&str]) -> Typed {
+        let server = self.door("zookeeper");
+        let (code, out, words) = run(dolmen().arg("zk").args(command).args(["--server", &server]));
+        Typed { code, out, words }
+    }
+
+    fn status(&self) -> Value {
+        self.node().ask("status").unwrap()
+    }
+
+    fn door(&self, name: &str) -> String {
+        self.status()["doors"][name].as_str().unwrap().to_string()
+    }
+
+    fn members(&self) -> Vec<Value> {
+        let listed = self.type_in(&["node", "list", "--json"]);
+        let listed: Value = serde_json::from_str(&listed.answer()).unwrap();
+        listed.as_array().unwrap().clone()
+    }
+
+    fn token(&self, more: &[&str]) -> String {
+        let answer = self.type_in(&[&["token", "create", "--json"], more].concat());
+        let answer: Value = serde_json::from_str(&answer.answer()).unwrap();
+        answer["token"].as_str().unwrap().to_string()
+    }
+
+    /// Joins, and waits until the cluster has taken it in whole.
+    fn join(&self, member: &Machine, more: &[&str]) -> u64 {
+        let token = member.token(more);
+        self.join_with(&token, &["--discard"])
+    }
+
+    fn join_with(&self, token: &str, more: &[&str]) -> u64 {
+        let joined = self.type_in(&[&["join", token, "--json"], more].concat());
+        let joined: Value = serde_json::from_str(&joined.answer()).unwrap();
+        let node = joined["node"].as_u64().unwrap();
+        self.until_in(node);
+        node
+    }
+
+    fn until_in(&self, node: u64) {
+        until(&format!("node {node} follows its leader"), || {
+            let status = self.node().ask("status").ok()?;
+            let stands = &status["coordination"];
+            let is_in = stands["node"] == node && stands["leader"].is_u64();
+            (is_in && status["state"] == "serving").then_some(())
+        });
+    }
+
+    fn until_voters(&self, count: u64) {
+        until(&format!("{count} nodes vote"), || {
+            let status = self.node().ask("status").ok()?;
+            (status["coordination"]["voters"] == count).then_some(())
+        });
+    }
+
+    fn identity(&self) -> dolmen::peers::Identity {
+        self.store().identity().unwrap().unwrap()
+    }
+
+    fn store(&self) -> dolmen::peers::Store {
+        dolmen::peers::Store::open(&self.folder.path("data/tls")).unwrap()
+    }
+}
+
+/// `super:test`, as ZooKeeper's own tests have it.
+const SUPER: &str = "super:D/InIHSb7yEEbrWz8b9l71RjZJU=";
+const AS_SUPER: [&str; 2] = ["--auth", "digest:super:test"];
+
+/// What came of a command that somebody typed.
+struct Typed {
+    code: i32,
+    out: String,
+    words: String,
+}
+
+impl Typed {
+    fn answer(self) -> String {
+        assert_eq!(self.code, 0, "{}", self.words);
+        self.out
+    }
+
+    /// One sentence, and status 1.
+    fn refusal(self) -> String {
+        assert_eq!(self.code, 1, "{}{}", self.out, self.words);
+        assert_eq!(self.words.lines().count(), 1, "{}", self.words);
+        self.words
+    }
+
+    fn refused_with(self, says: &str) {
+        let words = self.refusal();
+        assert!(words.contains(says), "{says:?} is not in {words:?}");
+    }
+}
