@@ -918,10 +918,19 @@ fn door_settings(
         data_dir: config.data.display().to_string(),
         tick_ms: 2000,
         node: node.0,
-        environment: vec![("dolmen.version".into(), env!("CARGO_PKG_VERSION").into())],
+        environment: vec![
+            ("dolmen.version".into(), env!("CARGO_PKG_VERSION").into()),
+            ("host.name".into(), host_name()),
+        ],
         ..settings.about
     };
     Ok(settings)
+}
+
+/// What the original's clients ask `envi` for.
+fn host_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname");
+    name.map_or("<NA>".into(), |name| name.trim().to_owned())
 }
 
 fn words(wanted: &[String]) -> Result<Vec<Word>, Refused> {

@@ -4,6 +4,7 @@
 
 use super::connection::{Connection, End};
 use super::counts::Counts;
+use super::open_files::{self, OpenFiles};
 use super::session::{AtHand, Session};
 use super::words::{self, ConnectionShown, Figures, Latency, Sight, Word};
 use super::{Settings, Shared};
@@ -496,10 +497,17 @@ impl Server {
             _ => {}
         }
         let lists = matches!(word, Word::Cons | Word::Stat);
+        let open_files = match word {
+            Word::Mntr => open_files::look(),
+            _ => OpenFiles::default(),
+        };
         let sight = Sight {
             about: &self.work.settings.about,
             shown,
-            figures: self.figures(),
+            figures: Figures {
+                open_files,
+                ..self.figures()
+            },
             connections: self.shown_connections(lists),
         };
         let text = words::answer(word, &sight);
@@ -529,6 +537,7 @@ impl Server {
             connections: (self.slots.len() - self.free.len()) as u64,
             outstanding: (ZOOKEEPER_OUTSTANDING_MAX - self.work.room) as u64,
             uptime_ms: self.work.now.0.saturating_sub(self.figures_since.0),
+            ..Figures::default()
         }
     }
 
