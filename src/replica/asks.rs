@@ -16,6 +16,10 @@ use crate::state::{
     WatchSelection,
 };
 
+/// -1 on the wire: which transaction it was that a returning client missed is
+/// not known.
+const SOME_TIME_AGO: Zxid = Zxid(u64::MAX);
+
 impl Replica {
     /// Takes in what a door says.
     pub fn ask(&mut self, now: Now, ask: Ask) {
@@ -285,7 +289,7 @@ impl Replica {
         let who = &line.who;
         match read {
             Read::Exists { path, watch } => {
-                let found = self.state.exists(&path);
+                let found = self.state.exists(&path, who);
                 if watch && matches!(found, Ok(_) | Err(Error::NoNode)) {
                     let kind = match found {
                         Ok(_) => WatchKind::Data,
@@ -336,7 +340,7 @@ impl Replica {
             persistent_recursive,
         } = watched;
         for path in data {
-            match self.state.exists(&path) {
+            match self.state.stat_of(&path) {
                 Err(_) => self.tell(connection, ChangeKind::Deleted, path),
                 Ok(stat) if stat.modified_zxid > since => {
                     self.tell(connection, ChangeKind::DataChanged, path);
@@ -345,13 +349,13 @@ impl Replica {
             }
         }
         for path in exist {
-            match self.state.exists(&path) {
+            match self.state.stat_of(&path) {
                 Ok(_) => self.tell(connection, ChangeKind::Created, path),
                 Err(_) => self.watches.add(connection, &path, WatchKind::Exist)?,
             }
         }
         for path in children {
-            match self.state.exists(&path) {
+            match self.state.stat_of(&path) {
                 Err(_) => self.tell(connection, ChangeKind::Deleted, path),
                 Ok(stat) if stat.children_zxid > since => {
                     self.tell(connection, ChangeKind::ChildrenChanged, path);
@@ -368,10 +372,10 @@ impl Replica {
         Ok(())
     }
 
-    pub(super) fn tell(&mut self, connection: ConnectionId, kind: ChangeKind, path: Box<str>) {
+    fn tell(&mut self, connection: ConnectionId, kind: ChangeKind, path: Box<str>) {
         self.replies.push(Reply::Event {
             connection,
-            zxid: self.state.zxid(),
+            zxid: SOME_TIME_AGO,
             kind,
             path,
         });

@@ -3,7 +3,7 @@
 
 use crate::clock::Millis;
 use crate::ids::{SessionId, Zxid};
-use crate::state::{Acl, ChangeKind, Command, Error, Identity, Outcome, Stat};
+use crate::state::{Acl, ChangeKind, Command, Data, Error, Identity, Outcome, Stat};
 use std::sync::Arc;
 
 /// One client's connection, numbered for the life of the process.
@@ -173,6 +173,7 @@ pub enum Reply {
     /// Comes before any answer that shows the new state.
     Event {
         connection: ConnectionId,
+        /// All ones for what happened while the client was away.
         zxid: Zxid,
         kind: ChangeKind,
         path: Box<str>,
@@ -242,7 +243,7 @@ pub enum Answer {
 pub enum Answered {
     Exists(Stat),
     Data {
-        data: Arc<[u8]>,
+        data: Data,
         stat: Stat,
     },
     Children {

@@ -278,7 +278,7 @@ impl Replica {
 
     /// Whether anything stands in the tree beside what every tree has.
     pub fn holds_user_data(&self) -> bool {
-        self.state.exists("/").is_ok_and(|root| root.children > 2)
+        self.state.stat_of("/").is_ok_and(|root| root.children > 2)
             || self.state.members().iter().next().is_some()
     }
 

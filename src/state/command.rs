@@ -1,6 +1,7 @@
 //! What every replica applies, and what comes of it.
 
 use super::acl::{Acl, Identity};
+use super::data::Data;
 use super::error::Error;
 use super::members::MemberCommand;
 use crate::clock::Millis;
@@ -79,7 +80,7 @@ pub enum Write {
     },
     SetData {
         path: Box<str>,
-        data: Arc<[u8]>,
+        data: Data,
         version: i32,
     },
     SetAcl {
@@ -97,7 +98,7 @@ pub enum Write {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Create {
     pub path: Box<str>,
-    pub data: Arc<[u8]>,
+    pub data: Data,
     /// As the client sent it: `auth` and the like are resolved when applied.
     pub acl: Acl,
     pub kind: NodeKind,
@@ -130,7 +131,7 @@ pub struct Reconfigure {
 pub struct ImportedNode {
     /// Its parent stands already, or comes before it.
     pub path: Box<str>,
-    pub data: Arc<[u8]>,
+    pub data: Data,
     pub acl: Acl,
     pub stat: Stat,
 }
@@ -145,8 +146,9 @@ pub struct Stat {
     pub version: i32,
     pub children_version: i32,
     pub acl_version: i32,
-    /// The session of an ephemeral node; ZooKeeper's marks for containers and
-    /// TTL nodes; else 0.
+    /// The session of an ephemeral node, else 0. For a node that is imported
+    /// also ZooKeeper's marks for containers and TTL nodes, which its files
+    /// have and its clients never see.
     pub owner: u64,
     pub data_length: i32,
     pub children: i32,
@@ -185,7 +187,7 @@ pub enum Outcome {
     Closed,
     /// The content of /zookeeper/config and its stat.
     Reconfigured {
-        config: Arc<[u8]>,
+        config: Data,
         stat: Stat,
     },
     /// What a change among the members gives back.

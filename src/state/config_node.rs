@@ -86,8 +86,8 @@ pub(super) struct Plan {
     pub leaving: Vec<NodeId>,
 }
 
-/// Reads a reconfig against the members. The caller has seen that the sender
-/// may.
+/// Reads a reconfig against the members. Whether the sender may is asked
+/// afterwards, as by ZooKeeper.
 pub(super) fn plan(members: &Members, asked: &Reconfigure) -> Result<Plan, Error> {
     if asked.from_version != -1 && asked.from_version as u64 != members.changed.0 {
         return Err(Error::BadVersion);
@@ -99,7 +99,7 @@ pub(super) fn plan(members: &Members, asked: &Reconfigure) -> Result<Plan, Error
         given(&asked.members),
     ) {
         (None, None, Some(all)) => whole(members, &all)?,
-        (None, None, None) | (_, _, Some(_)) => return Err(Error::BadArguments),
+        (_, _, Some(_)) => return Err(Error::BadArguments),
         (joining, leaving, None) => {
             let leaving = leaving.as_deref().unwrap_or_default();
             step(members, joining.as_deref().unwrap_or_default(), leaving)?
@@ -120,7 +120,7 @@ fn step(members: &Members, joining: &str, leaving: &str) -> Result<Plan, Error> 
         leaving: Vec::new(),
     };
     for id in leaving.split(',').filter(|id| !id.is_empty()) {
-        let id: u64 = id.trim().parse().map_err(|_| Error::BadArguments)?;
+        let id: u64 = id.trim().parse().map_err(|_| Error::Unreadable)?;
         plan.announced.remove(&id);
         if members.list.contains_key(&NodeId(id)) && !plan.leaving.contains(&NodeId(id)) {
             plan.leaving.push(NodeId(id));

@@ -13,6 +13,8 @@ pub enum Error {
     InvalidAcl,
     NoAuth,
     BadArguments,
+    /// Text where a number must stand.
+    Unreadable,
     QuotaExceeded,
     NoWatcher,
     /// The session is unknown, expired or closed.
@@ -46,6 +48,7 @@ impl fmt::Display for Error {
             Error::InvalidAcl => "the access list is not valid",
             Error::NoAuth => "the access list does not allow it",
             Error::BadArguments => "the arguments are not valid",
+            Error::Unreadable => "the arguments cannot be read",
             Error::QuotaExceeded => "the quota is exceeded",
             Error::NoWatcher => "there is no such watch",
             Error::SessionExpired => "the session is expired",

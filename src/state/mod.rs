@@ -9,6 +9,7 @@
 pub mod acl;
 pub mod codec;
 pub mod command;
+pub mod data;
 pub mod error;
 pub mod members;
 pub mod settings;
@@ -37,6 +38,7 @@ pub use command::{
     Applied, AttachSession, Change, ChangeKind, Command, Create, ImportedNode, NodeKind,
     OpenSession, Outcome, Reconfigure, Stat, Submission, Write,
 };
+pub use data::Data;
 pub use error::Error;
 pub use members::{FEATURES, Member, MemberCommand, MemberOutcome, Members, Role};
 pub use sessions::Session;
@@ -235,13 +237,13 @@ impl State {
         asked: &Reconfigure,
         changes: &mut Vec<Change>,
     ) -> Result<Outcome, Error> {
+        let plan = config_node::plan(&self.members, asked)?;
         let config = self.tree.find(paths::ZOOKEEPER_CONFIG);
         let config = config.expect("nobody can remove /zookeeper/config");
         let may = access::allows(self.tree.acl(config), Permissions::WRITE, &submission.who);
         if !may {
             return Err(Error::NoAuth);
         }
-        let plan = config_node::plan(&self.members, asked)?;
         self.members.announced = plan.announced;
         for node in plan.leaving {
             // The plan keeps a voter; who leads then changes consensus' members.
@@ -278,7 +280,7 @@ impl State {
         let slot = self.tree.find(paths::ZOOKEEPER_CONFIG);
         let slot = slot.expect("nobody can remove /zookeeper/config");
         let mut writes = self.as_system(now, changes);
-        writes.replace(slot, paths::ZOOKEEPER_CONFIG, text, -1);
+        writes.replace(slot, paths::ZOOKEEPER_CONFIG, text.into(), -1);
     }
 
     pub fn cluster(&self) -> Uid {

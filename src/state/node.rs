@@ -2,6 +2,7 @@
 
 use super::acls::AclId;
 use super::command::{NodeKind, Stat};
+use super::data::Data;
 use super::digest::{Hash, Part};
 use super::error::Error;
 use crate::clock::Millis;
@@ -21,7 +22,7 @@ pub(super) struct Node {
     /// The root's is itself.
     pub parent: Slot,
     pub name: Arc<str>,
-    pub data: Arc<[u8]>,
+    pub data: Data,
     pub data_crc: u32,
     pub acl: AclId,
     /// Of the path's components, so that the digest needs no path.
@@ -39,7 +40,7 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub fn set_data(&mut self, data: Arc<[u8]>) {
+    pub fn set_data(&mut self, data: Data) {
         self.data_crc = crc32c(&data);
         self.data = data;
     }
@@ -56,7 +57,7 @@ impl Node {
             version: self.version,
             children_version: self.children_created.wrapping_mul(2).wrapping_sub(children),
             acl_version: self.acl_version,
-            owner: self.owner.0,
+            owner: self.owner.shown(),
             data_length: self.data.len() as i32,
             children,
             children_zxid: self.children_zxid,
@@ -65,9 +66,14 @@ impl Node {
 
     pub fn hash(&self, acl_hash: u64) -> u64 {
         let pair = |high: i32, low: u32| u64::from(high as u32) << 32 | u64::from(low);
+        // Nothing is longer than any data.
+        let length = self
+            .data
+            .bytes()
+            .map_or(u64::MAX, |bytes| bytes.len() as u64);
         Hash::of(Part::Node)
             .word(self.path_hash)
-            .word(self.data.len() as u64)
+            .word(length)
             .word(pair(self.version, self.data_crc))
             .word(pair(self.acl_version, self.children_created as u32))
             .word(acl_hash)
@@ -147,6 +153,14 @@ impl Owner {
         }
     }
 
+    /// As clients are told: containers and TTL nodes are nobody's.
+    pub fn shown(self) -> u64 {
+        match self.kind() {
+            OwnerKind::Session(session) => session.0,
+            OwnerKind::Nobody | OwnerKind::Container | OwnerKind::Ttl { .. } => 0,
+        }
+    }
+
     pub fn is_session(self) -> bool {
         matches!(self.kind(), OwnerKind::Session(_))
     }
@@ -168,6 +182,7 @@ mod tests {
         let none = SessionId(0);
         let ttl = |ttl_ms| Owner::of(NodeKind::Ttl { ttl_ms }, none);
         assert_eq!(ttl(1000), Ok(Owner(0xff00_0000_0000_03e8)));
+        assert_eq!(ttl(1000).unwrap().shown(), 0);
         assert_eq!(ttl(0), Err(Error::BadArguments));
         assert_eq!(ttl(TTL_MS_MAX + 1), Err(Error::BadArguments));
         let kind = ttl(TTL_MS_MAX).unwrap().kind();
@@ -175,8 +190,10 @@ mod tests {
         let container = Owner::of(NodeKind::Container, none).unwrap();
         assert_eq!(container.0, 0x8000_0000_0000_0000);
         assert_eq!(container.kind(), OwnerKind::Container);
+        assert_eq!(container.shown(), 0);
         let ephemeral = Owner::of(NodeKind::Ephemeral, SessionId(7)).unwrap();
         assert_eq!(ephemeral.kind(), OwnerKind::Session(SessionId(7)));
+        assert_eq!(ephemeral.shown(), 7);
         assert!(Owner::of(NodeKind::Ephemeral, none).is_err());
     }
 }

@@ -4,20 +4,25 @@ use super::State;
 use super::access;
 use super::acl::{Acl, Identity, Permissions};
 use super::command::Stat;
+use super::data::Data;
 use super::error::Error;
 use super::node::Slot;
 use super::writes::is_reapable;
 use crate::clock::Millis;
 use crate::ids::SessionId;
-use std::sync::Arc;
 
 impl State {
-    /// Anyone may know that a node exists.
-    pub fn exists(&self, path: &str) -> Result<Stat, Error> {
+    pub fn exists(&self, path: &str, who: &[Identity]) -> Result<Stat, Error> {
+        let slot = self.readable(path, Permissions::READ, who)?;
+        Ok(self.stat(slot))
+    }
+
+    /// What the system itself sees, whoever may read it.
+    pub fn stat_of(&self, path: &str) -> Result<Stat, Error> {
         self.find(path).map(|slot| self.stat(slot))
     }
 
-    pub fn data(&self, path: &str, who: &[Identity]) -> Result<(Arc<[u8]>, Stat), Error> {
+    pub fn data(&self, path: &str, who: &[Identity]) -> Result<(Data, Stat), Error> {
         let slot = self.readable(path, Permissions::READ, who)?;
         Ok((self.tree.node(slot).data.clone(), self.stat(slot)))
     }

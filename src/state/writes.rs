@@ -4,6 +4,7 @@
 use super::access;
 use super::acl::{Acl, Identity, Permissions};
 use super::command::{Change, ChangeKind, Create, Outcome, Stat, Write};
+use super::data::Data;
 use super::error::Error;
 use super::node::{Node, Owner, OwnerKind, Slot, check_version, next_version};
 use super::paths;
@@ -14,7 +15,6 @@ use crate::clock::Millis;
 use crate::ids::{SessionId, Zxid};
 use crate::limits::{NODE_DATA_BYTES_MAX, TREE_NODES_MAX};
 use crate::wire::crc32c;
-use std::sync::Arc;
 
 /// One transaction on the tree.
 pub(super) struct Writes<'a> {
@@ -79,7 +79,7 @@ impl Writes<'_> {
         }
     }
 
-    fn add(&mut self, parent: Slot, path: &str, data: Arc<[u8]>, acl: &Acl, owner: Owner) -> Slot {
+    fn add(&mut self, parent: Slot, path: &str, data: Data, acl: &Acl, owner: Owner) -> Slot {
         let (_, name) = paths::split(path).expect("the path was checked");
         let bytes = data.len() as i64;
         let node = Node {
@@ -149,7 +149,7 @@ impl Writes<'_> {
         self.tell(ChangeKind::ChildrenChanged, self.tree.path(parent), parent);
     }
 
-    fn set_data(&mut self, path: &str, data: &Arc<[u8]>, version: i32) -> Result<Outcome, Error> {
+    fn set_data(&mut self, path: &str, data: &Data, version: i32) -> Result<Outcome, Error> {
         let slot = self.find(path)?;
         self.allow(slot, Permissions::WRITE)?;
         self.check_data(path, data)?;
@@ -164,7 +164,7 @@ impl Writes<'_> {
     }
 
     /// Also for what the system writes by itself.
-    pub fn replace(&mut self, slot: Slot, path: &str, data: Arc<[u8]>, version: i32) {
+    pub fn replace(&mut self, slot: Slot, path: &str, data: Data, version: i32) {
         let (zxid, now) = (self.zxid, self.now);
         self.tree.change(slot, |node| {
             node.set_data(data);

@@ -5,8 +5,8 @@ use dolmen::clock::Millis;
 use dolmen::entropy::Seeded;
 use dolmen::ids::{NodeId, SessionId};
 use dolmen::state::{
-    Acl, AclEntry, AttachSession, Command, Create, Identity, MemberCommand, NodeKind, OpenSession,
-    Permissions, Role, State, Submission, Write,
+    Acl, AclEntry, AttachSession, Command, Create, Data, Identity, MemberCommand, NodeKind,
+    OpenSession, Permissions, Role, State, Submission, Write,
 };
 
 pub struct Dice {
@@ -122,9 +122,12 @@ impl Dice {
         }
     }
 
-    fn data(&mut self) -> Vec<u8> {
+    fn data(&mut self) -> Data {
+        if self.seeded.one_in(8) {
+            return Data::NOTHING;
+        }
         let length = self.seeded.below(12) as usize;
-        vec![self.seeded.below(256) as u8; length]
+        vec![self.seeded.below(256) as u8; length].into()
     }
 
     fn acl(&mut self) -> Acl {
@@ -146,7 +149,7 @@ impl Dice {
         match self.seeded.below(10) {
             0..=4 => Write::Create(Create {
                 path,
-                data: self.data().into(),
+                data: self.data(),
                 acl: self.acl(),
                 kind: match self.seeded.below(8) {
                     0 | 1 => NodeKind::Ephemeral,
@@ -162,7 +165,7 @@ impl Dice {
             },
             7 | 8 => Write::SetData {
                 path,
-                data: self.data().into(),
+                data: self.data(),
                 version: self.version(),
             },
             _ if self.seeded.one_in(2) => Write::SetAcl {

@@ -6,14 +6,14 @@ use super::script::bare;
 use crate::full;
 use dolmen::ids::{SessionId, Uid, Zxid};
 use dolmen::state::{
-    Acl, AclEntry, Command, Create, Error, Identity, NodeKind, Outcome, Permissions, State,
+    Acl, AclEntry, Command, Create, Data, Error, Identity, NodeKind, Outcome, Permissions, State,
     Submission, Write,
 };
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, PartialEq)]
 struct Naive {
-    data: Vec<u8>,
+    data: Data,
     acl: Acl,
     owner: u64,
     version: i32,
@@ -47,7 +47,7 @@ fn parent_of(path: &str) -> String {
 impl Model {
     fn new() -> Self {
         let root = Naive {
-            data: Vec::new(),
+            data: [].into(),
             acl: vec![AclEntry {
                 permissions: Permissions::ALL,
                 who: Identity::new("world", "anyone"),
@@ -110,7 +110,7 @@ impl Model {
                 if differs(node.version, *version) {
                     return Err(Error::BadVersion);
                 }
-                node.data = data.to_vec();
+                node.data = data.clone();
                 node.version += 1;
                 node.modified = (sender.zxid, sender.now);
                 Ok(None)
@@ -138,11 +138,10 @@ impl Model {
 
     fn create(&mut self, sender: &Sender, create: &Create) -> Result<String, Error> {
         let owner = match create.kind {
-            NodeKind::Persistent => 0,
+            // Clients see no owner of a container or of a node with a TTL.
+            NodeKind::Persistent | NodeKind::Container | NodeKind::Ttl { .. } => 0,
             NodeKind::Ephemeral if sender.session.0 == 0 => return Err(Error::BadArguments),
             NodeKind::Ephemeral => sender.session.0,
-            NodeKind::Container => 1 << 63,
-            NodeKind::Ttl { ttl_ms } => 0xff00_0000_0000_0000 + ttl_ms,
         };
         let acl = resolved(&create.acl, sender.who)?;
         let above = parent_of(&create.path);
@@ -155,14 +154,14 @@ impl Model {
         if self.nodes.contains_key(&path) {
             return Err(Error::NodeExists);
         }
-        if parent.owner != 0 && parent.owner >> 56 == 0 {
+        if parent.owner != 0 {
             return Err(Error::NoChildrenForEphemerals);
         }
         let parent = self.nodes.get_mut(&above).expect("just seen");
         parent.creations += 1;
         parent.children_zxid = sender.zxid;
         let node = Naive {
-            data: create.data.to_vec(),
+            data: create.data.clone(),
             acl,
             owner,
             version: 0,
@@ -285,7 +284,7 @@ impl Model {
             let (data, stat) = state.data(path, &root).unwrap();
             let (acl, _) = state.acl(path, &root).unwrap();
             let naive = Naive {
-                data: data.to_vec(),
+                data: data.clone(),
                 acl,
                 owner: stat.owner,
                 version: stat.version,

@@ -16,7 +16,7 @@ use dolmen::clock::Millis;
 use dolmen::ids::{NodeId, SessionId, Term, Uid};
 use dolmen::state::codec;
 use dolmen::state::{
-    Acl, AclEntry, AttachSession, Change, ChangeKind, Command, Create, Error, Identity,
+    Acl, AclEntry, AttachSession, Change, ChangeKind, Command, Create, Data, Error, Identity,
     ImportedNode, Loader, Member, MemberCommand, MemberOutcome, NodeKind, OpenSession, Outcome,
     Permissions, Reconfigure, Role, Stat, State, Submission, WatchKind, WatchSelection, Watches,
     Write,
@@ -232,10 +232,13 @@ impl Stage {
             "reconfig" => self.reconfig(name, rest),
             "watch" | "has" | "unwatch" => self.watch(word, session.0, rest),
             "get" => told(state.data(rest, &who), |(data, stat)| {
-                let text = String::from_utf8_lossy(&data).replace('\n', "|");
-                vec![format!("{text:?}"), figures(&stat)]
+                let text = data.bytes().map_or("nothing".into(), |bytes| {
+                    let text = String::from_utf8_lossy(bytes).replace('\n', "|");
+                    format!("{text:?}")
+                });
+                vec![text, figures(&stat)]
             }),
-            "stat" => told(state.exists(rest), |stat| vec![figures(&stat)]),
+            "stat" => told(state.exists(rest, &who), |stat| vec![figures(&stat)]),
             "ls" => told(state.children(rest, &who), |(names, _)| {
                 vec![format!("[{}]", names.join(" "))]
             }),
@@ -464,7 +467,7 @@ fn write(line: &str) -> Write {
     let kind = words.next().expect("a command");
     let path: Box<str> = words.next().expect("a path").replace('~', " ").into();
     let mut version = -1;
-    let mut data = "";
+    let mut data = Data::from([]);
     let mut acl = anyone();
     let (mut node_kind, mut is_sequential) = (NodeKind::Persistent, false);
     for word in words {
@@ -481,10 +484,10 @@ fn write(line: &str) -> Write {
             ("ephemeral", _) => node_kind = NodeKind::Ephemeral,
             ("container", _) => node_kind = NodeKind::Container,
             ("seq", _) => is_sequential = true,
-            _ => data = word,
+            ("nothing", _) => data = Data::NOTHING,
+            _ => data = word.as_bytes().into(),
         }
     }
-    let data = data.as_bytes().into();
     match kind {
         "create" => Write::Create(Create {
             path,

@@ -5,14 +5,13 @@ use super::client::{Client, greeting, parse};
 use super::desk::everybody;
 use dolmen::ids::{SessionId, Zxid};
 use dolmen::ports::zookeeper::codec::{
-    AddWatchRequest, AtVersion, CreateRequest, CreateTtlRequest, Jute, Multi, MultiRead, OfPath,
-    Part, PartRead, PartResult, ReconfigRequest, SetAclRequest, SetDataRequest, SetWatches2Request,
-    SetWatchesRequest, Watched, WatchesRequest, code,
+    AddWatchRequest, AtVersion, CreateRequest, CreateTtlRequest, Jute, Multi, MultiRead, OfAnyPath,
+    OfPath, Part, PartRead, PartResult, ReconfigRequest, SetAclRequest, SetDataRequest,
+    SetWatches2Request, SetWatchesRequest, Watched, WatchesRequest, code,
 };
 use dolmen::ports::zookeeper::errors;
 use dolmen::ports::zookeeper::handlers::*;
 use dolmen::replica::desk::{CloseReason, Reply};
-use std::sync::Arc;
 
 pub fn node(path: &str, data: &[u8]) -> CreateRequest {
     CreateRequest {
@@ -30,6 +29,11 @@ fn watched(path: &str, watch: bool) -> Watched {
 
 fn of(path: &str) -> OfPath {
     OfPath { path: path.into() }
+}
+
+fn of_any(path: &str) -> OfAnyPath {
+    let path = Some(path.into());
+    OfAnyPath { path }
 }
 
 fn at(path: &str, version: i32) -> AtVersion {
@@ -152,7 +156,7 @@ fn what_is_pipelined_is_answered_in_order() {
         match xid % 4 {
             0 => write_request(xid, GetData::CODE, &watched("/a", false), &mut bytes),
             1 => write_request(xid, WhoAmI::CODE, &(), &mut bytes),
-            2 => write_request(xid, 4711, &(), &mut bytes),
+            2 => write_request(xid, DeleteContainer::CODE, &of("/a"), &mut bytes),
             _ => write_request(xid, Exists::CODE, &watched("/no", false), &mut bytes),
         }
     }
@@ -352,7 +356,7 @@ fn the_rarer_operations_answer_too() {
     client.call::<CreateContainer>(&container).unwrap();
     let ttl = |flags, ttl_ms| CreateTtlRequest {
         path: "/t".into(),
-        data: Arc::from(*b""),
+        data: [].into(),
         acl: everybody(),
         flags,
         ttl_ms,
@@ -362,7 +366,10 @@ fn the_rarer_operations_answer_too() {
         let refused = client.call::<CreateTtl>(&senseless);
         assert_eq!(refused, Err(errors::BAD_ARGUMENTS));
     }
-    assert_eq!(&*client.call::<Sync>(&of("/s")).unwrap().path, "/s");
+    assert_eq!(
+        client.call::<Sync>(&of_any("/s")).unwrap().path,
+        Some("/s".into())
+    );
     assert_eq!(client.call::<GetAcl>(&of("/c")).unwrap().acl, everybody());
     let set = SetAclRequest {
         path: "/c".into(),
@@ -370,9 +377,9 @@ fn the_rarer_operations_answer_too() {
         version: 0,
     };
     assert_eq!(client.call::<SetAcl>(&set).unwrap().stat.acl_version, 1);
-    assert_eq!(client.call::<Check>(&at("/c", 0)), Ok(()));
-    assert_eq!(client.call::<Check>(&at("/no", 0)), Err(errors::NO_NODE));
-    let ephemerals = client.call::<GetEphemerals>(&of("/e")).unwrap();
+    let deleted = client.call::<DeleteContainer>(&of("/c"));
+    assert_eq!(deleted, Err(errors::UNIMPLEMENTED));
+    let ephemerals = client.call::<GetEphemerals>(&of_any("/e")).unwrap();
     assert_eq!(ephemerals.paths, ["/e".into()]);
     let reconfig = ReconfigRequest {
         joining: Some("server.4=h:1:2;3".into()),
@@ -392,15 +399,30 @@ fn the_rarer_operations_answer_too() {
 fn what_is_not_understood_is_said_and_the_session_goes_on() {
     let house = House::new();
     let mut client = house.client();
-    for unknown in [0, 10, 20, 99, 108, -10, -12, i32::MIN, i32::MAX] {
-        client.send_as(5, unknown, &());
-        let (header, body) = client.reply();
+    for unknown in [0, 10, 13, 99, 108, -12, i32::MIN, i32::MAX] {
+        let mut stranger = house.client();
+        stranger.send_as(5, unknown, &());
+        let (header, body) = stranger.reply();
         assert_eq!((header.xid, header.error), (5, errors::UNIMPLEMENTED));
         assert!(body.is_empty());
+        assert_eq!(stranger.frame(), None);
+    }
+    // Proof that cannot be read is not argued with.
+    for proof in [code::AUTH, code::SASL] {
+        let mut stranger = house.client();
+        stranger.send_as(5, proof, &-2i32);
+        assert_eq!(stranger.frame(), None);
     }
     for handler in TABLE {
-        let takes_nothing = [code::PING, code::WHO_AM_I, code::CLOSE_SESSION];
-        if takes_nothing.contains(&handler.code) {
+        let takes_it = [
+            code::PING,
+            code::WHO_AM_I,
+            code::CLOSE_SESSION,
+            code::CREATE_SESSION,
+            code::AUTH,
+            code::SASL,
+        ];
+        if takes_it.contains(&handler.code) {
             continue;
         }
         // Cut short, whatever it is.

@@ -7,7 +7,7 @@ use dolmen::replica::desk::{
     Reply, Request, Role, SessionShown, Shown, Standing, WatchShown,
 };
 use dolmen::state::{
-    Acl, AclEntry, ChangeKind, Command, Error, Identity, Outcome, Permissions, Stat, Write,
+    Acl, AclEntry, ChangeKind, Command, Data, Error, Identity, Outcome, Permissions, Stat, Write,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ pub struct Stand {
 
 #[derive(Default)]
 struct Held {
-    nodes: BTreeMap<String, (Arc<[u8]>, Stat)>,
+    nodes: BTreeMap<String, (Data, Stat)>,
     sessions: BTreeMap<SessionId, [u8; 16]>,
     connections: BTreeMap<ConnectionId, SessionId>,
     who: BTreeMap<ConnectionId, Vec<Identity>>,
@@ -316,7 +316,7 @@ impl Held {
         }
     }
 
-    fn at_version(&mut self, path: &str, version: i32) -> Result<&mut (Arc<[u8]>, Stat), Error> {
+    fn at_version(&mut self, path: &str, version: i32) -> Result<&mut (Data, Stat), Error> {
         let node = self.nodes.get_mut(path).ok_or(Error::NoNode)?;
         if version != -1 && version != node.1.version {
             return Err(Error::BadVersion);

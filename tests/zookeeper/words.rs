@@ -119,6 +119,11 @@ fn the_server_shows_how_it_stands() {
         assert!(mntr.lines().any(|found| found == line), "{line} in {mntr}");
     }
     assert!(mntr.starts_with("zk_version\t3.9."), "{mntr}");
+    for name in ["open", "max"] {
+        let name = format!("zk_{name}_file_descriptor_count\t");
+        let value = mntr.lines().find_map(|line| line.strip_prefix(&name));
+        assert!(value.unwrap().parse::<u64>().unwrap() > 0, "{mntr}");
+    }
 }
 
 /// Latency is measured: it covers the time that the replica took.

@@ -5,7 +5,7 @@
 
 use super::adler::Adler32;
 use crate::limits::IMPORTED_BYTES_MAX;
-use crate::state::{Acl, AclEntry, Identity, Permissions};
+use crate::state::{Acl, AclEntry, Data, Identity, Permissions};
 use std::fmt;
 use std::io::{BufRead, ErrorKind, Read};
 
@@ -167,9 +167,24 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
-    /// A buffer that is null is an empty one to clients of ours.
+    /// What a node holds: a buffer that is null is nothing.
+    pub fn data(&mut self) -> Result<Data, Fault> {
+        match self.i32()? {
+            -1 => Ok(Data::NOTHING),
+            length => Ok(self.bytes(length)?.into()),
+        }
+    }
+
+    /// A buffer that is null is an empty one.
     pub fn buffer(&mut self) -> Result<Vec<u8>, Fault> {
-        let length = self.count()? as usize;
+        match self.i32()? {
+            -1 => Ok(Vec::new()),
+            length => self.bytes(length),
+        }
+    }
+
+    fn bytes(&mut self, length: i32) -> Result<Vec<u8>, Fault> {
+        let length = usize::try_from(length).map_err(|_| Fault::Length(length))?;
         if length > IMPORTED_BYTES_MAX {
             return Err(Fault::TooLong(length));
         }
@@ -254,6 +269,8 @@ mod tests {
     fn null_is_empty() {
         let null = (-1i32).to_be_bytes();
         assert_eq!(Reader::new(&null[..]).buffer(), Ok(Vec::new()));
+        assert_eq!(Reader::new(&null[..]).data(), Ok(Data::NOTHING));
+        assert_eq!(Reader::new(&[0; 4][..]).data(), Ok(Data::from([])));
         assert_eq!(Reader::new(&null[..]).acl(), Ok(Acl::new()));
     }
 }

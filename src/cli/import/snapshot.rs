@@ -71,7 +71,7 @@ fn node<R: BufRead>(
         written if is_path(written) => path,
         _ => return Err(Fault::Path(path)),
     };
-    let data = reader.buffer()?;
+    let data = reader.data()?;
     let acl = reader.i64()?;
     let figures = Figures {
         created_zxid: Zxid(reader.u64()?),
@@ -85,7 +85,7 @@ fn node<R: BufRead>(
         children_zxid: Zxid(reader.u64()?),
     };
     let node = Node {
-        data: data.into(),
+        data,
         acl: acls.get(&acl).cloned(),
         figures,
         children: BTreeSet::new(),

@@ -9,7 +9,7 @@
 use super::jute::Fault;
 use super::txn::{Change, Create, Header, Kind};
 use crate::ids::Zxid;
-use crate::state::Acl;
+use crate::state::{Acl, Data};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub struct Tree {
 
 #[derive(Debug)]
 pub struct Node {
-    pub data: Arc<[u8]>,
+    pub data: Data,
     /// None where a snapshot names a list that it does not hold: the node was
     /// written after the lists were. The transaction that wrote it says.
     pub acl: Option<Arc<Acl>>,
@@ -199,7 +199,7 @@ impl Tree {
             ..Figures::default()
         };
         let node = Node {
-            data: create.data.into(),
+            data: create.data,
             acl: Some(acl),
             figures,
             children: BTreeSet::new(),
@@ -233,11 +233,11 @@ impl Tree {
         &mut self,
         header: &Header,
         path: &str,
-        data: Vec<u8>,
+        data: Data,
         version: i32,
     ) -> Result<(), PassedOver> {
         let node = self.nodes.get_mut(path).ok_or(PassedOver::NoNode)?;
-        node.data = data.into();
+        node.data = data;
         node.figures.modified_zxid = header.zxid;
         node.figures.modified = header.time;
         node.figures.version = version;
@@ -304,7 +304,7 @@ mod tests {
 
     fn root() -> Node {
         Node {
-            data: Arc::from([]),
+            data: [].into(),
             acl: None,
             figures: Figures::default(),
             children: BTreeSet::new(),
@@ -322,7 +322,7 @@ mod tests {
     fn create(path: &str, kind: Kind, parent_creates: i32) -> Change {
         Change::Create(Create {
             path: path.into(),
-            data: Vec::new(),
+            data: [].into(),
             acl: Acl::new(),
             kind,
             parent_creates,

@@ -4,7 +4,7 @@
 
 use super::jute::{Fault, Reader};
 use crate::ids::Zxid;
-use crate::state::Acl;
+use crate::state::{Acl, Data};
 use std::io::BufRead;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub enum Change {
     },
     SetData {
         path: Box<str>,
-        data: Vec<u8>,
+        data: Data,
         version: i32,
     },
     SetAcl {
@@ -48,7 +48,7 @@ pub enum Change {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Create {
     pub path: Box<str>,
-    pub data: Vec<u8>,
+    pub data: Data,
     pub acl: Acl,
     pub kind: Kind,
     /// How many children the parent had been given with this one; -1 where
@@ -162,7 +162,7 @@ fn single(kind: i32, reader: &mut Reader<impl BufRead>) -> Result<Change, Fault>
         },
         code::SET_DATA | code::RECONFIG => Change::SetData {
             path: path(reader)?,
-            data: reader.buffer()?,
+            data: reader.data()?,
             version: reader.i32()?,
         },
         code::SET_ACL => Change::SetAcl {
@@ -188,7 +188,7 @@ fn single(kind: i32, reader: &mut Reader<impl BufRead>) -> Result<Change, Fault>
 
 fn create(kind: i32, reader: &mut Reader<impl BufRead>) -> Result<Create, Fault> {
     let path = path(reader)?;
-    let data = reader.buffer()?;
+    let data = reader.data()?;
     let acl = reader.acl()?;
     let is_ephemeral = match kind {
         code::CREATE | code::CREATE_2 => reader.boolean()?,

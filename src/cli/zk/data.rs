@@ -3,13 +3,13 @@
 
 use super::super::Failure;
 use crate::limits::RECORD_BYTES_MAX;
+use crate::state::Data;
 use std::fs::File;
 use std::io::{self, Read};
-use std::sync::Arc;
 
 /// A text that begins with `@` is written `@@...`, so that every data can be
 /// given.
-pub fn read(given: &str) -> Result<Arc<[u8]>, Failure> {
+pub fn read(given: &str) -> Result<Data, Failure> {
     match (given, given.strip_prefix('@')) {
         ("-", _) => taken(io::stdin().lock()).map_err(|says| Failure::failed(format!("-: {says}"))),
         (_, Some(text)) if text.starts_with('@') => Ok(text.as_bytes().into()),
@@ -22,7 +22,7 @@ pub fn read(given: &str) -> Result<Arc<[u8]>, Failure> {
     }
 }
 
-fn taken(source: impl Read) -> Result<Arc<[u8]>, String> {
+fn taken(source: impl Read) -> Result<Data, String> {
     let mut bytes = Vec::new();
     let mut source = source.take(RECORD_BYTES_MAX as u64 + 1);
     let read = source.read_to_end(&mut bytes);

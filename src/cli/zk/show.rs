@@ -2,7 +2,7 @@
 
 use super::super::table::Table;
 use crate::clock::Millis;
-use crate::state::{Acl, AclEntry, Identity, Permissions, Stat};
+use crate::state::{Acl, AclEntry, Data, Identity, Permissions, Stat};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -48,9 +48,14 @@ pub fn hex(number: u64) -> String {
     format!("{number:#x}")
 }
 
-/// Text where it is one, and bytes in any case.
-pub fn data_for_programs(data: &[u8]) -> Value {
-    json!({ "data": std::str::from_utf8(data).ok(), "data_base64": STANDARD.encode(data) })
+/// Text where it is one, and bytes in any case; null twice for a node that
+/// holds nothing.
+pub fn data_for_programs(data: &Data) -> Value {
+    let bytes = data.bytes();
+    json!({
+        "data": bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()),
+        "data_base64": bytes.map(|bytes| STANDARD.encode(bytes)),
+    })
 }
 
 /// Text that a terminal can take; None for anything else.

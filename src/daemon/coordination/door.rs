@@ -36,7 +36,10 @@ pub(super) fn settings(
         data_dir: config.data.display().to_string(),
         tick_ms: 2000,
         node: node.0,
-        environment: vec![("dolmen.version".into(), env!("CARGO_PKG_VERSION").into())],
+        environment: vec![
+            ("dolmen.version".into(), env!("CARGO_PKG_VERSION").into()),
+            ("host.name".into(), host_name()),
+        ],
         ..settings.about
     };
     Ok(settings)
@@ -138,4 +141,10 @@ pub(super) fn limits(settings: &Settings) -> Limits {
         timeout_ms_max: millis(Setting::SessionTimeoutMaxMs),
         frame_bytes_max: number(Setting::FrameBytesMax),
     }
+}
+
+/// What the original's clients ask `envi` for.
+fn host_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname");
+    name.map_or("<NA>".into(), |name| name.trim().to_owned())
 }

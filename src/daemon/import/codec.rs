@@ -1,10 +1,10 @@
 //! A batch of imported nodes as bytes: a version, a count, the nodes. Numbers
 //! have their least significant byte first; texts and data stand behind their
-//! length. Read as what a stranger wrote.
+//! length, before which data has a flag: 0 where there is nothing. Read as what a stranger wrote.
 
 use crate::clock::Millis;
 use crate::ids::Zxid;
-use crate::state::{AclEntry, Identity, ImportedNode, Permissions, Stat};
+use crate::state::{AclEntry, Data, Identity, ImportedNode, Permissions, Stat};
 use crate::wire::{Cursor, Short};
 use std::fmt;
 
@@ -15,6 +15,8 @@ pub enum Malformed {
     Short(Short),
     Version(u8),
     NotText,
+    /// Neither 0 for a node that holds nothing nor 1.
+    Flag(u8),
     /// Bytes behind the last node.
     Rest(usize),
 }
@@ -28,6 +30,7 @@ impl fmt::Display for Malformed {
                 "the batch is of version {version}, this node reads version {VERSION}"
             ),
             Self::NotText => f.write_str("a text in the batch is not UTF-8"),
+            Self::Flag(flag) => write!(f, "{flag} where 0 or 1 says whether a node holds data"),
             Self::Rest(bytes) => write!(f, "{bytes} bytes follow the last node of the batch"),
         }
     }
@@ -44,7 +47,11 @@ pub fn encode(nodes: &[ImportedNode]) -> Vec<u8> {
     put_length(&mut out, nodes.len());
     for node in nodes {
         put(&mut out, node.path.as_bytes());
-        put(&mut out, &node.data);
+        out.push(u8::from(!node.data.is_nothing()));
+        node.data
+            .bytes()
+            .iter()
+            .for_each(|bytes| put(&mut out, bytes));
         put_length(&mut out, node.acl.len());
         for entry in &node.acl {
             out.extend_from_slice(&entry.permissions.0.to_le_bytes());
@@ -108,7 +115,11 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<ImportedNode>, Malformed> {
 
 fn node(cursor: &mut Cursor<'_>) -> Result<ImportedNode, Malformed> {
     let path = text(cursor)?;
-    let data = piece(cursor)?.into();
+    let data = match cursor.u8()? {
+        0 => Data::NOTHING,
+        1 => piece(cursor)?.into(),
+        flag => return Err(Malformed::Flag(flag)),
+    };
     let mut acl = Vec::new();
     for _ in 0..cursor.u32()? {
         acl.push(AclEntry {
@@ -171,7 +182,7 @@ mod tests {
             children: 10,
             children_zxid: Zxid(11),
         };
-        let node = |path: &str, data: &[u8], entries: u32| ImportedNode {
+        let node = |path: &str, data: Option<&[u8]>, entries: u32| ImportedNode {
             path: path.into(),
             data: data.into(),
             acl: (0..entries)
@@ -182,7 +193,11 @@ mod tests {
                 .collect(),
             stat,
         };
-        vec![node("/", b"", 0), node("/é", &[0, 255, 1], 3)]
+        vec![
+            node("/", Some(b""), 0),
+            node("/é", Some(&[0, 255, 1]), 3),
+            node("/nothing", None, 1),
+        ]
     }
 
     #[test]

@@ -41,6 +41,7 @@ pub fn heard(error: Error) -> Heard {
         Error::InvalidAcl => INVALID_ACL,
         Error::NoAuth => NO_AUTH,
         Error::BadArguments => BAD_ARGUMENTS,
+        Error::Unreadable => MARSHALLING_ERROR,
         Error::QuotaExceeded => QUOTA_EXCEEDED,
         Error::NoWatcher => NO_WATCHER,
         Error::SessionExpired => SESSION_EXPIRED,

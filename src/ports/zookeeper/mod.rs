@@ -13,6 +13,7 @@ mod connection;
 mod counts;
 pub mod errors;
 pub mod handlers;
+mod open_files;
 mod sasl;
 mod server;
 pub mod session;
@@ -188,7 +189,11 @@ impl Door {
     /// are beyond a bound already stay, and no more are taken until they are
     /// fewer.
     pub fn set_limits(&self, limits: Limits) {
-        let mut held = self.shared.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self
+            .shared
+            .limits
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         *held = Some(limits);
         drop(held);
         self.shared.has_limits.store(true, Ordering::Release);

@@ -43,7 +43,8 @@ impl Conversation {
     /// `nonce` is drawn for this conversation alone.
     pub fn hear(&mut self, token: &[u8], terms: &Terms, nonce: impl FnOnce() -> String) -> Step {
         match std::mem::replace(self, Conversation::Over) {
-            Conversation::NotBegun if token.is_empty() && !terms.sasl_users.is_empty() => {
+            // What a client says first says nothing yet: the challenge is ours.
+            Conversation::NotBegun if !terms.sasl_users.is_empty() => {
                 let nonce = nonce();
                 let challenge = format!(
                     "realm=\"{REALM}\",nonce=\"{nonce}\",qop=\"auth\",charset=utf-8,algorithm=md5-sess"
@@ -293,11 +294,12 @@ mod tests {
     #[test]
     fn a_conversation_has_one_course() {
         let mut conversation = Conversation::default();
-        assert_eq!(
-            conversation.hear(b"x", &terms(), String::new),
-            Step::Refused
-        );
-        assert_eq!(conversation.hear(b"", &terms(), String::new), Step::Refused);
+        let begun = conversation.hear(b"garbage", &terms(), || "n0nce".into());
+        assert!(matches!(begun, Step::Challenge(_)), "{begun:?}");
+        for said in [b"garbage", b"" as &[u8]] {
+            let step = conversation.hear(said, &terms(), || unreachable!());
+            assert_eq!(step, Step::Refused);
+        }
         let nobody = Terms::default();
         assert_eq!(
             Conversation::default().hear(b"", &nobody, String::new),

@@ -4,6 +4,7 @@
 
 use super::connection::{Connection, End};
 use super::counts::Counts;
+use super::open_files::{self, OpenFiles};
 use super::session::{AtHand, Session};
 use super::words::{self, ConnectionShown, Figures, Latency, Sight, Word};
 use super::{Limits, Settings, Shared};
@@ -477,8 +478,7 @@ impl Server {
             .session
             .hear(reply, &mut connection.out, &mut hand);
         if is_answer {
-            self.work
-                .make_room(owed_before - connection.session.owed());
+            self.work.make_room(owed_before - connection.session.owed());
         }
         // A session that has just opened may have more to say.
         if connection.has_more() {
@@ -520,10 +520,17 @@ impl Server {
             _ => {}
         }
         let lists = matches!(word, Word::Cons | Word::Stat);
+        let open_files = match word {
+            Word::Mntr => open_files::look(),
+            _ => OpenFiles::default(),
+        };
         let sight = Sight {
             about: &self.work.settings.about,
             shown,
-            figures: self.figures(),
+            figures: Figures {
+                open_files,
+                ..self.figures()
+            },
             connections: self.shown_connections(lists),
         };
         let text = words::answer(word, &sight);
@@ -553,6 +560,7 @@ impl Server {
             connections: (self.slots.len() - self.free.len()) as u64,
             outstanding: self.work.outstanding() as u64,
             uptime_ms: self.work.now.0.saturating_sub(self.figures_since.0),
+            ..Figures::default()
         }
     }
 

@@ -8,7 +8,8 @@
 use super::auth;
 use super::codec::{
     self, AuthPacket, ConnectRequest, ConnectResponse, Cut, FRAME_HEAD_BYTES, Jute,
-    NOTIFICATION_XID, PASSWORD_BYTES, ReplyHeader, RequestHeader, SaslToken, WatcherEvent, code,
+    NOTIFICATION_XID, PASSWORD_BYTES, PING_XID, ReplyHeader, RequestHeader, SaslToken,
+    WatcherEvent, code,
 };
 use super::counts::Counts;
 use super::errors::{
@@ -81,18 +82,61 @@ enum Due {
 
 #[derive(Default)]
 struct Here {
+    form: Form,
     error: i32,
     body: Vec<u8>,
-    /// Auth and sasl are answered outside of history.
-    is_timeless: bool,
+    /// The transaction that is named where it is not the last one applied.
+    zxid: Option<Zxid>,
     /// The connection is closed behind it.
     is_last: bool,
 }
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Form {
+    #[default]
+    Answer,
+    /// As the first answer on a connection, without a header.
+    Greeting,
+    /// Not a word.
+    Silence,
+}
+
+/// Auth and sasl are answered outside of history.
+const TIMELESS: Zxid = Zxid(0);
+/// -1 on the wire: what is not spoken has no place in history.
+const NOWHERE: Zxid = Zxid(u64::MAX);
 
 impl Here {
     fn error(error: i32) -> Self {
         Self {
             error,
+            ..Self::default()
+        }
+    }
+
+    fn timeless(body: Vec<u8>) -> Self {
+        Self {
+            body,
+            zxid: Some(TIMELESS),
+            ..Self::default()
+        }
+    }
+
+    /// The session lives on: the client comes back to it on a new connection.
+    fn not_spoken() -> Self {
+        Self {
+            error: UNIMPLEMENTED,
+            zxid: Some(NOWHERE),
+            is_last: true,
+            ..Self::default()
+        }
+    }
+
+    /// Closes the connection without a word.
+    fn hang_up() -> Self {
+        Self {
+            form: Form::Silence,
+            is_last: true,
             ..Self::default()
         }
     }
@@ -108,6 +152,7 @@ pub struct Session {
     tells_read_only: bool,
     is_read_only: bool,
     session: SessionId,
+    password: [u8; PASSWORD_BYTES],
     timeout_ms: u32,
     /// What has arrived and is not handled yet.
     held: Vec<u8>,
@@ -149,6 +194,7 @@ impl Session {
             tells_read_only: false,
             is_read_only: false,
             session: SessionId(0),
+            password: [0; PASSWORD_BYTES],
             timeout_ms: 0,
             held: Vec::new(),
             is_in_frame: false,
@@ -383,7 +429,7 @@ impl Session {
         self.figures.last_xid = Some(header.xid);
         let Some(place) = handlers::find(header.operation) else {
             hand.counts.unknown_operations.add(1);
-            return self.owe_here(header.xid, None, Here::error(UNIMPLEMENTED), hand);
+            return self.owe_here(header.xid, None, Here::not_spoken(), hand);
         };
         let handler = &TABLE[place];
         hand.counts.operations[place].add(1);
@@ -400,22 +446,36 @@ impl Session {
                 return self.owe(header.xid, place, request, kept, hand);
             }
             Ok(Asked::Refused(error)) => Here::error(error),
-            Ok(Asked::Answered(body)) => Here {
+            Ok(Asked::RefusedWith(error, body)) => Here {
+                error,
                 body,
                 ..Here::default()
             },
             Ok(Asked::Auth(packet)) => self.auth(&packet, hand),
             Ok(Asked::Sasl(token)) => self.sasl(&token, hand),
             Ok(Asked::WhoAmI) => self.who_am_i(),
+            Ok(Asked::Greeting) => Here {
+                form: Form::Greeting,
+                ..Here::default()
+            },
             Err(_) => {
                 hand.counts.unread.add(1);
-                Here::error(MARSHALLING_ERROR)
+                // Who proves nothing that can be read is not argued with.
+                match handler.code {
+                    code::AUTH | code::SASL => Here::hang_up(),
+                    _ => Here::error(MARSHALLING_ERROR),
+                }
             }
         };
         self.owe_here(header.xid, Some(place), here, hand);
     }
 
     fn owe(&mut self, xid: i32, place: usize, request: Request, kept: Kept, hand: &mut AtHand<'_>) {
+        // A ping is answered under its own number, whatever it was sent under.
+        let xid = match TABLE[place].code {
+            code::PING => PING_XID,
+            _ => xid,
+        };
         if TABLE[place].code == code::CLOSE_SESSION {
             self.stage = Stage::Ending;
         }
@@ -458,17 +518,17 @@ impl Session {
         if !shown.is_some_and(|shown| self.become_also(shown, hand)) {
             return Self::auth_failed(Vec::new(), hand);
         }
-        Here {
-            is_timeless: true,
-            ..Here::default()
-        }
+        Here::timeless(Vec::new())
     }
 
     fn sasl(&mut self, token: &SaslToken, hand: &mut AtHand<'_>) -> Here {
+        let Some(said) = token.token.bytes() else {
+            return Here::hang_up();
+        };
         let (secret, connection) = (hand.nonce_seed, self.connection);
         let step = self
             .sasl
-            .hear(&token.token, hand.terms, || nonce(secret, connection));
+            .hear(said, hand.terms, || nonce(secret, connection));
         let token = match step {
             Step::Challenge(challenge) => challenge,
             Step::Proven { user, token } if self.become_sasl_user(&user, hand) => token,
@@ -481,20 +541,15 @@ impl Session {
             token: token.into(),
         }
         .write(&mut body);
-        Here {
-            body,
-            is_timeless: true,
-            ..Here::default()
-        }
+        Here::timeless(body)
     }
 
     fn auth_failed(body: Vec<u8>, hand: &AtHand<'_>) -> Here {
         hand.counts.auth_failures.add(1);
         Here {
             error: AUTH_FAILED,
-            body,
-            is_timeless: true,
             is_last: true,
+            ..Here::timeless(body)
         }
     }
 
@@ -550,13 +605,13 @@ impl Session {
                 is_read_only,
                 ..
             } => {
-                self.session = session;
+                (self.session, self.password) = (session, password);
                 self.timeout_ms = timeout_ms;
                 self.is_read_only = is_read_only;
                 (self.figures.last_operation, self.figures.last_xid) = ("SESS", Some(0));
                 if self.stage == Stage::Knocking {
                     self.stage = Stage::Open;
-                    self.welcome(password, out, hand);
+                    self.welcome(out, hand);
                     self.proceed(out, hand);
                 }
             }
@@ -564,7 +619,7 @@ impl Session {
                 self.is_known = false;
                 if why == NotOpened::Expired {
                     (self.session, self.timeout_ms) = (SessionId(0), 0);
-                    self.welcome([0; PASSWORD_BYTES], out, hand);
+                    self.welcome(out, hand);
                 }
                 self.stage = Stage::Leaving;
             }
@@ -589,16 +644,20 @@ impl Session {
         self.stage = Stage::Leaving;
     }
 
-    fn welcome(&mut self, password: [u8; PASSWORD_BYTES], out: &mut Vec<u8>, hand: &AtHand<'_>) {
+    fn welcome(&mut self, out: &mut Vec<u8>, hand: &AtHand<'_>) {
+        self.greeting(out);
+        self.sent(hand);
+    }
+
+    fn greeting(&self, out: &mut Vec<u8>) {
         ConnectResponse {
             protocol: 0,
             timeout_ms: i32::try_from(self.timeout_ms).unwrap_or(i32::MAX),
             session: self.session,
-            password: password.to_vec(),
+            password: self.password.to_vec(),
             is_read_only: self.tells_read_only.then_some(self.is_read_only),
         }
         .write(out);
-        self.sent(hand);
     }
 
     fn answer(
@@ -639,11 +698,14 @@ impl Session {
         let header = |zxid, error| ReplyHeader { xid, zxid, error };
         let error = match (&mut owed.due, answer) {
             (Due::Here(here), Ok(_)) => {
-                let zxid = if here.is_timeless { Zxid(0) } else { zxid };
-                codec::frame(out, |out| {
-                    header(zxid, here.error).write(out);
-                    out.extend_from_slice(&here.body);
-                });
+                match here.form {
+                    Form::Answer => codec::frame(out, |out| {
+                        header(here.zxid.unwrap_or(zxid), here.error).write(out);
+                        out.extend_from_slice(&here.body);
+                    }),
+                    Form::Greeting => self.greeting(out),
+                    Form::Silence => {}
+                }
                 if here.is_last {
                     self.stage = Stage::Leaving;
                 }

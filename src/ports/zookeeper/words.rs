@@ -1,6 +1,7 @@
 //! The four-letter words: what a person with `nc` or a monitoring tool asks,
 //! and the texts that tools have learnt to read.
 
+use super::open_files::OpenFiles;
 use crate::clock::Millis;
 use crate::ids::{SessionId, Zxid};
 use crate::replica::desk::{Question, Role, SessionShown, Shown, Standing, WatchShown};
@@ -107,6 +108,8 @@ pub struct Figures {
     pub connections: u64,
     pub outstanding: u64,
     pub uptime_ms: u64,
+    /// Looked at for `mntr` alone.
+    pub open_files: OpenFiles,
 }
 
 /// How long requests took, from the read to the answer.
@@ -360,6 +363,15 @@ fn monitor(sight: &Sight<'_>, standing: &Standing, text: &mut String) -> Written
     line("watch_count", &standing.watches)?;
     line("ephemerals_count", &standing.ephemerals)?;
     line("approximate_data_size", &standing.data_bytes)?;
+    let files = figures.open_files;
+    let known = |name: &'static str, value: Option<u64>| value.map(|value| (name, value));
+    let files = [
+        known("open_file_descriptor_count", files.count),
+        known("max_file_descriptor_count", files.most),
+    ];
+    for (name, value) in files.into_iter().flatten() {
+        line(name, &value)?;
+    }
     line("global_sessions", &standing.sessions)?;
     line("quorum_size", &standing.voters)?;
     if standing.role == Role::Leader {

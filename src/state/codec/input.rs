@@ -7,6 +7,7 @@ use crate::state::acl::{Acl, AclEntry, Identity, Permissions};
 use crate::state::command::{
     AttachSession, Command, Create, ImportedNode, NodeKind, OpenSession, Reconfigure, Stat, Write,
 };
+use crate::state::data::Data;
 use crate::state::members::{Member, MemberCommand, Role};
 use crate::wire::Cursor;
 
@@ -15,7 +16,7 @@ pub(super) const IDENTITY_BYTES: usize = 8;
 const ACL_ENTRY_BYTES: usize = 4 + IDENTITY_BYTES;
 const WRITE_BYTES: usize = 1 + 4 + 4;
 const DOOR_BYTES: usize = 8;
-const IMPORTED_BYTES: usize = 4 + 4 + 4 + 60;
+const IMPORTED_BYTES: usize = 4 + 1 + 4 + 60;
 
 #[derive(Clone, Debug)]
 pub(super) struct In<'a>(pub Cursor<'a>);
@@ -64,6 +65,13 @@ impl<'a> In<'a> {
     pub(super) fn text(&mut self) -> Result<Box<str>, Malformed> {
         let text = std::str::from_utf8(self.bytes()?);
         text.map(Box::from).map_err(|_| Malformed::NotUtf8)
+    }
+
+    pub(super) fn data(&mut self) -> Result<Data, Malformed> {
+        match self.flag("data")? {
+            true => Ok(self.bytes()?.into()),
+            false => Ok(Data::NOTHING),
+        }
     }
 
     /// How many items follow, each of which takes at least so many bytes.
@@ -154,7 +162,7 @@ impl<'a> In<'a> {
         Ok(match self.u8()? {
             0 => Write::Create(Create {
                 path: self.text()?,
-                data: self.bytes()?.into(),
+                data: self.data()?,
                 acl: self.acl()?,
                 kind: self.kind()?,
                 is_sequential: self.flag("is_sequential")?,
@@ -165,7 +173,7 @@ impl<'a> In<'a> {
             },
             2 => Write::SetData {
                 path: self.text()?,
-                data: self.bytes()?.into(),
+                data: self.data()?,
                 version: self.i32()?,
             },
             3 => Write::SetAcl {
@@ -199,7 +207,7 @@ impl<'a> In<'a> {
     }
 
     pub(super) fn imported(&mut self) -> Result<ImportedNode, Malformed> {
-        let (path, data, acl) = (self.text()?, self.bytes()?, self.acl()?);
+        let (path, data, acl) = (self.text()?, self.data()?, self.acl()?);
         let stat = Stat {
             created_zxid: Zxid(self.u64()?),
             modified_zxid: Zxid(self.u64()?),
@@ -215,7 +223,7 @@ impl<'a> In<'a> {
         };
         Ok(ImportedNode {
             path,
-            data: data.into(),
+            data,
             acl,
             stat,
         })

@@ -3,6 +3,7 @@
 use crate::ids::SessionId;
 use crate::state::acl::{Acl, Identity};
 use crate::state::command::{AttachSession, Command, ImportedNode, NodeKind, OpenSession, Write};
+use crate::state::data::Data;
 use crate::state::members::{Member, MemberCommand, Role};
 
 pub(super) struct Out(pub Vec<u8>);
@@ -35,6 +36,11 @@ impl Out {
 
     pub(super) fn text(&mut self, text: &str) {
         self.bytes(text.as_bytes());
+    }
+
+    pub(super) fn data(&mut self, data: &Data) {
+        self.u8((!data.is_nothing()).into());
+        data.bytes().iter().for_each(|bytes| self.bytes(bytes));
     }
 
     pub(super) fn list<T>(&mut self, items: &[T], one: impl Fn(&mut Self, &T)) {
@@ -127,7 +133,7 @@ impl Out {
             Write::Create(create) => {
                 self.u8(0);
                 self.text(&create.path);
-                self.bytes(&create.data);
+                self.data(&create.data);
                 self.acl(&create.acl);
                 self.kind(create.kind);
                 self.u8(create.is_sequential.into());
@@ -144,7 +150,7 @@ impl Out {
             } => {
                 self.u8(2);
                 self.text(path);
-                self.bytes(data);
+                self.data(data);
                 self.i32(*version);
             }
             Write::SetAcl { path, acl, version } => {
@@ -175,7 +181,7 @@ impl Out {
 
     pub(super) fn imported(&mut self, node: &ImportedNode) {
         self.text(&node.path);
-        self.bytes(&node.data);
+        self.data(&node.data);
         self.acl(&node.acl);
         let stat = &node.stat;
         for number in [

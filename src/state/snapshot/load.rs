@@ -8,6 +8,7 @@ use crate::ids::Zxid;
 use crate::limits::{SESSIONS_MAX, SNAPSHOT_FRAME_BYTES_MAX, TREE_NODES_MAX};
 use crate::state::State;
 use crate::state::acls::{AclId, Acls};
+use crate::state::data::Data;
 use crate::state::node::{Node, Owner, Slot};
 use crate::state::quota::Quotas;
 use crate::state::sessions::Sessions;
@@ -202,12 +203,13 @@ impl Loader {
         if u64::from(slot) >= self.slots_max {
             return Err(LoadError::Node { slot });
         }
+        let data: Data = record.data.as_ref().map(|data| data.as_slice()).into();
         self.slots.resize(place, None);
         self.slots.push(Some(Node {
             parent: Slot(record.parent.to_native()),
             name: record.name.as_str().into(),
-            data: record.data.as_slice().into(),
-            data_crc: crc32c(&record.data),
+            data_crc: crc32c(&data),
+            data,
             acl,
             path_hash: 0,
             created_zxid: Zxid(record.created_zxid.to_native()),

@@ -111,7 +111,8 @@ pub struct NodeRecord {
     pub parent: u32,
     pub acl: u32,
     pub name: String,
-    pub data: Vec<u8>,
+    /// None for nothing, which is not the same as no bytes.
+    pub data: Option<Vec<u8>>,
     pub created_zxid: u64,
     pub modified_zxid: u64,
     pub children_zxid: u64,
@@ -328,7 +329,7 @@ impl NodeRecord {
             parent: node.parent.0,
             acl: node.acl.0,
             name: (*node.name).into(),
-            data: (*node.data).into(),
+            data: node.data.bytes().map(Vec::from),
             created_zxid: node.created_zxid.0,
             modified_zxid: node.modified_zxid.0,
             children_zxid: node.children_zxid.0,
@@ -342,8 +343,8 @@ impl NodeRecord {
     }
 
     /// Bytes of its archive: the numbers, two relative pointers with their
-    /// lengths, and up to 7 bytes of padding.
+    /// lengths, whether there is data, and padding.
     pub(super) fn weight(node: &Node) -> usize {
-        96 + node.name.len() + node.data.len()
+        104 + node.name.len() + node.data.len()
     }
 }

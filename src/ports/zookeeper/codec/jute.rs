@@ -2,10 +2,9 @@
 //! first, texts and buffers after their length, vectors after their count.
 
 use crate::ids::{SessionId, Zxid};
-use crate::state::{AclEntry, Identity, Permissions, Stat};
+use crate::state::{AclEntry, Data, Identity, Permissions, Stat};
 use crate::wire::{Cursor, Short};
 use std::fmt;
-use std::sync::Arc;
 
 /// Why bytes are not the record they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,9 +17,8 @@ pub enum Unread {
         declared: i32,
         left: usize,
     },
-    NotText,
-    /// Neither 0 nor 1 where yes or no stands.
-    NotBoolean(u8),
+    /// Nothing where a text must stand.
+    NoText,
     /// An operation that has no place where it stands.
     Operation(i32),
 }
@@ -33,8 +31,7 @@ impl fmt::Display for Unread {
             Unread::Count { declared, left } => {
                 write!(f, "{declared} items do not fit in {left} bytes")
             }
-            Unread::NotText => f.write_str("a text is not UTF-8"),
-            Unread::NotBoolean(byte) => write!(f, "{byte} is neither yes nor no"),
+            Unread::NoText => f.write_str("a text is missing"),
             Unread::Operation(code) => write!(f, "operation {code} may not stand here"),
         }
     }
@@ -126,15 +123,12 @@ macro_rules! numbered {
 }
 numbered!(Zxid, SessionId);
 
+/// Every byte but 0 is a yes, as for the original.
 impl Jute for bool {
     const BYTES_MIN: usize = 1;
 
     fn read(from: &mut Cursor<'_>) -> Result<Self, Unread> {
-        match from.u8()? {
-            0 => Ok(false),
-            1 => Ok(true),
-            byte => Err(Unread::NotBoolean(byte)),
-        }
+        Ok(from.u8()? != 0)
     }
 
     fn write(&self, into: &mut Vec<u8>) {
@@ -165,17 +159,17 @@ fn write_count(count: usize, into: &mut Vec<u8>) {
         .write(into);
 }
 
-fn text(bytes: &[u8]) -> Result<Box<str>, Unread> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Unread::NotText)?;
-    Ok(text.into())
+/// What is no UTF-8 is read with U+FFFD in its place, as by the original: no
+/// node's path has that, and no client is told more than that there is none.
+fn text(bytes: &[u8]) -> Box<str> {
+    String::from_utf8_lossy(bytes).into()
 }
 
-/// A text that is not there reads as an empty one.
 impl Jute for Box<str> {
     const BYTES_MIN: usize = 4;
 
     fn read(from: &mut Cursor<'_>) -> Result<Self, Unread> {
-        counted(from)?.map_or(Ok("".into()), text)
+        counted(from)?.map(text).ok_or(Unread::NoText)
     }
 
     fn write(&self, into: &mut Vec<u8>) {
@@ -187,7 +181,7 @@ impl Jute for Option<Box<str>> {
     const BYTES_MIN: usize = 4;
 
     fn read(from: &mut Cursor<'_>) -> Result<Self, Unread> {
-        counted(from)?.map(text).transpose()
+        Ok(counted(from)?.map(text))
     }
 
     fn write(&self, into: &mut Vec<u8>) {
@@ -198,16 +192,18 @@ impl Jute for Option<Box<str>> {
     }
 }
 
-/// A buffer that is not there reads as an empty one.
-impl Jute for Arc<[u8]> {
+impl Jute for Data {
     const BYTES_MIN: usize = 4;
 
     fn read(from: &mut Cursor<'_>) -> Result<Self, Unread> {
-        Ok(counted(from)?.unwrap_or_default().into())
+        Ok(counted(from)?.into())
     }
 
     fn write(&self, into: &mut Vec<u8>) {
-        write_counted(self, into);
+        match self.bytes() {
+            Some(bytes) => write_counted(bytes, into),
+            None => (-1i32).write(into),
+        }
     }
 }
 

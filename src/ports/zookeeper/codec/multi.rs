@@ -39,6 +39,8 @@ pub enum Part {
 pub enum PartRead {
     Children(Watched),
     Data(Watched),
+    /// A write that reads well and has no place here.
+    Write(Part),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,48 +102,44 @@ impl Jute for Multi {
     const BYTES_MIN: usize = Header::BYTES_MIN;
 
     fn read(from: &mut Cursor<'_>) -> Result<Self, Unread> {
-        let parts = read_row(from, |operation, from| {
-            Ok(match operation {
-                code::CREATE => Part::Create(Jute::read(from)?),
-                code::CREATE2 => Part::Create2(Jute::read(from)?),
-                code::CREATE_CONTAINER => Part::CreateContainer(Jute::read(from)?),
-                code::CREATE_TTL => Part::CreateTtl(Jute::read(from)?),
-                code::DELETE => Part::Delete(Jute::read(from)?),
-                code::SET_DATA => Part::SetData(Jute::read(from)?),
-                code::CHECK => Part::Check(Jute::read(from)?),
-                other => return Err(Unread::Operation(other)),
-            })
-        })?;
+        let parts = read_row(from, Part::read)?;
         Ok(Self { parts })
     }
 
     fn write(&self, into: &mut Vec<u8>) {
-        for part in &self.parts {
-            write_header(part.operation(), into);
-            match part {
-                Part::Create(create) | Part::Create2(create) | Part::CreateContainer(create) => {
-                    create.write(into);
-                }
-                Part::CreateTtl(create) => create.write(into),
-                Part::Delete(at) | Part::Check(at) => at.write(into),
-                Part::SetData(set) => set.write(into),
-            }
-        }
+        self.parts.iter().for_each(|part| part.write(into));
         LAST.write(into);
     }
 }
 
 impl Part {
-    fn operation(&self) -> i32 {
-        match self {
-            Part::Create(_) => code::CREATE,
-            Part::Create2(_) => code::CREATE2,
-            Part::CreateContainer(_) => code::CREATE_CONTAINER,
-            Part::CreateTtl(_) => code::CREATE_TTL,
-            Part::Delete(_) => code::DELETE,
-            Part::SetData(_) => code::SET_DATA,
-            Part::Check(_) => code::CHECK,
-        }
+    /// What stands behind its header.
+    fn read(operation: i32, from: &mut Cursor<'_>) -> Result<Self, Unread> {
+        Ok(match operation {
+            code::CREATE => Part::Create(Jute::read(from)?),
+            code::CREATE2 => Part::Create2(Jute::read(from)?),
+            code::CREATE_CONTAINER => Part::CreateContainer(Jute::read(from)?),
+            code::CREATE_TTL => Part::CreateTtl(Jute::read(from)?),
+            code::DELETE => Part::Delete(Jute::read(from)?),
+            code::SET_DATA => Part::SetData(Jute::read(from)?),
+            code::CHECK => Part::Check(Jute::read(from)?),
+            other => return Err(Unread::Operation(other)),
+        })
+    }
+
+    /// With the header before it.
+    fn write(&self, into: &mut Vec<u8>) {
+        let (operation, body): (i32, &dyn Fn(&mut Vec<u8>)) = match self {
+            Part::Create(create) => (code::CREATE, &|into| create.write(into)),
+            Part::Create2(create) => (code::CREATE2, &|into| create.write(into)),
+            Part::CreateContainer(create) => (code::CREATE_CONTAINER, &|into| create.write(into)),
+            Part::CreateTtl(create) => (code::CREATE_TTL, &|into| create.write(into)),
+            Part::Delete(delete) => (code::DELETE, &|into| delete.write(into)),
+            Part::SetData(set) => (code::SET_DATA, &|into| set.write(into)),
+            Part::Check(check) => (code::CHECK, &|into| check.write(into)),
+        };
+        write_header(operation, into);
+        body(into);
     }
 }
 
@@ -153,7 +151,7 @@ impl Jute for MultiRead {
             Ok(match operation {
                 code::GET_CHILDREN => PartRead::Children(Jute::read(from)?),
                 code::GET_DATA => PartRead::Data(Jute::read(from)?),
-                other => return Err(Unread::Operation(other)),
+                other => PartRead::Write(Part::read(other, from)?),
             })
         })?;
         Ok(Self { parts })
@@ -164,6 +162,10 @@ impl Jute for MultiRead {
             let (operation, body) = match part {
                 PartRead::Children(read) => (code::GET_CHILDREN, read),
                 PartRead::Data(read) => (code::GET_DATA, read),
+                PartRead::Write(part) => {
+                    part.write(into);
+                    continue;
+                }
             };
             write_header(operation, into);
             body.write(into);

@@ -2,14 +2,13 @@
 
 use super::record;
 use crate::ids::Zxid;
-use crate::state::{Acl, Stat};
-use std::sync::Arc;
+use crate::state::{Acl, Data, Stat};
 
 record! {
     /// create, create2 and createContainer; what is made stands in `flags`.
-    CreateRequest { path: Box<str>, data: Arc<[u8]>, acl: Acl, flags: i32 }
+    CreateRequest { path: Box<str>, data: Data, acl: Acl, flags: i32 }
 
-    CreateTtlRequest { path: Box<str>, data: Arc<[u8]>, acl: Acl, flags: i32, ttl_ms: i64 }
+    CreateTtlRequest { path: Box<str>, data: Data, acl: Acl, flags: i32, ttl_ms: i64 }
 
     Created { path: Box<str> }
 
@@ -22,17 +21,23 @@ record! {
     /// exists, getData, getChildren and getChildren2.
     Watched { path: Box<str>, watch: bool }
 
-    SetDataRequest { path: Box<str>, data: Arc<[u8]>, version: i32 }
+    SetDataRequest { path: Box<str>, data: Data, version: i32 }
 
     SetAclRequest { path: Box<str>, acl: Acl, version: i32 }
 
-    /// sync, getACL, getAllChildrenNumber and getEphemerals ask for one, sync
-    /// answers with one.
+    /// getACL, getAllChildrenNumber and deleteContainer.
     OfPath { path: Box<str> }
+
+    /// sync asks and answers with one, getEphemerals asks: here a path may be
+    /// missing.
+    OfAnyPath { path: Option<Box<str>> }
+
+    /// createSession, which otherwise the servers send each other.
+    OfTimeout { timeout_ms: i32 }
 
     OfStat { stat: Stat }
 
-    DataWithStat { data: Arc<[u8]>, stat: Stat }
+    DataWithStat { data: Data, stat: Stat }
 
     AclWithStat { acl: Acl, stat: Stat }
 
@@ -68,10 +73,10 @@ record! {
     /// A code where the header has one already; addWatch answers with it.
     ErrorCode { code: i32 }
 
-    AuthPacket { kind: i32, scheme: Box<str>, auth: Arc<[u8]> }
+    AuthPacket { kind: i32, scheme: Box<str>, auth: Data }
 
     /// sasl asks and answers with one.
-    SaslToken { token: Arc<[u8]> }
+    SaslToken { token: Data }
 
     ReconfigRequest {
         joining: Option<Box<str>>,

@@ -2,9 +2,8 @@
 
 use super::super::handlers::TABLE;
 use super::*;
-use crate::state::{AclEntry, Identity, Permissions, Stat};
+use crate::state::{AclEntry, Data, Identity, Permissions, Stat};
 use std::fmt::Debug;
-use std::sync::Arc;
 
 /// A record, and the same with its last byte gone.
 fn check<T: Jute + PartialEq + Debug>(record: &T) {
@@ -28,7 +27,7 @@ fn acl() -> Vec<AclEntry> {
 fn create() -> CreateRequest {
     CreateRequest {
         path: "/a".into(),
-        data: Arc::from(*b"data"),
+        data: Data::from(*b"data"),
         acl: acl(),
         flags: 3,
     }
@@ -84,7 +83,7 @@ fn records_read_as_they_were_written() {
         Part::Create(create()),
         Part::CreateTtl(CreateTtlRequest {
             path: "/t".into(),
-            data: Arc::from(*b""),
+            data: Data::NOTHING,
             acl: acl(),
             flags: 5,
             ttl_ms: 1,
@@ -136,7 +135,7 @@ fn first_words_keep_their_shape() {
     }
 }
 
-/// What is not there reads as empty: several clients send it so.
+/// Data and lists may be missing, texts may not.
 #[test]
 fn minus_one_is_nothing() {
     let mut bytes = Vec::new();
@@ -145,7 +144,10 @@ fn minus_one_is_nothing() {
     (-1i32).write(&mut bytes);
     0i32.write(&mut bytes);
     let create = CreateRequest::read(&mut Cursor::new(&bytes)).unwrap();
-    assert!(create.data.is_empty() && create.acl.is_empty());
+    assert!(create.data.is_nothing() && create.acl.is_empty());
+    let nothing = (-1i32).to_be_bytes();
+    let read = Box::<str>::read(&mut Cursor::new(&nothing));
+    assert_eq!(read, Err(Unread::NoText));
 }
 
 #[test]
@@ -167,11 +169,23 @@ fn a_count_is_bounded_by_the_bytes_that_are_there() {
 }
 
 #[test]
+fn odd_texts_and_booleans_are_read_as_the_original_reads_them() {
+    let bytes = [0, 0, 0, 3, b'/', 0xff, b'a', 7, 0xde, 0xad];
+    let from = &mut Cursor::new(&bytes);
+    let watched = Watched::read(from).unwrap();
+    assert_eq!(&*watched.path, "/\u{fffd}a");
+    assert!(watched.watch);
+    assert_eq!(from.left(), 2);
+}
+
+#[test]
 fn a_multi_holds_no_multi() {
     let mut bytes = Vec::new();
     code::MULTI.write(&mut bytes);
     bytes.extend([0, 0, 0, 0, 0]);
     let read = Multi::read(&mut Cursor::new(&bytes));
+    assert_eq!(read, Err(Unread::Operation(code::MULTI)));
+    let read = MultiRead::read(&mut Cursor::new(&bytes));
     assert_eq!(read, Err(Unread::Operation(code::MULTI)));
 }
 

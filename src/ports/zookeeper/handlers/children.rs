@@ -1,7 +1,7 @@
 //! getChildren, getChildren2, getAllChildrenNumber, getEphemerals.
 
 use super::super::codec::{
-    Children, ChildrenNumber, ChildrenWithStat, Ephemerals, OfPath, Watched, code,
+    Children, ChildrenNumber, ChildrenWithStat, Ephemerals, OfAnyPath, OfPath, Watched, code,
 };
 use super::{Asked, Kept, Operation, misfit};
 use crate::replica::desk::{Answer, Answered, Read, Request};
@@ -89,11 +89,11 @@ impl Operation for GetEphemerals {
     const NAME: &'static str = "getEphemerals";
     const SHORT: &'static str = "GETE";
     const IS_WRITE: bool = false;
-    type Request = OfPath;
+    type Request = OfAnyPath;
     type Response = Ephemerals;
 
-    fn ask(request: OfPath) -> Asked {
-        let prefix = request.path;
+    fn ask(request: OfAnyPath) -> Asked {
+        let prefix = request.path.unwrap_or_default();
         Asked::Replica(Request::Read(Read::Ephemerals { prefix }))
     }
 

@@ -7,17 +7,19 @@ use super::{Asked, Kept, Operation, misfit};
 use crate::replica::desk::{Answer, Request};
 use crate::state::{self, Command, Error, NodeKind, Outcome, Stat, Write};
 
-/// A TTL has 40 bits of a node's owner field: 34 years.
-const TTL_MS_MAX: i64 = 0xff_ffff_ffff;
 /// createTTL alone brings one.
 const NO_TTL: i64 = -1;
+/// What no node can have: the state refuses it where it stands, among the
+/// other operations of a multi.
+const NEVER: NodeKind = NodeKind::Ttl { ttl_ms: 0 };
 
 pub struct Create;
 pub struct Create2;
 pub struct CreateContainer;
 pub struct CreateTtl;
 
-/// A node that a client asks for; None where flags or TTL make no sense.
+/// A node that a client asks for; None where the flags mean nothing. A TTL
+/// that makes no sense is for the state to refuse.
 pub fn node(request: CreateRequest) -> Option<state::Create> {
     node_with_ttl(CreateTtlRequest {
         path: request.path,
@@ -35,14 +37,15 @@ pub fn node_with_ttl(request: CreateTtlRequest) -> Option<state::Create> {
         2 => (NodeKind::Persistent, true),
         3 => (NodeKind::Ephemeral, true),
         4 => (NodeKind::Container, false),
-        5 => (ttl(request.ttl_ms)?, false),
-        6 => (ttl(request.ttl_ms)?, true),
+        5 => (ttl(request.ttl_ms), false),
+        6 => (ttl(request.ttl_ms), true),
         _ => return None,
     };
     let takes_ttl = matches!(kind, NodeKind::Ttl { .. });
-    if !takes_ttl && request.ttl_ms >= 0 {
-        return None;
-    }
+    let kind = match request.ttl_ms {
+        0.. if !takes_ttl => NEVER,
+        _ => kind,
+    };
     Some(state::Create {
         path: request.path,
         data: request.data,
@@ -52,10 +55,8 @@ pub fn node_with_ttl(request: CreateTtlRequest) -> Option<state::Create> {
     })
 }
 
-fn ttl(ttl_ms: i64) -> Option<NodeKind> {
-    (1..=TTL_MS_MAX).contains(&ttl_ms).then_some(NodeKind::Ttl {
-        ttl_ms: ttl_ms.unsigned_abs(),
-    })
+fn ttl(ttl_ms: i64) -> NodeKind {
+    u64::try_from(ttl_ms).map_or(NEVER, |ttl_ms| NodeKind::Ttl { ttl_ms })
 }
 
 fn ask(node: Option<state::Create>) -> Asked {

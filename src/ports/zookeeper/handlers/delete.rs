@@ -1,12 +1,13 @@
-//! delete, and check: what must be so for a multi to be done.
+//! delete, and deleteContainer, which is not for clients.
 
-use super::super::codec::{AtVersion, code};
+use super::super::codec::{AtVersion, OfPath, code};
+use super::super::errors::UNIMPLEMENTED;
 use super::{Asked, Kept, Operation, misfit};
 use crate::replica::desk::{Answer, Request};
 use crate::state::{Command, Error, Outcome, Write};
 
 pub struct Delete;
-pub struct Check;
+pub struct DeleteContainer;
 
 impl Operation for Delete {
     const CODE: i32 = code::DELETE;
@@ -30,27 +31,21 @@ impl Operation for Delete {
     }
 }
 
-/// Alone it is a multi of one: it takes its place among the session's writes.
-impl Operation for Check {
-    const CODE: i32 = code::CHECK;
-    const NAME: &'static str = "check";
-    const SHORT: &'static str = "CHEC";
+/// The original lets anyone delete anything by it, without a right to. Ours
+/// reaps containers by itself.
+impl Operation for DeleteContainer {
+    const CODE: i32 = code::DELETE_CONTAINER;
+    const NAME: &'static str = "deleteContainer";
+    const SHORT: &'static str = "DELC";
     const IS_WRITE: bool = true;
-    type Request = AtVersion;
+    type Request = OfPath;
     type Response = ();
 
-    fn ask(request: AtVersion) -> Asked {
-        let AtVersion { path, version } = request;
-        let check = Command::Multi(vec![Write::Check { path, version }]);
-        Asked::Replica(Request::Submit(check))
+    fn ask(_: OfPath) -> Asked {
+        Asked::Refused(UNIMPLEMENTED)
     }
 
     fn answer(answer: Answer, _: Kept) -> Result<(), Error> {
-        match answer {
-            Answer::Outcome(Outcome::Multi(results)) if results.len() == 1 => {
-                results.into_iter().try_for_each(|result| result.map(drop))
-            }
-            other => misfit(Self::NAME, &other),
-        }
+        misfit(Self::NAME, &answer)
     }
 }

@@ -1,7 +1,7 @@
-//! auth, sasl, whoAmI: the connection answers these itself, in their place
-//! among the requests.
+//! auth, sasl, whoAmI, createSession: the connection answers these itself, in
+//! their place among the requests.
 
-use super::super::codec::{self, AuthPacket, SaslToken, code};
+use super::super::codec::{self, AuthPacket, OfTimeout, SaslToken, code};
 use super::{Asked, Kept, Operation, misfit};
 use crate::replica::desk::Answer;
 use crate::state::Error;
@@ -9,6 +9,7 @@ use crate::state::Error;
 pub struct Auth;
 pub struct Sasl;
 pub struct WhoAmI;
+pub struct CreateSession;
 
 impl Operation for Auth {
     const CODE: i32 = code::AUTH;
@@ -57,6 +58,25 @@ impl Operation for WhoAmI {
     }
 
     fn answer(answer: Answer, _: Kept) -> Result<codec::WhoAmI, Error> {
+        misfit(Self::NAME, &answer)
+    }
+}
+
+/// What the original's servers send each other. A client that sends it is told
+/// once more of the session that it has, without a header.
+impl Operation for CreateSession {
+    const CODE: i32 = code::CREATE_SESSION;
+    const NAME: &'static str = "createSession";
+    const SHORT: &'static str = "SESS";
+    const IS_WRITE: bool = false;
+    type Request = OfTimeout;
+    type Response = ();
+
+    fn ask(_: OfTimeout) -> Asked {
+        Asked::Greeting
+    }
+
+    fn answer(answer: Answer, _: Kept) -> Result<(), Error> {
         misfit(Self::NAME, &answer)
     }
 }

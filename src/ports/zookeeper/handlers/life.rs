@@ -1,6 +1,6 @@
 //! sync, ping, closeSession: what keeps a session and ends it.
 
-use super::super::codec::{OfPath, code};
+use super::super::codec::{OfAnyPath, code};
 use super::{Asked, Kept, Operation, misfit};
 use crate::replica::desk::{Answer, Request};
 use crate::state::{Command, Error, Outcome};
@@ -15,16 +15,16 @@ impl Operation for Sync {
     const NAME: &'static str = "sync";
     const SHORT: &'static str = "SYNC";
     const IS_WRITE: bool = true; // it asks the leader
-    type Request = OfPath;
-    type Response = OfPath;
+    type Request = OfAnyPath;
+    type Response = OfAnyPath;
 
-    fn ask(request: OfPath) -> Asked {
+    fn ask(request: OfAnyPath) -> Asked {
         Asked::Keeping(Request::Sync, Kept::Path(request.path))
     }
 
-    fn answer(answer: Answer, kept: Kept) -> Result<OfPath, Error> {
+    fn answer(answer: Answer, kept: Kept) -> Result<OfAnyPath, Error> {
         match (answer, kept) {
-            (Answer::Synced, Kept::Path(path)) => Ok(OfPath { path }),
+            (Answer::Synced, Kept::Path(path)) => Ok(OfAnyPath { path }),
             (other, _) => misfit(Self::NAME, &other),
         }
     }

@@ -17,8 +17,8 @@ pub use acl::{GetAcl, SetAcl};
 pub use children::{GetAllChildrenNumber, GetChildren, GetChildren2, GetEphemerals};
 pub use create::{Create, Create2, CreateContainer, CreateTtl};
 pub use data::{Exists, GetData, SetData};
-pub use delete::{Check, Delete};
-pub use identity::{Auth, Sasl, WhoAmI};
+pub use delete::{Delete, DeleteContainer};
+pub use identity::{Auth, CreateSession, Sasl, WhoAmI};
 pub use life::{CloseSession, Ping, Sync};
 pub use multi::{Multi, MultiRead};
 pub use reconfig::Reconfig;
@@ -38,12 +38,14 @@ pub enum Asked {
     Keeping(Request, Kept),
     /// Answered by what the request says of itself.
     Refused(i32),
-    /// Answered with these bytes.
-    Answered(Vec<u8>),
+    /// The same, with these bytes behind the error.
+    RefusedWith(i32, Vec<u8>),
     /// For the connection: who its client is.
     Auth(AuthPacket),
     Sasl(SaslToken),
     WhoAmI,
+    /// For the connection: its greeting once more.
+    Greeting,
 }
 
 /// What of a request its answer needs.
@@ -51,7 +53,7 @@ pub enum Asked {
 pub enum Kept {
     #[default]
     Nothing,
-    Path(Box<str>),
+    Path(Option<Box<str>>),
     /// For each operation of a multi, whether a stat goes with its result.
     WithStat(Box<[bool]>),
 }
@@ -125,13 +127,13 @@ pub const TABLE: &[Handler] = &[
     Handler::of::<Sync>(),
     Handler::of::<Ping>(),
     Handler::of::<GetChildren2>(),
-    Handler::of::<Check>(),
     Handler::of::<Multi>(),
     Handler::of::<Create2>(),
     Handler::of::<Reconfig>(),
     Handler::of::<CheckWatches>(),
     Handler::of::<RemoveWatches>(),
     Handler::of::<CreateContainer>(),
+    Handler::of::<DeleteContainer>(),
     Handler::of::<CreateTtl>(),
     Handler::of::<MultiRead>(),
     Handler::of::<Auth>(),
@@ -142,6 +144,7 @@ pub const TABLE: &[Handler] = &[
     Handler::of::<SetWatches2>(),
     Handler::of::<AddWatch>(),
     Handler::of::<WhoAmI>(),
+    Handler::of::<CreateSession>(),
     Handler::of::<CloseSession>(),
 ];
 

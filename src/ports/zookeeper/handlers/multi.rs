@@ -2,9 +2,9 @@
 
 use super::super::codec::{
     self, Children, Created, CreatedWithStat, DataWithStat, Jute, MultiResults, OfStat, Part,
-    PartRead, PartResult, code,
+    PartRead, PartResult, Watched, code,
 };
-use super::super::errors::{BAD_ARGUMENTS, OK, RUNTIME_INCONSISTENCY, code_within};
+use super::super::errors::{MARSHALLING_ERROR, OK, code_within};
 use super::create::{node, node_with_ttl};
 use super::{Asked, Kept, Operation, misfit};
 use crate::replica::desk::{Answer, Answered, Read, Request};
@@ -22,12 +22,12 @@ impl Operation for Multi {
     type Response = MultiResults;
 
     fn ask(request: codec::Multi) -> Asked {
-        let count = request.parts.len();
         let with_stat: Box<[bool]> = request.parts.iter().map(has_stat).collect();
-        let writes: Vec<Write> = request.parts.into_iter().map_while(write).collect();
-        if writes.len() < count {
-            return Asked::Answered(failed_at(writes.len(), count));
-        }
+        let writes: Option<Vec<Write>> = request.parts.into_iter().map(write).collect();
+        let Some(writes) = writes else {
+            // As the original: flags that mean nothing do not read.
+            return Asked::Refused(MARSHALLING_ERROR);
+        };
         let multi = Request::Submit(Command::Multi(writes));
         Asked::Keeping(multi, Kept::WithStat(with_stat))
     }
@@ -62,7 +62,7 @@ fn has_stat(part: &Part) -> bool {
     )
 }
 
-/// None where flags or TTL make no sense.
+/// None where flags mean nothing.
 fn write(part: Part) -> Option<Write> {
     Some(match part {
         Part::Create(create) | Part::Create2(create) | Part::CreateContainer(create) => {
@@ -98,19 +98,6 @@ fn result(outcome: Outcome, with_stat: bool) -> PartResult {
     }
 }
 
-/// The results of a multi whose operation at `place` cannot be asked for.
-fn failed_at(place: usize, count: usize) -> Vec<u8> {
-    let code = |at: usize| match at.cmp(&place) {
-        std::cmp::Ordering::Less => OK,
-        std::cmp::Ordering::Equal => BAD_ARGUMENTS,
-        std::cmp::Ordering::Greater => RUNTIME_INCONSISTENCY,
-    };
-    let results = (0..count).map(|at| PartResult::Error(code(at))).collect();
-    let mut body = Vec::new();
-    MultiResults { results }.write(&mut body);
-    body
-}
-
 impl Operation for MultiRead {
     const CODE: i32 = code::MULTI_READ;
     const NAME: &'static str = "multiRead";
@@ -120,17 +107,15 @@ impl Operation for MultiRead {
     type Response = MultiResults;
 
     fn ask(request: codec::MultiRead) -> Asked {
-        let reads = request.parts.into_iter().map(|part| match part {
-            PartRead::Children(read) => Read::Children {
-                path: read.path,
-                watch: read.watch,
-            },
-            PartRead::Data(read) => Read::Data {
-                path: read.path,
-                watch: read.watch,
-            },
-        });
-        Asked::Replica(Request::MultiRead(reads.collect()))
+        let reads: Option<Vec<Read>> = request.parts.into_iter().map(read).collect();
+        match reads {
+            Some(reads) => Asked::Replica(Request::MultiRead(reads)),
+            None => {
+                let mut body = Vec::new();
+                MultiResults { results: vec![] }.write(&mut body);
+                Asked::RefusedWith(MARSHALLING_ERROR, body)
+            }
+        }
     }
 
     fn answer(answer: Answer, _: Kept) -> Result<MultiResults, Error> {
@@ -147,4 +132,15 @@ impl Operation for MultiRead {
             results: results.collect(),
         })
     }
+}
+
+/// None for what is no read. Whether the client asks for a watch does not
+/// matter: the original leaves none here.
+fn read(part: PartRead) -> Option<Read> {
+    let watch = false;
+    Some(match part {
+        PartRead::Children(Watched { path, .. }) => Read::Children { path, watch },
+        PartRead::Data(Watched { path, .. }) => Read::Data { path, watch },
+        PartRead::Write(_) => return None,
+    })
 }

@@ -1,11 +1,10 @@
 //! A session driven by scripts, without a socket.
 
-use super::super::codec::{Created, OfPath, Watched, write_request};
+use super::super::codec::{Created, OfAnyPath, Watched, write_request};
 use super::super::errors;
 use super::*;
 use crate::replica::desk::{Answered, CloseReason};
-use crate::state::Stat;
-use std::sync::Arc;
+use crate::state::{Data, Stat};
 
 /// A session with all that it has at hand.
 struct Scene {
@@ -126,6 +125,14 @@ fn pings(xids: std::ops::Range<i32>) -> Vec<u8> {
 }
 
 #[test]
+fn a_ping_is_answered_under_its_own_number() {
+    let mut scene = Scene::open();
+    scene.arrive(&pings(7..8));
+    scene.answer(1, Ok(Answer::Pong));
+    assert_eq!(scene.errors(), [(codec::PING_XID, 0)]);
+}
+
+#[test]
 fn a_greeting_asks_for_a_session_and_is_answered_in_its_own_shape() {
     for (takes_read_only, length) in [(None, 36), (Some(true), 37)] {
         let mut scene = Scene::new();
@@ -161,17 +168,19 @@ fn nothing_is_said_behind_a_greeting_before_it_is_answered() {
 fn answers_take_the_place_of_their_requests() {
     let mut scene = Scene::open();
     let mut bytes = Vec::new();
-    let path = OfPath { path: "/s".into() };
+    let path = OfAnyPath {
+        path: Some("/s".into()),
+    };
     write_request(1, code::SYNC, &path, &mut bytes);
     write_request(2, code::WHO_AM_I, &(), &mut bytes);
-    write_request(3, 999, &(), &mut bytes);
-    write_request(4, code::GET_DATA, &-5i32, &mut bytes);
+    write_request(3, code::GET_DATA, &-5i32, &mut bytes);
+    write_request(4, 999, &(), &mut bytes);
     scene.arrive(&bytes);
     assert_eq!(scene.asks.len(), 4);
     assert!(scene.frames().is_empty(), "nothing overtakes the sync");
     scene.answer(1, Ok(Answer::Synced));
     (2..=4).for_each(|tag| scene.answer(tag, Ok(Answer::Pass)));
-    let codes = [0, 0, errors::UNIMPLEMENTED, errors::MARSHALLING_ERROR];
+    let codes = [0, 0, errors::MARSHALLING_ERROR, errors::UNIMPLEMENTED];
     let wanted: Vec<(i32, i32)> = (1..).zip(codes).collect();
     assert_eq!(scene.errors(), wanted);
 }
@@ -190,11 +199,139 @@ fn an_answer_has_the_shape_of_its_operation() {
     scene.arrive(&bytes);
     let stat = Stat::default();
     scene.answer(1, Ok(Answer::Read(Answered::Exists(stat))));
-    let data: Arc<[u8]> = Arc::from(*b"xyz");
+    let data = Data::from(*b"xyz");
     scene.answer(2, Ok(Answer::Read(Answered::Data { data, stat })));
     scene.answer(3, Err(Error::NoNode));
     let lengths: Vec<usize> = scene.frames().iter().map(Vec::len).collect();
     assert_eq!(lengths, [16 + 68, 16 + 4 + 3 + 68, 16]);
+}
+
+#[test]
+fn data_that_is_not_there_is_told_from_no_data() {
+    let mut scene = Scene::open();
+    let mut bytes = Vec::new();
+    let (path, watch) = ("/a".into(), false);
+    write_request(1, code::GET_DATA, &Watched { path, watch }, &mut bytes);
+    scene.arrive(&bytes);
+    let (data, stat) = (Data::NOTHING, Stat::default());
+    scene.answer(1, Ok(Answer::Read(Answered::Data { data, stat })));
+    assert_eq!(scene.frames()[0][16..20], (-1i32).to_be_bytes());
+}
+
+#[test]
+fn an_unknown_operation_is_answered_outside_of_history_and_ends_the_connection() {
+    for operation in [0, 10, code::CHECK, 999] {
+        let mut scene = Scene::open();
+        let mut bytes = Vec::new();
+        write_request(1, operation, &(), &mut bytes);
+        bytes.extend(pings(2..3));
+        scene.arrive(&bytes);
+        assert_eq!(scene.asks.len(), 1, "nothing is heard behind it");
+        scene.answer(1, Ok(Answer::Pass));
+        let frames = scene.frames();
+        let header = ReplyHeader::read(&mut Cursor::new(&frames[0])).unwrap();
+        let wanted = ReplyHeader {
+            xid: 1,
+            zxid: Zxid(u64::MAX),
+            error: errors::UNIMPLEMENTED,
+        };
+        assert_eq!(header, wanted);
+        assert!(scene.session.is_leaving());
+        assert!(scene.session.is_known(), "the session is not closed");
+    }
+}
+
+#[test]
+fn proof_that_cannot_be_read_ends_the_connection_without_a_word() {
+    let nothing = SaslToken {
+        token: Data::NOTHING,
+    };
+    let mut token = Vec::new();
+    write_request(1, code::SASL, &nothing, &mut token);
+    let mut empty = Vec::new();
+    write_request(1, code::AUTH, &(), &mut empty);
+    for bytes in [token, empty] {
+        let mut scene = Scene::open();
+        scene.arrive(&bytes);
+        scene.answer(1, Ok(Answer::Pass));
+        assert!(scene.frames().is_empty());
+        assert!(scene.session.is_leaving());
+    }
+}
+
+#[test]
+fn a_session_asked_for_on_a_connection_is_the_one_it_has() {
+    let mut scene = Scene::new();
+    scene.arrive(&greeting());
+    scene.hear(opened());
+    let greeted = scene.frames();
+    let mut bytes = Vec::new();
+    write_request(1, code::CREATE_SESSION, &10_000i32, &mut bytes);
+    scene.arrive(&bytes);
+    scene.answer(1, Ok(Answer::Pass));
+    assert_eq!(scene.frames(), greeted);
+    assert!(scene.session.is_open());
+}
+
+#[test]
+fn a_multi_of_flags_that_mean_nothing_does_not_read() {
+    let create = |flags| {
+        codec::Part::Create(codec::CreateRequest {
+            path: "/a".into(),
+            data: Data::NOTHING,
+            acl: vec![],
+            flags,
+        })
+    };
+    let asked = |flags| {
+        let mut body = Vec::new();
+        let parts = vec![create(0), create(flags)];
+        codec::Multi { parts }.write(&mut body);
+        let place = handlers::find(code::MULTI).unwrap();
+        (TABLE[place].read)(&mut Cursor::new(&body)).unwrap()
+    };
+    assert!(matches!(asked(9), Asked::Refused(MARSHALLING_ERROR)));
+    assert!(matches!(asked(-1), Asked::Refused(MARSHALLING_ERROR)));
+    // A TTL node without a TTL reads, and is refused in its place.
+    assert!(matches!(asked(5), Asked::Keeping(..)));
+}
+
+#[test]
+fn a_multi_read_watches_nothing_and_writes_nothing() {
+    let watched = || codec::Watched {
+        path: "/a".into(),
+        watch: true,
+    };
+    let asked = |parts| {
+        let mut body = Vec::new();
+        codec::MultiRead { parts }.write(&mut body);
+        let place = handlers::find(code::MULTI_READ).unwrap();
+        (TABLE[place].read)(&mut Cursor::new(&body)).unwrap()
+    };
+    let read = asked(vec![
+        codec::PartRead::Data(watched()),
+        codec::PartRead::Children(watched()),
+    ]);
+    let Asked::Replica(Request::MultiRead(reads)) = read else {
+        panic!("{read:?}")
+    };
+    use crate::replica::desk::Read;
+    assert!(matches!(
+        reads[..],
+        [
+            Read::Data { watch: false, .. },
+            Read::Children { watch: false, .. }
+        ]
+    ));
+    let delete = codec::AtVersion {
+        path: "/a".into(),
+        version: -1,
+    };
+    let write = asked(vec![codec::PartRead::Write(codec::Part::Delete(delete))]);
+    let Asked::RefusedWith(MARSHALLING_ERROR, body) = write else {
+        panic!("{write:?}")
+    };
+    assert_eq!(body.len(), 9, "the row is closed");
 }
 
 #[test]
@@ -232,7 +369,9 @@ fn requests_wait_for_room_and_go_on_in_order() {
     let mut scene = Scene::open();
     scene.session.answer_bytes = 20;
     scene.room = 10;
-    scene.arrive(&pings(0..300));
+    let mut bytes = Vec::new();
+    (0..300).for_each(|xid| write_request(xid, code::WHO_AM_I, &(), &mut bytes));
+    scene.arrive(&bytes);
     assert_eq!((scene.asks.len(), scene.room), (10, 0));
     assert!(scene.session.is_held_up());
     scene.room = 1000;
@@ -242,11 +381,11 @@ fn requests_wait_for_room_and_go_on_in_order() {
         256,
         "one connection has no more under way"
     );
-    (1..=256).for_each(|tag| scene.answer(tag, Ok(Answer::Pong)));
+    (1..=256).for_each(|tag| scene.answer(tag, Ok(Answer::Pass)));
     scene.step(|session, out, hand| session.proceed(out, hand));
     assert_eq!(scene.asks.len(), 300);
     assert!(!scene.session.is_held_up());
-    (257..=300).for_each(|tag| scene.answer(tag, Ok(Answer::Pong)));
+    (257..=300).for_each(|tag| scene.answer(tag, Ok(Answer::Pass)));
     let wanted: Vec<(i32, i32)> = (0..300).map(|xid| (xid, 0)).collect();
     assert_eq!(scene.errors(), wanted);
 }
