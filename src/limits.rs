@@ -135,6 +135,9 @@ pub const SNAPSHOT_PIECE_BYTES: usize = 512 << 10;
 /// life every few seconds: 65,536 are 10 MiB, and more than seven small boxes
 /// have sockets for.
 pub const SESSIONS_MAX: usize = 65_536;
+/// Attachments that a session remembers, so that one which was sent again is
+/// told from a new one: a client comes back once in a few seconds at the most.
+pub const ATTACHMENTS_KEPT: usize = 4;
 /// Nodes of the tree. One with 100 bytes of data takes some 350 bytes: 8 Mi
 /// are 2.8 GiB, the most that a box of 4 GiB could hold.
 pub const TREE_NODES_MAX: u64 = 8 << 20;

@@ -187,6 +187,11 @@ impl SimNet {
         net
     }
 
+    /// From now on it is as bad as this.
+    pub fn set_faults(&mut self, faults: Faults) {
+        self.faults = faults;
+    }
+
     /// A node that joins later.
     pub fn add(&mut self, now: Duration, node: NodeId) {
         let others: Vec<NodeId> = self.processes.keys().copied().collect();

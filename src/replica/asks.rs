@@ -104,7 +104,7 @@ impl Replica {
 
     /// Serves what this node has, and nothing is agreed on.
     fn open_read_only(&mut self, connection: ConnectionId, hello: Hello, who: Vec<Identity>) {
-        if hello.last_zxid_seen > self.state.zxid() {
+        if hello.last_zxid_seen > self.state.zxid() && !planted!(ReadBeforeSeen) {
             return self.not_opened(connection, NotOpened::ClientIsAhead);
         }
         let line = Line::new(hello.session, 0, who, true);
@@ -287,6 +287,13 @@ impl Replica {
             return Err(Error::SessionExpired);
         };
         let who = &line.who;
+        let mut set_watch = |path: &str, kind| {
+            if planted!(WatchAfterRead) {
+                self.late_watches.push((connection, path.into(), kind));
+                return Ok(());
+            }
+            self.watches.add(connection, path, kind)
+        };
         match read {
             Read::Exists { path, watch } => {
                 let found = self.state.exists(&path, who);
@@ -295,21 +302,21 @@ impl Replica {
                         Ok(_) => WatchKind::Data,
                         Err(_) => WatchKind::Exist,
                     };
-                    self.watches.add(connection, &path, kind)?;
+                    set_watch(&path, kind)?;
                 }
                 found.map(Answered::Exists)
             }
             Read::Data { path, watch } => {
                 let (data, stat) = self.state.data(&path, who)?;
                 if watch {
-                    self.watches.add(connection, &path, WatchKind::Data)?;
+                    set_watch(&path, WatchKind::Data)?;
                 }
                 Ok(Answered::Data { data, stat })
             }
             Read::Children { path, watch } => {
                 let (names, stat) = self.state.children(&path, who)?;
                 if watch {
-                    self.watches.add(connection, &path, WatchKind::Child)?;
+                    set_watch(&path, WatchKind::Child)?;
                 }
                 Ok(Answered::Children { names, stat })
             }

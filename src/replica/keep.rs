@@ -15,6 +15,7 @@ use crate::limits::{
 };
 use crate::log::Fatal;
 use crate::peers::Plane;
+use crate::planted;
 use crate::state::{Error, Setting, State};
 use std::collections::BTreeMap;
 use std::io;
@@ -138,13 +139,23 @@ impl Replica {
         if !is_due || self.keeping.fetching.is_some() {
             return;
         }
+        let mut place = Place {
+            index: self.applied,
+            term: self.applied_term,
+        };
+        let before = Index(self.applied.0.saturating_sub(1));
+        if planted!(SnapshotOfAnotherIndex)
+            && let Some(term) = self.consensus.term_at(before)
+        {
+            place = Place {
+                index: before,
+                term,
+            };
+        }
         let head = Head {
             cluster: self.settings.cluster,
-            place: Place {
-                index: self.applied,
-                term: self.applied_term,
-            },
-            members: self.consensus.members_at(self.applied),
+            place,
+            members: self.consensus.members_at(place.index),
         };
         match Taking::begin(&**self.storage.disk(), head) {
             Ok((taking, task)) => {

@@ -102,6 +102,8 @@ pub struct Replica {
     /// Which of them speaks for a session.
     attached: BTreeMap<SessionId, ConnectionId>,
     watches: Watches<ConnectionId>,
+    /// Set only when the next entry is applied: a planted fault.
+    late_watches: Vec<(ConnectionId, Box<str>, crate::state::WatchKind)>,
     syncs: Syncs,
 
     /// What this node has sent to be committed, by number, the oldest first.
@@ -232,6 +234,15 @@ impl Replica {
 
     pub fn leader(&self) -> Option<NodeId> {
         self.lead.leader
+    }
+
+    pub fn term(&self) -> crate::ids::Term {
+        self.lead.term
+    }
+
+    /// Who takes part in votes and who only follows, as consensus has it.
+    pub fn members(&self) -> crate::consensus::Members {
+        self.consensus.members()
     }
 
     pub fn applied(&self) -> Index {

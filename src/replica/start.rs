@@ -111,6 +111,7 @@ impl Replica {
             lines: BTreeMap::new(),
             attached: BTreeMap::new(),
             watches: Watches::new(),
+            late_watches: Vec::new(),
             syncs: Syncs::default(),
             pending: BTreeMap::new(),
             // Room above for all that this life will count.

@@ -32,6 +32,8 @@ pub struct Storage {
     parts: VecDeque<Part>,
     /// How many of the parts the device has, and what has come of them.
     under_way: usize,
+    /// Numbers the groups.
+    group: u64,
     answers: Answers,
     answered: usize,
     /// Parts that were refused for want of room, tried again at a tick.
@@ -46,7 +48,8 @@ pub struct Storage {
     has_newer_commit: bool,
 }
 
-type Answers = Arc<Mutex<Vec<(usize, Result<Appended, Refused>)>>>;
+/// By group and place in it.
+type Answers = Arc<Mutex<Vec<(u64, usize, Result<Appended, Refused>)>>>;
 
 #[derive(Clone, Debug)]
 enum Part {
@@ -82,6 +85,7 @@ impl Storage {
             device,
             parts: VecDeque::new(),
             under_way: 0,
+            group: 0,
             answers: Arc::default(),
             answered: 0,
             refused: Vec::new(),
@@ -239,6 +243,7 @@ impl Storage {
         if self.under_way > 0 || self.parts.is_empty() {
             return;
         }
+        self.group += 1;
         // A truncation and a restart go alone: what follows must not be taken
         // where they are refused.
         let is_alone = |part: &Part| matches!(part, Part::Truncate(_) | Part::Restart(_));
@@ -282,10 +287,10 @@ impl Storage {
                 at: *at,
             },
         };
-        let answers = self.answers.clone();
+        let (answers, group) = (self.answers.clone(), self.group);
         let answer = move |outcome| {
             let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
-            answers.push((slot, outcome));
+            answers.push((group, slot, outcome));
         };
         self.device.submit(request, Box::new(answer));
     }
@@ -298,7 +303,11 @@ impl Storage {
         }
         let answers =
             std::mem::take(&mut *self.answers.lock().unwrap_or_else(PoisonError::into_inner));
-        for (slot, outcome) in answers {
+        for (group, slot, outcome) in answers {
+            if group != self.group {
+                // Counted as done before it was: a planted fault.
+                continue;
+            }
             match outcome {
                 Ok(appended) => {
                     self.check_place(slot, appended)?;

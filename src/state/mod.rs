@@ -151,8 +151,10 @@ impl State {
             changes,
         };
         match &submission.command {
-            Command::OpenSession(open) => self.open(submission.origin, open),
-            Command::AttachSession(attach) => self.attach(submission.origin, attach),
+            Command::OpenSession(open) => self.open((submission.origin, submission.tag), open),
+            Command::AttachSession(attach) => {
+                self.attach((submission.origin, submission.tag), attach)
+            }
             Command::CloseSession => self.close(now, submission.session, changes),
             Command::ExpireSession { session, .. } => self.close(now, *session, changes),
             Command::Write(write) => {
@@ -177,21 +179,21 @@ impl State {
         }
     }
 
-    fn open(&mut self, origin: NodeId, open: &OpenSession) -> Result<Outcome, Error> {
+    fn open(&mut self, by: (NodeId, u64), open: &OpenSession) -> Result<Outcome, Error> {
         let open = OpenSession {
             timeout_ms: self.settings.session_timeout_ms(open.timeout_ms),
             ..*open
         };
-        let session = self.sessions.open(origin, &open)?;
+        let session = self.sessions.open(by, &open)?;
         Ok(attached(open.session, session))
     }
 
-    fn attach(&mut self, origin: NodeId, attach: &AttachSession) -> Result<Outcome, Error> {
+    fn attach(&mut self, by: (NodeId, u64), attach: &AttachSession) -> Result<Outcome, Error> {
         let attach = AttachSession {
             timeout_ms: self.settings.session_timeout_ms(attach.timeout_ms),
             ..*attach
         };
-        let session = self.sessions.attach(origin, &attach)?;
+        let session = self.sessions.attach(by, &attach)?;
         Ok(attached(attach.session, session))
     }
 

@@ -7,7 +7,7 @@ use super::digest::{Hash, Part};
 use super::error::Error;
 use super::node::Owner;
 use crate::ids::{NodeId, SessionId};
-use crate::limits::SESSIONS_MAX;
+use crate::limits::{ATTACHMENTS_KEPT, SESSIONS_MAX};
 use crate::planted;
 use std::collections::BTreeMap;
 
@@ -23,6 +23,11 @@ pub struct Session {
     pub has_gap: bool,
     /// The node that serves the current connection.
     pub origin: NodeId,
+    /// By which submissions it was opened and attached, as origin and tag, the
+    /// newest first: one that comes again, because it was sent again while the
+    /// first was on its way, must not raise the connection once more. Repeats
+    /// come within seconds, so the last few are enough.
+    pub attached_by: [(u64, u64); ATTACHMENTS_KEPT],
 }
 
 #[derive(Debug, Default)]
@@ -37,8 +42,11 @@ impl Sessions {
     /// taken.
     pub fn admit(&mut self, submission: &Submission) -> Result<(), Error> {
         match &submission.command {
-            Command::OpenSession(_) => Ok(()),
-            Command::AttachSession(attach) => self.admit_return(attach),
+            Command::OpenSession(_) => self.admit_opening(submission),
+            Command::AttachSession(attach) => {
+                self.admit_opening(submission)?;
+                self.admit_return(attach)
+            }
             Command::ExpireSession {
                 session,
                 connection,
@@ -85,7 +93,21 @@ impl Sessions {
         Ok(())
     }
 
-    pub fn open(&mut self, origin: NodeId, open: &OpenSession) -> Result<&Session, Error> {
+    /// What was sent again and applied before has its answer.
+    fn admit_opening(&self, submission: &Submission) -> Result<(), Error> {
+        let id = match &submission.command {
+            Command::OpenSession(open) => open.session,
+            Command::AttachSession(attach) => attach.session,
+            _ => return Ok(()),
+        };
+        let by = (submission.origin.0, submission.tag);
+        match self.by_id.get(&id) {
+            Some(session) if session.attached_by.contains(&by) => Err(Error::Repeat),
+            _ => Ok(()),
+        }
+    }
+
+    pub fn open(&mut self, by: (NodeId, u64), open: &OpenSession) -> Result<&Session, Error> {
         // An id that reads as another kind of owner would make its ephemerals
         // containers.
         if !Owner(open.session.0).is_session() || self.by_id.contains_key(&open.session) {
@@ -100,13 +122,14 @@ impl Sessions {
             connection: 1,
             sequence: 0,
             has_gap: false,
-            origin,
+            origin: by.0,
+            attached_by: pushed([(0, 0); ATTACHMENTS_KEPT], by),
         };
         Ok(self.put(open.session, session))
     }
 
     /// From now on the session's older connections are refused.
-    pub fn attach(&mut self, origin: NodeId, attach: &AttachSession) -> Result<&Session, Error> {
+    pub fn attach(&mut self, by: (NodeId, u64), attach: &AttachSession) -> Result<&Session, Error> {
         let session = self.by_id.get(&attach.session);
         let session = session.ok_or(Error::SessionExpired)?;
         let session = Session {
@@ -114,7 +137,8 @@ impl Sessions {
             connection: session.connection + 1,
             sequence: 0,
             has_gap: false,
-            origin,
+            origin: by.0,
+            attached_by: pushed(session.attached_by, by),
             ..*session
         };
         Ok(self.put(attach.session, session))
@@ -156,6 +180,15 @@ impl Sessions {
     }
 }
 
+fn pushed(
+    mut list: [(u64, u64); ATTACHMENTS_KEPT],
+    (origin, tag): (NodeId, u64),
+) -> [(u64, u64); ATTACHMENTS_KEPT] {
+    list.rotate_right(1);
+    list[0] = (origin.0, tag);
+    list
+}
+
 /// In a time that does not tell how far a guess was right.
 pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
     let differ = one
@@ -166,8 +199,11 @@ pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
 }
 
 fn hash(id: SessionId, session: &Session) -> u64 {
-    Hash::of(Part::Session)
-        .word(id.0)
+    let attached_by = session.attached_by.iter();
+    let hash = attached_by.fold(Hash::of(Part::Session), |hash, (origin, tag)| {
+        hash.word(*origin).word(*tag)
+    });
+    hash.word(id.0)
         .bytes(&session.password)
         .word(session.timeout_ms.into())
         .word(u64::from(session.connection) << 1 | u64::from(session.has_gap))

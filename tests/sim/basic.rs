@@ -1,6 +1,6 @@
 //! What a cluster does when nothing goes wrong, and after a plain restart.
 
-use super::cluster::Cluster;
+use super::quiet::Cluster;
 use dolmen::ids::NodeId;
 use dolmen::replica::desk::{Answer, Answered, Read, Request};
 use dolmen::state::{AclEntry, Command, Create, Identity, NodeKind, Permissions, Write};

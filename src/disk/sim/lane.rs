@@ -97,6 +97,7 @@ impl SimLane {
         };
         // The disk is not locked: the task uses its files.
         let result = task();
+        self.disk.state().under_way -= 1;
         self.finished.push(Done {
             token,
             result,
@@ -115,6 +116,7 @@ impl SimLane {
             ..
         } = self.writes.swap_remove(index);
         let mut state = self.disk.state();
+        state.under_way -= 1;
         let result = written.and_then(|done| write_rest(&mut state, id, &handle, at, &block, done));
         let place = state.in_flight.iter().position(|other| other.id == id);
         let ops = place
@@ -192,6 +194,7 @@ impl Lane for SimLane {
             range,
             ops,
         });
+        state.under_way += 1;
         drop(state);
         let held = self.draw_held(&handle.name);
         let written = written.map(|(count, _)| count);
@@ -212,11 +215,13 @@ impl Lane for SimLane {
 
     fn background(&mut self, token: Token, task: Task) {
         let held = self.draw_held("");
+        self.disk.state().under_way += 1;
         self.tasks.push_back(Waiting { token, task, held });
     }
 
     fn beside(&mut self, token: Token, task: Task) {
         let held = self.draw_held("");
+        self.disk.state().under_way += 1;
         self.beside.push_back(Waiting { token, task, held });
     }
 
@@ -277,5 +282,6 @@ impl Drop for SimLane {
         state
             .in_flight
             .retain(|other| own.iter().all(|write| write.id != other.id));
+        state.under_way -= own.len() + self.tasks.len() + self.beside.len();
     }
 }

@@ -92,6 +92,22 @@ impl SimDisk {
         self.state().record(|| Op::Note(note));
     }
 
+    /// Operations recorded so far: a power cut now is a cut there.
+    pub fn recorded(&self) -> usize {
+        self.state().now()
+    }
+
+    /// Writes and tasks that lanes were asked for and have not finished: while
+    /// there is one, a driver lets its lane `wait` now and then.
+    pub fn under_way(&self) -> usize {
+        self.state().under_way
+    }
+
+    /// The bytes of all files: what `Faults::room` is measured against.
+    pub fn used_bytes(&self) -> u64 {
+        self.state().files.used()
+    }
+
     /// Changes the faults from now on.
     pub fn faults(&self, change: impl FnOnce(&mut Faults)) {
         change(&mut self.state().faults);

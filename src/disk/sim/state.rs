@@ -22,6 +22,8 @@ pub(super) struct State {
     /// find out which it is.
     pub(super) handles: BTreeMap<usize, Handle>,
     pub(super) in_flight: Vec<InFlight>,
+    /// What lanes were asked for and have not finished.
+    pub(super) under_way: usize,
     pub(super) faults: Faults,
     pub(super) counts: Counts,
     pub(super) chance: Seeded,
@@ -53,6 +55,7 @@ impl State {
             trace: None,
             handles: BTreeMap::new(),
             in_flight: Vec::new(),
+            under_way: 0,
             faults: Faults::default(),
             counts: Counts::default(),
             chance: Seeded::new(seed),

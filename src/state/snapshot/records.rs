@@ -3,6 +3,7 @@
 
 use crate::clock::Millis;
 use crate::ids::{NodeId, SessionId, Term, Uid, Zxid};
+use crate::limits::ATTACHMENTS_KEPT;
 use crate::state::State;
 use crate::state::acl::{Acl, AclEntry, Identity, Permissions};
 use crate::state::config_node::Announced;
@@ -103,6 +104,7 @@ pub struct SessionRecord {
     pub sequence: u64,
     pub has_gap: bool,
     pub origin: u64,
+    pub attached_by: [(u64, u64); ATTACHMENTS_KEPT],
 }
 
 #[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
@@ -293,7 +295,7 @@ impl ArchivedAclRecord {
 
 impl SessionRecord {
     /// Bytes of its archive.
-    pub const WEIGHT: usize = 64;
+    pub const WEIGHT: usize = 64 + 16 * ATTACHMENTS_KEPT;
 
     pub fn of(id: SessionId, session: &Session) -> Self {
         Self {
@@ -304,6 +306,7 @@ impl SessionRecord {
             sequence: session.sequence,
             has_gap: session.has_gap,
             origin: session.origin.0,
+            attached_by: session.attached_by,
         }
     }
 }
@@ -317,6 +320,10 @@ impl ArchivedSessionRecord {
             sequence: self.sequence.to_native(),
             has_gap: self.has_gap,
             origin: NodeId(self.origin.to_native()),
+            attached_by: self
+                .attached_by
+                .each_ref()
+                .map(|by| (by.0.to_native(), by.1.to_native())),
         };
         (SessionId(self.id.to_native()), session)
     }

@@ -1,0 +1,1 @@
+//! That the checks find what is planted.
