@@ -139,8 +139,8 @@ impl Link {
     pub fn event(&mut self, zxid: Zxid, kind: ChangeKind, path: &str, history: &mut History) {
         let sets = |sent: &Sent| matches!(sent.asked, Asked::SetWatches(_));
         if self.sent.front().is_some_and(sets) {
+            // Of some time ago: which transaction it was is not told.
             self.early.push((kind, path.into()));
-            self.told = self.told.max(zxid);
             return;
         }
         assert!(

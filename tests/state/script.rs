@@ -24,6 +24,8 @@ use dolmen::state::{
 use std::collections::BTreeMap;
 
 pub struct Stage {
+    /// No two submissions share a number.
+    tags: u64,
     pub state: State,
     now: u64,
     actors: BTreeMap<String, Actor>,
@@ -49,6 +51,7 @@ impl Stage {
             who: vec![Identity::new("super", "")],
         };
         Self {
+            tags: 0,
             state: State::new(Uid([7; 16])),
             now: 1000,
             actors: [("root".to_string(), root)].into(),
@@ -88,9 +91,10 @@ impl Stage {
     fn submit(&mut self, actor: &str, command: Command) -> Lines {
         let actor = self.actors.get_mut(actor).expect("the actor is known");
         actor.sequence += 1;
+        self.tags += 1;
         let submission = Submission {
             origin: NodeId(1),
-            tag: 0,
+            tag: self.tags,
             session: actor.session,
             connection: actor.connection,
             sequence: actor.sequence,
