@@ -13,6 +13,8 @@ use std::time::Duration;
 /// Longer than an election on a slow machine.
 const TRANSFER_PATIENCE: Duration = Duration::from_secs(10);
 const TRANSFER_PAUSE: Duration = Duration::from_millis(50);
+/// Many elections.
+const PARTING: Duration = Duration::from_secs(60);
 
 /// The members' list, as the replica's thread has seen it change.
 pub struct Listed {
@@ -59,6 +61,16 @@ impl Shared {
                 Ok(()) => self.set_membership(known),
                 Err(error) => tracing::warn!(%error, "the members' addresses are not kept"),
             }
+        }
+    }
+
+    /// A node that was removed is needed until majorities count without it, and
+    /// nobody tells it when; then it stops knocking at doors that are shut.
+    pub(super) fn part_when_left(&self) {
+        let left_at = self.seen().left_at;
+        let has_parted = left_at.is_some_and(|at| self.clock.monotonic() > at + PARTING);
+        if let (true, Some(peers)) = (has_parted, self.peers.get()) {
+            peers.set_members(Vec::new());
         }
     }
 
@@ -198,9 +210,11 @@ pub(super) fn announce(replica: &mut Replica, now: Now, own: Member) {
 }
 
 /// Says once what becomes of a node that is removed while it runs.
-pub(super) fn note_left(seen: &mut Seen, replica: &Replica) {
-    let has_left = replica.has_left();
-    if has_left && !seen.has_left {
+pub(super) fn note_left(seen: &mut Seen, replica: &Replica, now: Now) {
+    if !replica.has_left() {
+        seen.left_at = None;
+    } else if seen.left_at.is_none() {
+        seen.left_at = Some(now.monotonic);
         let node = replica.node();
         tracing::error!(
             %node,
@@ -208,7 +222,6 @@ pub(super) fn note_left(seen: &mut Seen, replica: &Replica) {
              create on a member, and here dolmen join --discard TOKEN"
         );
     }
-    seen.has_left = has_left;
 }
 
 pub(super) fn role_word(role: Role) -> &'static str {

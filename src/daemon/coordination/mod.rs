@@ -90,7 +90,8 @@ pub struct Shared {
 #[derive(Default)]
 struct Seen {
     settings: Settings,
-    has_left: bool,
+    /// Since when this node is seen to be none of its cluster's.
+    left_at: Option<Duration>,
 }
 
 /// What the replica's folder is opened with.
@@ -286,7 +287,7 @@ impl Coordination {
                 members::announce(replica, now, own);
             }
             let mut seen = held(&seen);
-            members::note_left(&mut seen, replica);
+            members::note_left(&mut seen, replica, now);
             let settings = *replica.state().settings();
             if settings != seen.settings {
                 seen.settings = settings;
@@ -297,6 +298,7 @@ impl Coordination {
         standing.certificate_ends(identity.map(|identity| identity.valid_until));
         standing.peers_stand(self.shared.peers.get().map(Peers::figures));
         self.shared.renew_when_due();
+        self.shared.part_when_left();
     }
 
     /// Does what was left for the daemon. What waits for others is done beside
