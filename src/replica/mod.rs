@@ -70,6 +70,11 @@ pub struct Settings {
     pub serves_read_only: bool,
 }
 
+/// A frame on its way to another node.
+pub type Outgoing = (NodeId, Plane, Vec<u8>);
+/// A message of consensus, for whom.
+type ToPeer = (NodeId, Vec<u8>);
+
 /// The moment at which something is done.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Now {
@@ -116,7 +121,7 @@ pub struct Replica {
     to_forward: Vec<u64>,
     resent_at: Duration,
     /// Ready numbers and what may be sent once each is durable.
-    unpersisted: VecDeque<(u64, Vec<(NodeId, Vec<u8>)>)>,
+    unpersisted: VecDeque<(u64, Vec<ToPeer>)>,
     /// The last entry that this node proposed as the leader: what is gathered
     /// until it is applied is the next one.
     proposed: Index,
@@ -141,7 +146,7 @@ pub struct Replica {
 
     changes: Vec<Change>,
     replies: Vec<Reply>,
-    sends: Vec<(NodeId, Plane, Vec<u8>)>,
+    sends: Vec<Outgoing>,
     /// The members' list has changed since it was last looked at.
     members_changed: bool,
     started: Millis,
@@ -215,7 +220,7 @@ impl Replica {
         into.append(&mut self.replies);
     }
 
-    pub fn take_sends(&mut self) -> Vec<(NodeId, Plane, Vec<u8>)> {
+    pub fn take_sends(&mut self) -> Vec<Outgoing> {
         std::mem::take(&mut self.sends)
     }
 

@@ -3,7 +3,7 @@
 //! where the thread is awake.
 
 use super::desk::{Ask, ConnectionId, Desk, Reply};
-use super::{Done, Now, Opened, Replica};
+use super::{Done, Now, Opened, Outgoing, Replica};
 use crate::clock::Clock;
 use crate::disk::Waker;
 use crate::ids::NodeId;
@@ -24,10 +24,12 @@ pub struct Hooks {
     /// Called when a write or sync has failed: the process ends.
     pub fatal: Box<dyn FnOnce(&Fatal) + Send>,
     /// Takes frames on their way. Never waits.
-    pub send: Box<dyn FnMut(Vec<(NodeId, Plane, Vec<u8>)>) + Send>,
+    pub send: Box<dyn FnMut(Vec<Outgoing>) + Send>,
     /// The members' list has changed.
     pub members: Box<dyn FnMut(&Replica) + Send>,
 }
+
+type Look = Box<dyn FnOnce(&mut Replica, Now) + Send>;
 
 enum Message {
     Asks(u64, Vec<Ask>),
@@ -36,7 +38,7 @@ enum Message {
     PeerUp(NodeId),
     PeerDown(NodeId),
     Command(Box<Command>, Done),
-    Look(Box<dyn FnOnce(&mut Replica, Now) + Send>),
+    Look(Look),
 }
 
 type Wake = Arc<dyn Fn() + Send + Sync>;

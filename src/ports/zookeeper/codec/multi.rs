@@ -129,18 +129,21 @@ impl Part {
 
     /// With the header before it.
     fn write(&self, into: &mut Vec<u8>) {
-        let (operation, body): (i32, &dyn Fn(&mut Vec<u8>)) = match self {
-            Part::Create(create) => (code::CREATE, &|into| create.write(into)),
-            Part::Create2(create) => (code::CREATE2, &|into| create.write(into)),
-            Part::CreateContainer(create) => (code::CREATE_CONTAINER, &|into| create.write(into)),
-            Part::CreateTtl(create) => (code::CREATE_TTL, &|into| create.write(into)),
-            Part::Delete(delete) => (code::DELETE, &|into| delete.write(into)),
-            Part::SetData(set) => (code::SET_DATA, &|into| set.write(into)),
-            Part::Check(check) => (code::CHECK, &|into| check.write(into)),
-        };
-        write_header(operation, into);
-        body(into);
+        match self {
+            Part::Create(create) => headed(code::CREATE, create, into),
+            Part::Create2(create) => headed(code::CREATE2, create, into),
+            Part::CreateContainer(create) => headed(code::CREATE_CONTAINER, create, into),
+            Part::CreateTtl(create) => headed(code::CREATE_TTL, create, into),
+            Part::Delete(delete) => headed(code::DELETE, delete, into),
+            Part::SetData(set) => headed(code::SET_DATA, set, into),
+            Part::Check(check) => headed(code::CHECK, check, into),
+        }
     }
+}
+
+fn headed(operation: i32, body: &impl Jute, into: &mut Vec<u8>) {
+    write_header(operation, into);
+    body.write(into);
 }
 
 impl Jute for MultiRead {
