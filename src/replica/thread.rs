@@ -8,7 +8,6 @@ use crate::clock::Clock;
 use crate::disk::Waker;
 use crate::ids::NodeId;
 use crate::log::{Fatal, OpenError};
-use crate::peers::Plane;
 use crate::state::Command;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
