@@ -200,6 +200,12 @@ fn check_sense(message: &Message) -> Result<(), Unparsed> {
     )?;
     match message.msg_type {
         MsgAppend => {
+            // The library takes entry 0, and any that it does not have, for
+            // entries of term 0: it would find its log to reach this far.
+            sense(
+                (message.log_term == 0) == (message.index == 0),
+                "an entry without its term",
+            )?;
             let mut at = (message.log_term, message.index);
             for entry in message.entries.iter() {
                 sense(
@@ -546,8 +552,8 @@ mod tests {
         } else {
             100 + dice.below(9)
         };
-        message.log_term = dice.below(100);
-        message.index = dice.below(u64::MAX / 2);
+        message.log_term = 1 + dice.below(97);
+        message.index = 1 + dice.below(u64::MAX / 2);
         message.commit = dice.next_u64();
         message.commit_term = dice.next_u64();
         message.reject = dice.one_in(2);
@@ -662,6 +668,23 @@ mod tests {
             message.msg_type = kind;
             assert_eq!(encode_message(&message), None);
         }
+    }
+
+    /// Entry 0 alone has term 0, and the library takes each entry that it does
+    /// not have for one of term 0.
+    #[test]
+    fn entries_behind_one_without_a_term_do_not_parse() {
+        let mut message = Message::default();
+        message.msg_type = MessageType::MsgAppend;
+        (message.from, message.to, message.term) = (2, 1, 5);
+        let parses = |message: &Message| parse_message(&encode_message(message).unwrap()).is_ok();
+        assert!(parses(&message));
+        message.index = 9;
+        assert!(!parses(&message));
+        message.log_term = 3;
+        assert!(parses(&message));
+        message.index = 0;
+        assert!(!parses(&message));
     }
 
     #[test]

@@ -3,13 +3,16 @@
 //! together is durable together.
 //!
 //! One group is with the device at a time; what comes meanwhile is the next
-//! group. So a group that the disk has no room for can be tried again whole,
-//! and nothing later ever stands in its place.
+//! group. All entries of a group are one append, which a disk without room
+//! refuses whole: it can be tried again, and nothing later ever stands in its
+//! place.
 
-use crate::consensus::{Entry, Hard};
+use crate::consensus::{Body, Entry, Hard};
 use crate::disk::{Disk, Waker};
 use crate::ids::{Index, LogId};
-use crate::limits::{HARD_RECORDS_KEPT, HARD_RECORDS_MAX, RECORD_BYTES_MAX};
+use crate::limits::{
+    HARD_RECORDS_KEPT, HARD_RECORDS_MAX, JOURNAL_BATCH_BYTES_MAX, RECORD_BYTES_MAX,
+};
 use crate::log::{
     self, Appended, Device, FRAMES, Fatal, OpenError, Opening, Payload, Records, Refused, Report,
     Request, Way,
@@ -61,6 +64,15 @@ enum Part {
     Restart(Index),
     /// All that belongs to this Ready stands before.
     Mark(u64),
+}
+
+impl Part {
+    fn entries(&self) -> &[Entry] {
+        match self {
+            Self::Entries(entries) => entries,
+            _ => &[],
+        }
+    }
 }
 
 /// What a device remembered.
@@ -247,11 +259,22 @@ impl Storage {
         // A truncation and a restart go alone: what follows must not be taken
         // where they are refused.
         let is_alone = |part: &Part| matches!(part, Part::Truncate(_) | Part::Restart(_));
-        self.under_way = match self.parts.iter().position(is_alone) {
+        let before_it = match self.parts.iter().position(is_alone) {
             Some(0) => 1,
             Some(before) => before,
             None => self.parts.len(),
         };
+        let mut bytes = 0;
+        let overflows = |part: &Part| match part {
+            Part::Entries(entries) => {
+                let is_first = bytes == 0;
+                bytes += entries.iter().map(bytes_of).sum::<usize>();
+                !is_first && bytes > JOURNAL_BATCH_BYTES_MAX
+            }
+            _ => false,
+        };
+        let overflow = self.parts.iter().take(before_it).position(overflows);
+        self.under_way = overflow.unwrap_or(before_it);
         (0..self.under_way).for_each(|slot| self.submit(slot));
     }
 
@@ -269,13 +292,20 @@ impl Storage {
                     records: Records::Frames(vec![record]),
                 }
             }
-            Part::Entries(entries) => {
-                let records = entries
-                    .iter()
-                    .map(|entry| Payload::new(entry.term, SCHEMA, entry.encode()));
+            Part::Entries(_) if self.entries_before(slot) => {
+                // They went with the first of the group.
+                self.answered += 1;
+                return;
+            }
+            Part::Entries(_) => {
+                let entries = self
+                    .parts
+                    .range(slot..self.under_way)
+                    .flat_map(Part::entries);
+                let record = |entry: &Entry| Payload::new(entry.term, SCHEMA, entry.encode());
                 Request::Append {
                     log: ENTRIES,
-                    records: Records::Frames(records.collect()),
+                    records: Records::Frames(entries.map(record).collect()),
                 }
             }
             Part::Truncate(from) => Request::Truncate {
@@ -293,6 +323,11 @@ impl Storage {
             answers.push((group, slot, outcome));
         };
         self.device.submit(request, Box::new(answer));
+    }
+
+    fn entries_before(&self, slot: usize) -> bool {
+        let mut before = self.parts.iter().take(slot);
+        before.any(|part| matches!(part, Part::Entries(_)))
     }
 
     /// The Ready that the group which is now done ends with, if it ends one;
@@ -417,6 +452,14 @@ impl Storage {
     }
 }
 
+/// About what an entry takes in the log; at least one.
+fn bytes_of(entry: &Entry) -> usize {
+    match &entry.body {
+        Body::Data(data) => 64 + data.len(),
+        Body::Empty | Body::Members(_) => 64,
+    }
+}
+
 fn parse_entries(mut bytes: &[u8], entries: &mut Vec<Entry>) -> Result<(), OpenError> {
     while let Ok(Some((frame, length))) = log::frame::parse(bytes) {
         let entry = Entry::parse(frame.payload);
@@ -441,3 +484,6 @@ fn unread(what: &'static str) -> impl Fn(log::ReadError) -> OpenError {
         source: std::io::Error::other(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,7 +37,7 @@ fn run(input: &[u8]) {
             role: roles[number(0) as usize % roles.len()],
             is_read_only: number(1) % 2 == 1,
             zxid: Zxid(number(2)),
-            voters: number(3),
+            voters: number(3) >> 1,
             learners: number(4) >> 1,
             digest: number(5),
             ..Standing::default()
