@@ -11,8 +11,8 @@ mod import;
 mod log;
 mod profile;
 mod sim;
-mod zookeeper;
 mod state;
+mod zookeeper;
 
 /// Whether the full sizes were asked for.
 pub fn full() -> bool {

@@ -151,7 +151,10 @@ impl Desk {
         if batch.is_empty() {
             let zxid = shared.look(|replica, _| replica.state().zxid()).await;
             let zxid = zxid.ok_or("the node is stopping")?;
-            return Ok((taken, json!({ "nodes": taken, "zxid": format!("{:#x}", zxid.0) })));
+            return Ok((
+                taken,
+                json!({ "nodes": taken, "zxid": format!("{:#x}", zxid.0) }),
+            ));
         }
         let nodes = import::codec::decode(batch).map_err(|bad| bad.to_string())?;
         let taken = taken + nodes.len() as u64;

@@ -101,7 +101,11 @@ mod tests {
         }
         pace.note_round_trip(ms(round_trip));
         pace.settle();
-        assert_eq!(pace.election_timeout(), ms(waits), "{flushes:?} {round_trip}");
+        assert_eq!(
+            pace.election_timeout(),
+            ms(waits),
+            "{flushes:?} {round_trip}"
+        );
     }
 
     #[test]

@@ -53,7 +53,11 @@ pub fn recover(start: Start<'_>) -> Result<Recovered, OpenError> {
     let snapshot = match &loaded {
         Some(loaded) => loaded.as_snapshot(),
         None if is_founder => founding(),
-        None => return Err(unusable("this node holds nothing of its cluster's state yet")),
+        None => {
+            return Err(unusable(
+                "this node holds nothing of its cluster's state yet",
+            ));
+        }
     };
     let tail = entries_behind(&mut storage, &snapshot)?;
     let state = loaded.map_or_else(|| State::new(settings.cluster), |loaded| loaded.state);
@@ -90,9 +94,7 @@ pub fn recover(start: Start<'_>) -> Result<Recovered, OpenError> {
         held,
         nodes: history.state.figures().nodes,
     };
-    storage
-        .close()
-        .map_err(|fatal| unusable(&fatal.reason))?;
+    storage.close().map_err(|fatal| unusable(&fatal.reason))?;
     Ok(recovered)
 }
 
@@ -135,7 +137,12 @@ impl History {
 
     /// Everybody else leaves the members' list.
     fn leave_alone(&mut self, node: NodeId, now: Millis) -> Result<Vec<NodeId>, OpenError> {
-        let listed: Vec<NodeId> = self.state.members().iter().map(|member| member.node).collect();
+        let listed: Vec<NodeId> = self
+            .state
+            .members()
+            .iter()
+            .map(|member| member.node)
+            .collect();
         if !listed.contains(&node) {
             return Err(unusable(&format!(
                 "node {node} is not among the members that it knows: it cannot stand for them"

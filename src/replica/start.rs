@@ -159,7 +159,9 @@ pub(super) fn founding() -> Snapshot {
 
 /// The newest snapshot that reads well. One that does not is left where it is,
 /// for a person to look at.
-pub(super) fn newest_snapshot(storage: &Storage) -> Result<(Vec<Place>, Option<Loaded>), OpenError> {
+pub(super) fn newest_snapshot(
+    storage: &Storage,
+) -> Result<(Vec<Place>, Option<Loaded>), OpenError> {
     let disk = storage.disk();
     let places = snapshots::list(&**disk).map_err(OpenError::io("list the snapshots"))?;
     let mut wrongs = Vec::new();
@@ -185,7 +187,10 @@ pub(super) fn newest_snapshot(storage: &Storage) -> Result<(Vec<Place>, Option<L
 }
 
 /// The entries behind a snapshot. What does not join it is not history.
-pub(super) fn entries_behind(storage: &mut Storage, snapshot: &Snapshot) -> Result<Vec<Entry>, OpenError> {
+pub(super) fn entries_behind(
+    storage: &mut Storage,
+    snapshot: &Snapshot,
+) -> Result<Vec<Entry>, OpenError> {
     let (first, next) = storage.entries();
     let after = Index(snapshot.index.0 + 1);
     if first > after {

@@ -342,7 +342,11 @@ mod tests {
     fn who_was_a_member_and_is_none_has_left() {
         let mut members = Members::default();
         let has_left = |members: &Members| [1, 2, 3, 4].map(|id| members.has_left(NodeId(id)));
-        assert_eq!(has_left(&members), [false; 4], "a node by itself has no list");
+        assert_eq!(
+            has_left(&members),
+            [false; 4],
+            "a node by itself has no list"
+        );
         for id in [1, 2, 3] {
             let member = Member {
                 node: NodeId(id),

@@ -20,7 +20,13 @@ impl Dev {
         let child = dolmen()
             .args(["dev", "--base-port", &free_base().to_string()])
             .args(more)
-            .args(["--set", "log.engine=threads", "--set", "node.log_level=debug", "--data"])
+            .args([
+                "--set",
+                "log.engine=threads",
+                "--set",
+                "node.log_level=debug",
+                "--data",
+            ])
             .arg(&data)
             .stdout(File::create(folder.path("shown")).unwrap())
             .stderr(File::create(folder.path("words")).unwrap())

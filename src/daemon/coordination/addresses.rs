@@ -94,7 +94,9 @@ pub(super) fn address_of(member: &Member) -> PeerAddress {
 pub(super) fn check_place(place: &str) -> Result<(), String> {
     let wrong = |why: &str| {
         let place: String = place.chars().take(80).collect();
-        Err(format!("{place:?} is no address of a node ({why}): write it as host:port"))
+        Err(format!(
+            "{place:?} is no address of a node ({why}): write it as host:port"
+        ))
     };
     if place.len() > PLACE_BYTES_MAX {
         return wrong("it is too long");
@@ -105,9 +107,13 @@ pub(super) fn check_place(place: &str) -> Result<(), String> {
     if !port.parse().is_ok_and(|port: u16| port > 0) {
         return wrong("its port is not a number from 1 to 65535");
     }
-    let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let inner = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
     let is_host = match inner {
-        Some(inner) => inner.parse::<Ipv6Addr>().is_ok_and(|ip| !ip.is_unspecified()),
+        Some(inner) => inner
+            .parse::<Ipv6Addr>()
+            .is_ok_and(|ip| !ip.is_unspecified()),
         None => is_name(host),
     };
     match is_host {
@@ -127,13 +133,31 @@ mod tests {
 
     #[test]
     fn a_place_is_a_host_and_a_port() {
-        for good in ["10.0.0.2:7300", "box-2.site:1", "[fd00::2]:65535", "node_2:7300"] {
+        for good in [
+            "10.0.0.2:7300",
+            "box-2.site:1",
+            "[fd00::2]:65535",
+            "node_2:7300",
+        ] {
             assert_eq!(check_place(good), Ok(()), "{good}");
         }
         let long = format!("{}:1", "a".repeat(300));
         for bad in [
-            "", ":7300", "box", "box:", "box:0", "box:65536", "box:-1", "fd00::2:7300",
-            "[fd00::2:7300", "[box]:7300", "0.0.0.0:7300", "[::]:7300", "a b:1", "a/b:1", &long,
+            "",
+            ":7300",
+            "box",
+            "box:",
+            "box:0",
+            "box:65536",
+            "box:-1",
+            "fd00::2:7300",
+            "[fd00::2:7300",
+            "[box]:7300",
+            "0.0.0.0:7300",
+            "[::]:7300",
+            "a b:1",
+            "a/b:1",
+            &long,
         ] {
             assert!(check_place(bad).is_err(), "{bad}");
         }

@@ -130,7 +130,9 @@ impl ReplicaFolder {
         let disk = RealDisk::open(&self.folder, self.engine.lanes.clone())
             .map_err(OpenError::io("open the replica's folder"))?;
         let disk: Arc<dyn disk::Disk> = Arc::new(disk);
-        let lane = disk.lane().map_err(OpenError::io("open the replica's lane"))?;
+        let lane = disk
+            .lane()
+            .map_err(OpenError::io("open the replica's lane"))?;
         replica::recover(self.start(disk, lane))
     }
 

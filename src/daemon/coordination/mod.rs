@@ -333,7 +333,6 @@ impl Coordination {
         }
         take(&self.running).map_or(Ok(()), Running::close)
     }
-
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

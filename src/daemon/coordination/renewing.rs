@@ -61,7 +61,9 @@ impl Shared {
         let Some(authority) = self.authority()? else {
             return self.ask_a_voter(key).await;
         };
-        let certificate = self.issue(&authority, identity.node, &key.public_key()).await?;
+        let certificate = self
+            .issue(&authority, identity.node, &key.public_key())
+            .await?;
         self.take_renewed(identity, certificate, &key)
     }
 
@@ -179,7 +181,10 @@ impl Shared {
             .identify(identity.node, identity.serial, now, &MachineEntropy)
             .map_err(says)?;
         self.keep_identity(renewed.clone())?;
-        tracing::warn!(until, "this node's certificate had ended; it has issued itself another");
+        tracing::warn!(
+            until,
+            "this node's certificate had ended; it has issued itself another"
+        );
         Ok(renewed)
     }
 }

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 impl Shared {
     /// Makes a token that one box may join with.
     pub async fn create_token(&self, role: Role, hours: u64) -> Result<Value, String> {
-        let identity = self.identity().ok_or("this node is by itself: run dolmen init first")?;
+        let identity = self
+            .identity()
+            .ok_or("this node is by itself: run dolmen init first")?;
         let (mut id, mut secret) = ([0; 8], [0; 16]);
         MachineEntropy.fill(&mut id).map_err(says)?;
         MachineEntropy.fill(&mut secret).map_err(says)?;

@@ -103,7 +103,9 @@ pub(super) fn check(site: &Site) -> Vec<Finding> {
         Some(address) => of_address(site, door, address, &listeners[door.carrier as usize]),
     };
     let listening = doors.iter().map(of_door);
-    listening.chain(doors.iter().filter_map(advertised)).collect()
+    listening
+        .chain(doors.iter().filter_map(advertised))
+        .collect()
 }
 
 /// Who comes from elsewhere and is sent to loopback meets itself.
@@ -274,10 +276,23 @@ mod tests {
 
     #[test]
     fn a_place_on_loopback_is_known_in_every_form() {
-        for place in ["localhost", "localhost:2181", "127.0.0.1", "127.1.2.3:1", "::1", "[::1]:7"] {
+        for place in [
+            "localhost",
+            "localhost:2181",
+            "127.0.0.1",
+            "127.1.2.3:1",
+            "::1",
+            "[::1]:7",
+        ] {
             assert!(is_loopback(place), "{place}");
         }
-        for place in ["box", "box:2181", "10.0.0.1:2181", "[fd00::1]:2181", "fd00::1"] {
+        for place in [
+            "box",
+            "box:2181",
+            "10.0.0.1:2181",
+            "[fd00::1]:2181",
+            "fd00::1",
+        ] {
             assert!(!is_loopback(place), "{place}");
         }
     }

@@ -188,7 +188,11 @@ impl Door {
     /// are beyond a bound already stay, and no more are taken until they are
     /// fewer.
     pub fn set_limits(&self, limits: Limits) {
-        let mut held = self.shared.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self
+            .shared
+            .limits
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         *held = Some(limits);
         drop(held);
         self.shared.has_limits.store(true, Ordering::Release);

@@ -477,8 +477,7 @@ impl Server {
             .session
             .hear(reply, &mut connection.out, &mut hand);
         if is_answer {
-            self.work
-                .make_room(owed_before - connection.session.owed());
+            self.work.make_room(owed_before - connection.session.owed());
         }
         // A session that has just opened may have more to say.
         if connection.has_more() {

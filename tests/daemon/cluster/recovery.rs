@@ -38,7 +38,11 @@ fn a_cluster_begins_again_from_one_of_three() {
     second.stop();
     let asked = recover(&second, &[]);
     assert_eq!(asked.code, 2, "{}", asked.words);
-    assert!(asked.words.contains("nothing was changed"), "{}", asked.words);
+    assert!(
+        asked.words.contains("nothing was changed"),
+        "{}",
+        asked.words
+    );
     let said = recover(&second, &[ACCEPT]).answer();
     assert!(said.contains("node 2 is the only voter"), "{said}");
     assert!(said.contains("no members any more: 1, 3"), "{said}");

@@ -60,7 +60,10 @@ fn a_setting_that_one_node_takes_holds_on_all() {
     assert!(!fit(&second, 3));
 
     let refused = set("many").refusal();
-    assert!(refused.contains("does not take that path or value"), "{refused}");
+    assert!(
+        refused.contains("does not take that path or value"),
+        "{refused}"
+    );
     until_conf(&second, "maxClientCnxns=2");
 
     let least = "/dolmen/config/zookeeper.session_timeout_min_ms";

@@ -122,7 +122,11 @@ fn the_door_s_certificates_are_read_again_at_a_reload() {
     old.write(&folder);
     let node = Node::start_with(&folder, &settings(true));
     let status = node.ask("status").unwrap();
-    let at: SocketAddr = status["doors"]["zookeeper"].as_str().unwrap().parse().unwrap();
+    let at: SocketAddr = status["doors"]["zookeeper"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
     assert_eq!(ask_who(&mut TcpStream::connect(at).unwrap()), None);
     assert!(old.whoami(at).is_some());
 }
