@@ -51,8 +51,7 @@ impl NodeLogs {
             entries: knobs.ring_entries,
             lone_blocking,
         };
-        let disk =
-            RealDisk::open(folder, lanes.clone()).map_err(Refused::data_folder(folder.into()))?;
+        let disk = RealDisk::open(folder, lanes).map_err(Refused::data_folder(folder.into()))?;
         let disk = Arc::new(disk);
         let settings = compose::log_settings(knobs);
         let granted = Arc::new(OnceLock::new());

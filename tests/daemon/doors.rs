@@ -36,7 +36,7 @@ fn metrics_are_what_prometheus_reads() {
                     .is_some_and(|name| typed.contains(&name))
             };
             assert!(
-                parts.iter().any(|part| is_typed(&part)),
+                parts.iter().any(|part| is_typed(part)),
                 "no type before {line}"
             );
         }

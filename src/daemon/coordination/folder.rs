@@ -112,7 +112,7 @@ impl ReplicaFolder {
     }
 
     fn open_once(&self) -> Result<(Replica, replica::Opened), OpenError> {
-        let disk = RealDisk::open(&self.folder, self.engine.lanes.clone())
+        let disk = RealDisk::open(&self.folder, self.engine.lanes)
             .map_err(OpenError::io("open the replica's folder"))?;
         let disk = Arc::new(disk);
         let late = disk.clone();
@@ -127,7 +127,7 @@ impl ReplicaFolder {
 
     /// For a tool that has the folder to itself.
     pub fn recover(&self) -> Result<replica::Recovered, OpenError> {
-        let disk = RealDisk::open(&self.folder, self.engine.lanes.clone())
+        let disk = RealDisk::open(&self.folder, self.engine.lanes)
             .map_err(OpenError::io("open the replica's folder"))?;
         let disk: Arc<dyn disk::Disk> = Arc::new(disk);
         let lane = disk
