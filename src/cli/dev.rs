@@ -132,7 +132,25 @@ impl Place {
             .map(|(key, value)| format!("{key} = {value}\n"))
             .collect();
         let text = format!("# Written by dolmen dev at each run.\n{lines}");
+        self.check_ports(&text)?;
         write_whole(&self.settings, &text)
+    }
+
+    /// Members know each other by their ports. Were all of them moved at once,
+    /// no majority could tell anybody the new ones.
+    fn check_ports(&self, text: &str) -> Result<(), Failure> {
+        let before = fs::read_to_string(&self.settings).unwrap_or_default();
+        let (before, now) = (control_port(&before), control_port(text));
+        let is_moved = before.is_some() && before != now;
+        if !is_moved || !self.data.join("membership").exists() {
+            return Ok(());
+        }
+        let base = before.unwrap_or(0).saturating_sub(PORTS_PER_NODE * self.number + 7);
+        Err(Failure::failed(format!(
+            "the nodes in {} are a cluster on ports from {base} on: run it with --base-port {base}, \
+             or name another folder with --data",
+            self.folder.display()
+        )))
     }
 
     fn listed(&self, status: &Value) -> Value {
@@ -144,6 +162,13 @@ impl Place {
             "doors": status["doors"],
         })
     }
+}
+
+/// Of a file that `write_settings` wrote.
+fn control_port(settings: &str) -> Option<u16> {
+    let mut lines = settings.lines();
+    let line = lines.find(|line| line.starts_with("peers.control.listen = "))?;
+    line.trim_end_matches('"').rsplit_once(':')?.1.parse().ok()
 }
 
 /// What runs, in the form that test tools read.

@@ -180,12 +180,17 @@ impl Replica {
         }
     }
 
-    /// Little enough is missing that it has it within one election timeout.
+    /// Little enough is missing that it has it within one election timeout. A
+    /// newcomer has answered for nothing yet, however short the log is: made a
+    /// voter before it runs, it could take a majority with it.
     fn has_caught_up(&self, node: NodeId) -> bool {
         const NEAR: u64 = 64;
         let status = self.consensus.status();
         let peer = status.peers.iter().find(|peer| peer.node == node);
-        peer.is_some_and(|peer| peer.is_active && peer.matched.0 + NEAR >= status.last.0)
+        peer.is_some_and(|peer| {
+            let is_near = peer.matched.0 + NEAR >= status.last.0;
+            peer.is_active && peer.matched > Index(0) && is_near
+        })
     }
 
     pub(super) fn report_digest(&mut self, index: Index, digest: u64) {

@@ -16,9 +16,13 @@ impl Dev {
     }
 
     fn start_with(folder: &Folder, more: &[&str]) -> Self {
+        Self::start_at(folder, free_base(), more)
+    }
+
+    fn start_at(folder: &Folder, base: u16, more: &[&str]) -> Self {
         let data = folder.path("dev");
         let child = dolmen()
-            .args(["dev", "--base-port", &free_base().to_string()])
+            .args(["dev", "--base-port", &base.to_string()])
             .args(more)
             .args([
                 "--set",
@@ -154,8 +158,9 @@ fn a_killed_node_is_started_again_by_hand_and_still_ends_with_dev() {
 #[test]
 fn several_nodes_are_one_cluster_and_again_at_the_next_run() {
     let folder = Folder::new();
+    let base = free_base();
     for _ in 0..2 {
-        let mut dev = Dev::start_with(&folder, &["--nodes", "3"]);
+        let mut dev = Dev::start_at(&folder, base, &["--nodes", "3"]);
         let cluster = dev.cluster().unwrap();
         let ids: Vec<_> = cluster["nodes"]
             .as_array()
@@ -172,4 +177,9 @@ fn several_nodes_are_one_cluster_and_again_at_the_next_run() {
         }
         assert_eq!(dev.interrupt().code(), Some(0));
     }
+    let elsewhere = (base + 1000).to_string();
+    let moved = ["dev", "--nodes", "3", "--base-port", &elsewhere, "--data"];
+    let (code, _, says) = run(dolmen().args(moved).arg(folder.path("dev")));
+    assert_eq!(code, 1, "{says}");
+    assert!(says.contains(&format!("--base-port {base}")), "{says}");
 }

@@ -141,7 +141,9 @@ fn leave_and_come_back(first: &Machine, second: &Machine) {
     });
     let warnings = status["warnings"].to_string();
     assert!(warnings.contains("node 2 was removed"), "{warnings}");
-    assert_ne!(second.zk(&["get", "/a"]).code, 0, "it serves nobody");
+    second
+        .try_zk(&["get", "/a"])
+        .refused_with("hung up before a session was open");
     assert_eq!(first.zk(&["get", "/a"]).answer().trim(), "1");
     first
         .type_in(&["node", "remove", "1"])
@@ -177,4 +179,31 @@ fn a_member_that_lost_its_state_is_refused() {
     fs::rename(first.folder.path("gone"), first.folder.path("data/replica")).unwrap();
     first.go_on();
     first.until_in(1);
+}
+
+#[test]
+fn a_member_removed_while_it_was_off_hears_why_and_may_leave() {
+    let first = Machine::start();
+    first.type_in(&["init"]).answer();
+    let mut worker = Machine::start();
+    worker.join(&first, &["--role", "worker"]);
+    worker
+        .type_in(&["join", &first.token(&[]), "--discard"])
+        .answer();
+    assert_eq!(first.members().len(), 2, "a member that is needed stays");
+    worker.stop();
+    first.type_in(&["node", "remove", "2"]).answer();
+    worker.go_on();
+    until("its status says why nobody speaks to it", || {
+        let warnings = worker.status()["warnings"].to_string();
+        warnings
+            .contains("node 2 is not a member; if it was removed, it joins again")
+            .then_some(())
+    });
+    first.node().until_it_says("node 2 is not a member");
+    worker
+        .try_zk(&["ls", "/"])
+        .refused_with("hung up before a session was open");
+    let token = first.token(&["--role", "worker"]);
+    assert_eq!(worker.join_with(&token, &["--discard"]), 3);
 }

@@ -29,6 +29,7 @@ impl Machine {
         let [control, bulk] = ports.map(|port| port.local_addr().unwrap());
         let settings = format!(
             "{SMALL}peers.control.listen = \"{control}\"\npeers.bulk.listen = \"{bulk}\"\n\
+             coordination.election_timeout_ms = 1500\n\
              doors.zookeeper.super_digest = \"{SUPER}\"\n{more}"
         );
         let folder = Folder::new();
@@ -66,7 +67,16 @@ impl Machine {
         Typed { code, out, words }
     }
 
+    /// Asks as often as a client would that finds no leader at the moment.
     fn zk(&self, command: &[&str]) -> Typed {
+        until("there is a leader to ask", || {
+            let typed = self.try_zk(command);
+            let is_asked = !typed.words.contains("hung up before a session was open");
+            is_asked.then_some(typed)
+        })
+    }
+
+    fn try_zk(&self, command: &[&str]) -> Typed {
         let server = self.door("zookeeper");
         let (code, out, words) = run(dolmen().arg("zk").args(command).args(["--server", &server]));
         Typed { code, out, words }
