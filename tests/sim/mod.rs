@@ -3,3 +3,4 @@
 
 mod basic;
 mod cluster;
+mod watches;
