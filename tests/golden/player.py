@@ -328,14 +328,15 @@ class Player:
         self.say(connection, "kept")
 
     def tell_fate(self, connection):
+        # A server that has done with a connection answers nothing more on it.
+        if connection.session:
+            connection.ask("ping", OPS["ping"], b"")
+            self.hear_answer(connection)
+            return
         deadline = time.monotonic() + SILENT_SECONDS
         while (frame := connection.frame(deadline - time.monotonic())) is not None:
             self.hear(connection, frame)
-        if connection.session == 0:
-            self.say(connection, "kept, silent")
-            return
-        connection.ask("ping", OPS["ping"], b"")
-        self.hear_answer(connection)
+        self.say(connection, "kept, silent")
 
     def clean_up(self, is_start):
         """Makes the script's folder, or removes it as the superuser."""

@@ -23,5 +23,6 @@ mod node;
 mod planted;
 mod quiet;
 mod seeds;
+mod watches;
 mod wishes;
 mod world;

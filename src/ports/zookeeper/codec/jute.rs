@@ -50,6 +50,8 @@ pub trait Jute: Sized {
     /// The fewest bytes that one takes. Never 0, so that a declared count is
     /// bounded by the bytes that are left.
     const BYTES_MIN: usize;
+    /// Whether a vector of them may be missing, and reads as an empty one then.
+    const LIST_MAY_BE_MISSING: bool = false;
 
     fn read(from: &mut Cursor<'_>) -> Result<Self, Unread>;
     fn write(&self, into: &mut Vec<u8>);
@@ -207,13 +209,12 @@ impl Jute for Data {
     }
 }
 
-/// A vector that is not there reads as an empty one.
 impl<T: Jute> Jute for Vec<T> {
     const BYTES_MIN: usize = 4;
 
     fn read(from: &mut Cursor<'_>) -> Result<Self, Unread> {
         let declared = i32::read(from)?;
-        if declared == -1 {
+        if declared == -1 && T::LIST_MAY_BE_MISSING {
             return Ok(Vec::new());
         }
         let count = usize::try_from(declared).map_err(|_| Unread::Length(declared))?;
@@ -250,8 +251,10 @@ impl Jute for Identity {
     }
 }
 
+/// An access list that is missing is refused as an empty one is.
 impl Jute for AclEntry {
     const BYTES_MIN: usize = 12;
+    const LIST_MAY_BE_MISSING: bool = true;
 
     fn read(from: &mut Cursor<'_>) -> Result<Self, Unread> {
         Ok(Self {

@@ -135,7 +135,7 @@ fn first_words_keep_their_shape() {
     }
 }
 
-/// Data and lists may be missing, texts may not.
+/// Data and access lists may be missing, texts and other lists may not.
 #[test]
 fn minus_one_is_nothing() {
     let mut bytes = Vec::new();
@@ -148,6 +148,8 @@ fn minus_one_is_nothing() {
     let nothing = (-1i32).to_be_bytes();
     let read = Box::<str>::read(&mut Cursor::new(&nothing));
     assert_eq!(read, Err(Unread::NoText));
+    let read = Vec::<Box<str>>::read(&mut Cursor::new(&nothing));
+    assert_eq!(read, Err(Unread::Length(-1)));
 }
 
 #[test]
