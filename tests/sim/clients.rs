@@ -671,7 +671,7 @@ impl Clients {
                     self.history.learn(path, zxid, Fact::Absent);
                     self.all[client].wishes.saw(path, None);
                 }
-                (true, Part::Check { .. }, Ok(Outcome::Checked)) => {}
+                (true, Part::Check, Ok(Outcome::Checked)) => {}
                 (false, Part::Set { path, .. } | Part::Delete { path, .. }, Err(Error::NoNode)) => {
                     self.history.learn(path, zxid, Fact::Absent);
                     self.all[client].wishes.saw(path, None);
