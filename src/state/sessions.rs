@@ -181,8 +181,7 @@ fn hash(id: SessionId, session: &Session) -> u64 {
     let hash = attached_by.fold(Hash::of(Part::Session), |hash, (origin, tag)| {
         hash.word(*origin).word(*tag)
     });
-    hash
-        .word(id.0)
+    hash.word(id.0)
         .bytes(&session.password)
         .word(session.timeout_ms.into())
         .word(u64::from(session.connection) << 1 | u64::from(session.has_gap))

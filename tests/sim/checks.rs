@@ -156,7 +156,9 @@ impl World {
             if let Some((session, _)) = session
                 && state.session(session).is_some()
             {
-                return Some(format!("the session of client {number}, who is gone, lives"));
+                return Some(format!(
+                    "the session of client {number}, who is gone, lives"
+                ));
             }
         }
         None

@@ -282,7 +282,13 @@ impl Clients {
         ));
     }
 
-    fn wish(&mut self, id: ConnectionId, now: Duration, chance: &mut Seeded, words: &mut Vec<Word>) {
+    fn wish(
+        &mut self,
+        id: ConnectionId,
+        now: Duration,
+        chance: &mut Seeded,
+        words: &mut Vec<Word>,
+    ) {
         let link = &self.links[&id];
         if link.sent.len() > 40 {
             return;
@@ -322,7 +328,13 @@ impl Clients {
     }
 
     /// At the end each client must be able to write and to read what it wrote.
-    fn say_last(&mut self, number: usize, now: Duration, chance: &mut Seeded, words: &mut Vec<Word>) {
+    fn say_last(
+        &mut self,
+        number: usize,
+        now: Duration,
+        chance: &mut Seeded,
+        words: &mut Vec<Word>,
+    ) {
         let client = &mut self.all[number];
         let Some(id) = client.link else {
             return;
@@ -490,7 +502,11 @@ impl Clients {
         self.broken(id);
         let client = &mut self.all[self.links[&id].client];
         let is_own = client.session.is_some_and(|own| own.0 == session);
-        if matches!(why, CloseReason::SessionExpired | CloseReason::SessionClosed) && is_own {
+        if matches!(
+            why,
+            CloseReason::SessionExpired | CloseReason::SessionClosed
+        ) && is_own
+        {
             self.lose_session(id);
         }
     }
@@ -534,7 +550,13 @@ impl Clients {
     }
 
     /// Writes and syncs take place between question and answer.
-    fn check_time(&self, id: ConnectionId, sent: &Sent, zxid: Zxid, answer: &Result<Answer, Error>) {
+    fn check_time(
+        &self,
+        id: ConnectionId,
+        sent: &Sent,
+        zxid: Zxid,
+        answer: &Result<Answer, Error>,
+    ) {
         let heard = sent.heard;
         match &sent.asked {
             Asked::Write(_) | Asked::Close => {
@@ -556,7 +578,13 @@ impl Clients {
         }
     }
 
-    fn take_answer(&mut self, id: ConnectionId, sent: Sent, zxid: Zxid, answer: Result<Answer, Error>) {
+    fn take_answer(
+        &mut self,
+        id: ConnectionId,
+        sent: Sent,
+        zxid: Zxid,
+        answer: Result<Answer, Error>,
+    ) {
         let link = self.links.get_mut(&id).expect("looked at before");
         let history = &mut self.history;
         match (sent.asked, answer) {
@@ -586,7 +614,10 @@ impl Clients {
                 history.learn(&path, zxid, Fact::Absent);
                 self.all[link.client].wishes.saw(&path, None);
             }
-            (Asked::Children { path, watch }, Ok(Answer::Read(Answered::Children { stat, .. }))) => {
+            (
+                Asked::Children { path, watch },
+                Ok(Answer::Read(Answered::Children { stat, .. })),
+            ) => {
                 history.learn(&path, zxid, Fact::of(&stat, None));
                 if watch {
                     link.watch(&path, Kind::Child, zxid);
@@ -650,7 +681,16 @@ impl Clients {
                 run.insert(*place, (path.clone(), fate));
             }
             match (is_done, part, outcome) {
-                (true, Part::Create { path, value, is_sequential, .. }, Ok(Outcome::Created { path: given, stat })) => {
+                (
+                    true,
+                    Part::Create {
+                        path,
+                        value,
+                        is_sequential,
+                        ..
+                    },
+                    Ok(Outcome::Created { path: given, stat }),
+                ) => {
                     if *is_sequential {
                         assert!(given.starts_with(&**path), "{given} was made for {path}");
                         self.history.number_given(given);
@@ -658,10 +698,19 @@ impl Clients {
                     } else {
                         assert_eq!(path, given, "another node was made");
                     }
-                    self.history.learn(given, zxid, Fact::of(stat, Some(*value)));
+                    self.history
+                        .learn(given, zxid, Fact::of(stat, Some(*value)));
                     self.all[client].wishes.saw(given, Some(stat.version));
                 }
-                (true, Part::Set { path, value, version }, Ok(Outcome::Set(stat))) => {
+                (
+                    true,
+                    Part::Set {
+                        path,
+                        value,
+                        version,
+                    },
+                    Ok(Outcome::Set(stat)),
+                ) => {
                     let follows = *version == -1 || stat.version == version + 1;
                     assert!(follows, "{path}: {} from {version}", stat.version);
                     self.history.learn(path, zxid, Fact::of(stat, Some(*value)));

@@ -1,7 +1,6 @@
 //! What goes wrong, by the seed. Each seed has its own few kinds of trouble,
 //! its own pace, and its own net: all at once would hide one behind another.
 
-
 use super::world::{Back, Due, World, admission_by};
 use dolmen::disk::sim::When;
 use dolmen::entropy::Seeded;
@@ -335,8 +334,16 @@ impl World {
         let Some(leader) = self.leader() else {
             return;
         };
-        let listed: Vec<NodeId> = leader.state().members().iter().map(|one| one.node).collect();
-        let missing = listed.iter().copied().filter(|id| !self.nodes.contains_key(id));
+        let listed: Vec<NodeId> = leader
+            .state()
+            .members()
+            .iter()
+            .map(|one| one.node)
+            .collect();
+        let missing = listed
+            .iter()
+            .copied()
+            .filter(|id| !self.nodes.contains_key(id));
         let missing: Vec<NodeId> = missing.collect();
         let is_settled = leader.members().voters == listed;
         let applied = leader.applied();

@@ -374,7 +374,10 @@ fn check_once(watched: &Watched, changes: &Changes) {
     let path = &watched.path;
     for (at, kind) in known.range(inside) {
         let is_missed = watched.kind.is_fired_by(path, *kind, path);
-        assert!(!is_missed, "the change {kind:?} at {at} was missed: {watched:?}");
+        assert!(
+            !is_missed,
+            "the change {kind:?} at {at} was missed: {watched:?}"
+        );
     }
 }
 
@@ -401,8 +404,14 @@ fn check_lasting(watched: &Watched, changes: &Changes) {
             if !watched.kind.is_fired_by(&watched.path, *kind, path) {
                 continue;
             }
-            let is_told = watched.told.iter().any(|one| one.0 == *at && one.2 == *path);
-            assert!(is_told, "{kind:?} of {path} at {at} was missed: {watched:?}");
+            let is_told = watched
+                .told
+                .iter()
+                .any(|one| one.0 == *at && one.2 == *path);
+            assert!(
+                is_told,
+                "{kind:?} of {path} at {at} was missed: {watched:?}"
+            );
         }
     }
 }

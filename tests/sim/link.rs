@@ -21,15 +21,30 @@ pub struct Sent {
 /// What it is, as far as the answer's meaning depends on it.
 #[derive(Debug)]
 pub enum Asked {
-    Data { path: Box<str>, watch: bool },
-    Exists { path: Box<str>, watch: bool },
-    Children { path: Box<str>, watch: bool },
+    Data {
+        path: Box<str>,
+        watch: bool,
+    },
+    Exists {
+        path: Box<str>,
+        watch: bool,
+    },
+    Children {
+        path: Box<str>,
+        watch: bool,
+    },
     Write(Vec<Part>),
     Sync,
     Ping,
-    AddWatch { path: Box<str>, kind: Kind },
+    AddWatch {
+        path: Box<str>,
+        kind: Kind,
+    },
     SetWatches(Vec<(Box<str>, Kind, Zxid)>),
-    RemoveWatch { path: Box<str>, kind: Kind },
+    RemoveWatch {
+        path: Box<str>,
+        kind: Kind,
+    },
     Close,
     /// Written before all others come.
     Layout,
@@ -196,7 +211,9 @@ impl Link {
                 Kind::Child => matches!(told, ChangeKind::ChildrenChanged | ChangeKind::Deleted),
                 Kind::Persistent | Kind::Recursive => false,
             };
-            let place = early.iter().position(|(told, at)| *at == path && tells(told));
+            let place = early
+                .iter()
+                .position(|(told, at)| *at == path && tells(told));
             match (place, kind) {
                 (Some(place), _) => drop(early.remove(place)),
                 // What came and went while nobody watched is not told.

@@ -10,8 +10,26 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 /// Seeds that a search may take for one fault.
 const SEARCHED: u64 = 500;
 
-/// A seed for each that the simulation finds.
-const KNOWN: &[(Fault, u64)] = &[];
+/// A seed for each that the simulation finds. A vote that is not stored is left
+/// to the tests of consensus: a node would have to vote twice in one term.
+const KNOWN: &[(Fault, u64)] = &[
+    (Fault::SentBeforePersisted, 7),
+    (Fault::TailLost, 0),
+    (Fault::RemovedStillVotes, 0),
+    (Fault::LocalRead, 3),
+    (Fault::TokenReused, 2),
+    (Fault::ZxidNotRaised, 1),
+    (Fault::PasswordNotChecked, 3),
+    (Fault::GapApplied, 3),
+    (Fault::SessionsNotInSnapshot, 0),
+    (Fault::AckBeforeFsync, 7),
+    (Fault::ExpiryNotProposed, 1),
+    (Fault::TimersNotRestarted, 1),
+    (Fault::ReadBeforeSeen, 3),
+    (Fault::AnswerBeforeEvent, 0),
+    (Fault::WatchAfterRead, 0),
+    (Fault::SnapshotOfAnotherIndex, 0),
+];
 
 /// Runs without the planted fault are well, so what fails is the fault.
 fn is_found(fault: Fault, seed: u64) -> Option<String> {
@@ -51,7 +69,10 @@ fn each_is_found_by_search() {
         });
     }
     let all = Fault::COORDINATION.len();
-    println!("{} of {all} found; not found: {missed:?}", all - missed.len());
+    println!(
+        "{} of {all} found; not found: {missed:?}",
+        all - missed.len()
+    );
     missed.retain(|fault| KNOWN.iter().any(|(known, _)| known == fault));
     assert!(missed.is_empty(), "planted and not found: {missed:?}");
 }
@@ -85,6 +106,9 @@ fn on_all_cores(work: impl Fn() + Sync) {
 fn first_line(why: &str) -> &str {
     let line = why.lines().find(|line| !line.trim().is_empty());
     let line = line.unwrap_or_default();
-    let end = line.char_indices().nth(160).map_or(line.len(), |(at, _)| at);
+    let end = line
+        .char_indices()
+        .nth(160)
+        .map_or(line.len(), |(at, _)| at);
     &line[..end]
 }

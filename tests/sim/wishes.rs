@@ -104,7 +104,11 @@ impl Wishes {
             91..=93 => {
                 // Its own watch must speak before its own answer does.
                 let watch = data(path, true);
-                vec![watch, self.set(path, -1, chance, history), data(path, false)]
+                vec![
+                    watch,
+                    self.set(path, -1, chance, history),
+                    data(path, false),
+                ]
             }
             _ => self.run(chance, history),
         }
@@ -118,7 +122,13 @@ impl Wishes {
         list
     }
 
-    fn set(&mut self, path: &str, version: i32, chance: &mut Seeded, history: &mut History) -> Wish {
+    fn set(
+        &mut self,
+        path: &str,
+        version: i32,
+        chance: &mut Seeded,
+        history: &mut History,
+    ) -> Wish {
         let value = self.value();
         history.attempt(value, path);
         let part = Part::Set {
@@ -233,7 +243,12 @@ impl Wishes {
     }
 }
 
-pub fn creation(path: &str, data: std::sync::Arc<[u8]>, kind: NodeKind, is_sequential: bool) -> Create {
+pub fn creation(
+    path: &str,
+    data: std::sync::Arc<[u8]>,
+    kind: NodeKind,
+    is_sequential: bool,
+) -> Create {
     let open = AclEntry {
         permissions: Permissions::ALL,
         who: Identity::new("world", "anyone"),

@@ -203,7 +203,12 @@ impl World {
         self.check_end();
     }
 
-    pub fn until(&mut self, what: &str, within: Duration, mut is_so: impl FnMut(&mut Self) -> bool) {
+    pub fn until(
+        &mut self,
+        what: &str,
+        within: Duration,
+        mut is_so: impl FnMut(&mut Self) -> bool,
+    ) {
         let end = self.now + within;
         let mut looked = Duration::ZERO;
         loop {
@@ -221,7 +226,8 @@ impl World {
 
     pub fn plan(&mut self, after: Duration, due: Due) {
         self.next_number += 1;
-        self.agenda.insert((self.now + after, self.next_number), due);
+        self.agenda
+            .insert((self.now + after, self.next_number), due);
     }
 
     /// The next thing that happens.
@@ -575,4 +581,3 @@ pub fn admission_by(token: u8, key: u8) -> MemberCommand {
         in_place_of: None,
     }
 }
-
