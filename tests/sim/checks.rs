@@ -24,7 +24,8 @@ pub struct Checks {
     /// A disk of theirs fails: they may stop.
     pub may_die: BTreeSet<NodeId>,
     pub is_short_of_room: BTreeSet<NodeId>,
-    pub snapshots: u64,
+    /// The bit that has turned on the disk of a node that is down.
+    pub rotten: BTreeMap<NodeId, (String, u64, u8)>,
 }
 
 impl Checks {

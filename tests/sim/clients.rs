@@ -170,9 +170,7 @@ impl Clients {
         if !self.links[&id].sent.is_empty() {
             return;
         }
-        let client = &mut self.all[number];
-        let command = client.layout.remove(0);
-        client.is_dead = client.layout.is_empty();
+        let command = self.all[number].layout[0].clone();
         self.say(id, now, Asked::Layout, Request::Submit(command), words);
     }
 
@@ -352,6 +350,7 @@ impl Clients {
         client.is_last_asked = true;
         let list = client.wishes.last(chance, &mut self.history);
         for Wish { asked, request } in list {
+            self.note_run(id, &asked);
             self.say(id, now, asked, request, words);
         }
     }
@@ -634,7 +633,11 @@ impl Clients {
                 assert!(!link.is_watching(&path, kind), "{id:?}: {path} was watched");
             }
             (Asked::SetWatches(list), Ok(Answer::Watching)) => link.watches_set(list, zxid),
-            (Asked::Layout, Ok(Answer::Outcome(_))) => {}
+            (Asked::Layout, Ok(Answer::Outcome(_)) | Err(Error::NodeExists)) => {
+                let client = &mut self.all[link.client];
+                client.layout.remove(0);
+                client.is_dead = client.layout.is_empty();
+            }
             (Asked::Sync, Ok(Answer::Synced)) | (Asked::Ping, Ok(Answer::Pong)) => {}
             (Asked::Close, Ok(Answer::Outcome(Outcome::Closed))) => {
                 let end = self.history.ended.entry(link.session).or_insert(zxid);
@@ -717,7 +720,7 @@ impl Clients {
                     self.history.learn(path, zxid, Fact::Absent);
                     self.all[client].wishes.saw(path, None);
                 }
-                (true, Part::Check { .. }, Ok(Outcome::Checked)) => {}
+                (true, Part::Check, Ok(Outcome::Checked)) => {}
                 (false, Part::Set { path, .. } | Part::Delete { path, .. }, Err(Error::NoNode)) => {
                     self.history.learn(path, zxid, Fact::Absent);
                     self.all[client].wishes.saw(path, None);

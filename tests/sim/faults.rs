@@ -4,8 +4,9 @@
 use super::world::{Back, Due, World, admission_by};
 use dolmen::disk::sim::When;
 use dolmen::entropy::Seeded;
-use dolmen::ids::NodeId;
+use dolmen::ids::{Index, NodeId};
 use dolmen::state::{Command, MemberCommand, MemberOutcome, Outcome};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +58,9 @@ pub struct Faults {
     /// Tokens that a second one shows: refused, or not yet answered.
     refused: Vec<Back>,
     leaving: Vec<(NodeId, Back)>,
+    /// How far a state was that last had a node in its list: a leader that
+    /// knows less does not know of it yet.
+    listed: BTreeMap<NodeId, Index>,
 }
 
 impl Faults {
@@ -79,12 +83,8 @@ impl Faults {
             admitted: Vec::new(),
             refused: Vec::new(),
             leaving: Vec::new(),
+            listed: BTreeMap::new(),
         }
-    }
-
-    /// Whether a newcomer or one who leaves is not settled yet.
-    pub fn is_settled(&self) -> bool {
-        self.admitted.is_empty()
     }
 }
 
@@ -216,7 +216,12 @@ impl World {
         self.checks.is_short_of_room.remove(&id);
         self.net.crash(self.now, id);
         self.disconnect(id, life);
-        let after = Duration::from_millis(20) + self.up_to(Duration::from_secs(4));
+        // At once, so that it votes again in the same election; or later.
+        let most = match self.chance.one_in(3) {
+            true => Duration::from_millis(20),
+            false => Duration::from_secs(4),
+        };
+        let after = Duration::from_millis(1) + self.up_to(most);
         self.plan(after, Due::Restart(id));
     }
 
@@ -341,10 +346,17 @@ impl World {
             .filter(|id| !self.nodes.contains_key(id));
         let missing: Vec<NodeId> = missing.collect();
         let is_settled = leader.members().voters == listed;
+        let applied = leader.applied();
+        for id in &listed {
+            let at = self.faults.listed.entry(*id).or_insert(applied);
+            *at = (*at).max(applied);
+        }
         let known: Vec<NodeId> = self.nodes.keys().copied().collect();
         missing.into_iter().for_each(|id| self.start_newcomer(id));
         for id in known {
-            if is_settled && !listed.contains(&id) && self.retired.insert(id) {
+            let was_listed = self.faults.listed.get(&id);
+            let is_removed = was_listed.is_some_and(|at| *at < applied) && !listed.contains(&id);
+            if is_settled && is_removed && self.retired.insert(id) {
                 let after = self.up_to(Duration::from_secs(5));
                 self.plan(after, Due::Retire(id));
             }
@@ -363,8 +375,10 @@ impl World {
         }
     }
 
-    /// A bit of the newest snapshot turns while the power is off. The one
-    /// before it is good, and so is the log behind that.
+    /// A bit of the newest snapshot turns while the power is off. The node
+    /// starts from the one before it, where the entries behind that are at
+    /// hand; it never had them where it was given the newest by another, and
+    /// says so.
     fn rot(&mut self, id: NodeId) {
         self.crash(id, false);
         let snapshots = self.nodes[&id].snapshots();
@@ -373,7 +387,11 @@ impl World {
         };
         let bytes = self.nodes[&id].disk.file_bytes(newest).len() as u64;
         let (byte, bit) = (self.chance.below(bytes), self.chance.below(8) as u8);
+        if self.checks.rotten.contains_key(&id) {
+            return;
+        }
         self.node(id).disk.flip(newest, byte, bit);
+        self.checks.rotten.insert(id, (newest.clone(), byte, bit));
     }
 
     /// The last fault is over: whoever is down comes back, whoever stands

@@ -69,9 +69,7 @@ pub enum Part {
         path: Box<str>,
         number: usize,
     },
-    Check {
-        path: Box<str>,
-    },
+    Check,
 }
 
 pub struct Link {
@@ -267,7 +265,7 @@ impl Link {
                 }
                 Part::Set { path, value, .. } => history.attempted(*value, fate, Some(path)),
                 Part::Delete { path, number, .. } => history.deleted(path, *number, fate),
-                Part::Check { .. } => {}
+                Part::Check => {}
             }
         }
     }

@@ -218,9 +218,7 @@ impl Wishes {
         let other = (one + 1) % SHARED.len();
         let (mut parts, mut writes) = (Vec::new(), Vec::new());
         if let Some(Some(version)) = self.believed.get(SHARED[one]) {
-            parts.push(Part::Check {
-                path: SHARED[one].into(),
-            });
+            parts.push(Part::Check);
             writes.push(Write::Check {
                 path: SHARED[one].into(),
                 version: *version,

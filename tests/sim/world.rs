@@ -443,26 +443,37 @@ impl World {
         self.start_replica(id);
     }
 
-    /// Starts the process. The disk may fail it while it is full: then room is
-    /// made, as a person would.
+    /// Starts the process. A bad disk may keep it from that, which it must
+    /// say: then a person mends the disk and starts it again.
     pub fn start_replica(&mut self, id: NodeId) {
         let shape = self.shape.clone();
         let node = self.nodes.get_mut(&id).expect("nodes stay known");
-        let opened = node.start(self.now, &shape);
-        let opened = match opened {
-            Err(_) if self.checks.is_short_of_room.contains(&id) => {
-                self.checks.is_short_of_room.remove(&id);
-                node.disk.faults(|faults| faults.room = None);
-                node.start(self.now, &shape)
+        if let Err(error) = node.start(self.now, &shape) {
+            let is_bad = self.checks.may_die.contains(&id)
+                || self.checks.is_short_of_room.contains(&id)
+                || self.checks.rotten.contains_key(&id);
+            assert!(is_bad, "node {id} does not start: {error}");
+            self.mend(id);
+            let node = self.nodes.get_mut(&id).expect("nodes stay known");
+            if let Err(error) = node.start(self.now, &shape) {
+                panic!("node {id} does not start on a mended disk: {error}");
             }
-            other => other,
-        };
-        if let Err(error) = opened {
-            panic!("node {id} does not start: {error}");
         }
+        self.checks.rotten.remove(&id);
+        let node = &self.nodes[&id];
         let (life, after) = (node.life, node.tick(&self.shape));
         self.plan(after, Due::Tick(id, life));
         self.turn(id, None);
+    }
+
+    fn mend(&mut self, id: NodeId) {
+        self.relieve(id);
+        if let Some((name, byte, bit)) = self.checks.rotten.remove(&id) {
+            let disk = &self.nodes[&id].disk;
+            if disk.names().contains(&name) {
+                disk.flip(&name, byte, bit);
+            }
+        }
     }
 
     fn resume(&mut self, id: NodeId, life: u64) {
@@ -524,7 +535,8 @@ impl World {
             ),
         };
         let nodes: Vec<String> = self.nodes.values().map(node).collect();
-        format!("at {:?}: {}", self.now, nodes.join("; "))
+        let why = self.why_not_well().unwrap_or_default();
+        format!("{why}; at {:?}: {}", self.now, nodes.join("; "))
     }
 }
 
