@@ -35,10 +35,7 @@ fn metrics_are_what_prometheus_reads() {
                 name.strip_suffix(*part)
                     .is_some_and(|name| typed.contains(&name))
             };
-            assert!(
-                parts.iter().any(|part| is_typed(part)),
-                "no type before {line}"
-            );
+            assert!(parts.iter().any(is_typed), "no type before {line}");
         }
     }
     assert!(page.body.contains("\ndolmen_serving 1\n"), "{}", page.body);
