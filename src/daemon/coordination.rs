@@ -5,6 +5,7 @@
 
 use super::config::{Config, DoorTls as TlsFiles};
 use super::membership::{KnownPeer, Membership};
+use super::open_files;
 use super::presence::Presence;
 use super::refused::Refused;
 use super::standing::Standing;
@@ -922,6 +923,7 @@ fn door_settings(
             ("dolmen.version".into(), env!("CARGO_PKG_VERSION").into()),
             ("host.name".into(), host_name()),
         ],
+        open_files: Some(open_files::look),
         ..settings.about
     };
     Ok(settings)

@@ -333,7 +333,7 @@ impl Session {
     }
 
     /// Handles whole frames while it may, and says how many bytes it used.
-    fn consume(&mut self, bytes: &[u8], out: &mut Vec<u8>, hand: &mut AtHand<'_>) -> usize {
+    fn consume(&mut self, bytes: &[u8], out: &[u8], hand: &mut AtHand<'_>) -> usize {
         let mut used = 0;
         self.is_in_frame = false;
         if self.stage == Stage::Greeting && self.is_word(bytes, hand) {

@@ -89,13 +89,14 @@ fn read_row<T>(
     }
 }
 
-fn write_header(operation: i32, into: &mut Vec<u8>) {
+fn write_part(operation: i32, body: &impl Jute, into: &mut Vec<u8>) {
     Header {
         operation,
         is_last: false,
         error: -1,
     }
     .write(into);
+    body.write(into);
 }
 
 impl Jute for Multi {
@@ -129,17 +130,15 @@ impl Part {
 
     /// With the header before it.
     fn write(&self, into: &mut Vec<u8>) {
-        let (operation, body): (i32, &dyn Fn(&mut Vec<u8>)) = match self {
-            Part::Create(create) => (code::CREATE, &|into| create.write(into)),
-            Part::Create2(create) => (code::CREATE2, &|into| create.write(into)),
-            Part::CreateContainer(create) => (code::CREATE_CONTAINER, &|into| create.write(into)),
-            Part::CreateTtl(create) => (code::CREATE_TTL, &|into| create.write(into)),
-            Part::Delete(delete) => (code::DELETE, &|into| delete.write(into)),
-            Part::SetData(set) => (code::SET_DATA, &|into| set.write(into)),
-            Part::Check(check) => (code::CHECK, &|into| check.write(into)),
-        };
-        write_header(operation, into);
-        body(into);
+        match self {
+            Part::Create(create) => write_part(code::CREATE, create, into),
+            Part::Create2(create) => write_part(code::CREATE2, create, into),
+            Part::CreateContainer(create) => write_part(code::CREATE_CONTAINER, create, into),
+            Part::CreateTtl(create) => write_part(code::CREATE_TTL, create, into),
+            Part::Delete(delete) => write_part(code::DELETE, delete, into),
+            Part::SetData(set) => write_part(code::SET_DATA, set, into),
+            Part::Check(check) => write_part(code::CHECK, check, into),
+        }
     }
 }
 
@@ -159,16 +158,11 @@ impl Jute for MultiRead {
 
     fn write(&self, into: &mut Vec<u8>) {
         for part in &self.parts {
-            let (operation, body) = match part {
-                PartRead::Children(read) => (code::GET_CHILDREN, read),
-                PartRead::Data(read) => (code::GET_DATA, read),
-                PartRead::Write(part) => {
-                    part.write(into);
-                    continue;
-                }
-            };
-            write_header(operation, into);
-            body.write(into);
+            match part {
+                PartRead::Children(read) => write_part(code::GET_CHILDREN, read, into),
+                PartRead::Data(read) => write_part(code::GET_DATA, read, into),
+                PartRead::Write(part) => part.write(into),
+            }
         }
         LAST.write(into);
     }
