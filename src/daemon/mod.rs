@@ -19,6 +19,7 @@ mod logs;
 mod membership;
 pub mod node;
 mod notify;
+mod open_files;
 mod presence;
 pub mod probe;
 mod quick_failures;

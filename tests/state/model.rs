@@ -37,6 +37,10 @@ struct Sender<'a> {
     now: u64,
 }
 
+fn is_session(owner: u64) -> bool {
+    owner != 0 && owner >> 56 == 0
+}
+
 fn parent_of(path: &str) -> String {
     match path.rsplit_once('/') {
         Some(("", _)) | None => "/".into(),
@@ -138,10 +142,11 @@ impl Model {
 
     fn create(&mut self, sender: &Sender, create: &Create) -> Result<String, Error> {
         let owner = match create.kind {
-            // Clients see no owner of a container or of a node with a TTL.
-            NodeKind::Persistent | NodeKind::Container | NodeKind::Ttl { .. } => 0,
+            NodeKind::Persistent => 0,
             NodeKind::Ephemeral if sender.session.0 == 0 => return Err(Error::BadArguments),
             NodeKind::Ephemeral => sender.session.0,
+            NodeKind::Container => 1 << 63,
+            NodeKind::Ttl { ttl_ms } => 0xff00_0000_0000_0000 + ttl_ms,
         };
         let acl = resolved(&create.acl, sender.who)?;
         let above = parent_of(&create.path);
@@ -154,7 +159,7 @@ impl Model {
         if self.nodes.contains_key(&path) {
             return Err(Error::NodeExists);
         }
-        if parent.owner != 0 {
+        if is_session(parent.owner) {
             return Err(Error::NoChildrenForEphemerals);
         }
         let parent = self.nodes.get_mut(&above).expect("just seen");
@@ -286,7 +291,7 @@ impl Model {
             let naive = Naive {
                 data: data.clone(),
                 acl,
-                owner: stat.owner,
+                owner: node.owner,
                 version: stat.version,
                 acl_version: stat.acl_version,
                 creations: node.creations,
@@ -296,6 +301,9 @@ impl Model {
                 children_zxid: stat.children_zxid,
             };
             assert_eq!(&naive, node, "{path}");
+            // Clients see no owner of a container or of a node with a TTL.
+            let owner = Some(node.owner).filter(|&owner| is_session(owner));
+            assert_eq!(stat.owner, owner.unwrap_or(0), "{path}");
             assert_eq!(stat.children as usize, self.children(path), "{path}");
             assert_eq!(stat.data_length as usize, data.len());
         }

@@ -7,7 +7,8 @@ use dolmen::replica::desk::{
     Reply, Request, Role, SessionShown, Shown, Standing, WatchShown,
 };
 use dolmen::state::{
-    Acl, AclEntry, ChangeKind, Command, Data, Error, Identity, Outcome, Permissions, Stat, Write,
+    Acl, AclEntry, ChangeKind, Command, Data, Error, Identity, NodeKind, Outcome, Permissions,
+    Stat, Write,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -262,6 +263,10 @@ impl Held {
         self.zxid += 1;
         match write {
             Write::Create(create) => {
+                if matches!(create.kind, NodeKind::Ttl { ttl_ms } if ttl_ms == 0 || ttl_ms >> 40 != 0)
+                {
+                    return Err(Error::BadArguments);
+                }
                 if create.acl.is_empty() {
                     return Err(Error::InvalidAcl);
                 }

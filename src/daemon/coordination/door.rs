@@ -3,6 +3,7 @@
 //! again.
 
 use super::super::config::{Config, DoorTls as TlsFiles, ZooKeeperDoor};
+use super::super::open_files;
 use super::super::refused::Refused;
 use crate::ids::NodeId;
 use crate::peers::tls::DoorTls;
@@ -36,6 +37,7 @@ pub(super) fn settings(
         data_dir: config.data.display().to_string(),
         tick_ms: 2000,
         node: node.0,
+        open_files: Some(open_files::look),
         environment: vec![
             ("dolmen.version".into(), env!("CARGO_PKG_VERSION").into()),
             ("host.name".into(), host_name()),

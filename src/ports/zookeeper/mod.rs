@@ -13,7 +13,6 @@ mod connection;
 mod counts;
 pub mod errors;
 pub mod handlers;
-mod open_files;
 mod sasl;
 mod server;
 pub mod session;

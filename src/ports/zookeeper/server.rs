@@ -4,7 +4,6 @@
 
 use super::connection::{Connection, End};
 use super::counts::Counts;
-use super::open_files::{self, OpenFiles};
 use super::session::{AtHand, Session};
 use super::words::{self, ConnectionShown, Figures, Latency, Sight, Word};
 use super::{Limits, Settings, Shared};
@@ -520,10 +519,9 @@ impl Server {
             _ => {}
         }
         let lists = matches!(word, Word::Cons | Word::Stat);
-        let open_files = match word {
-            Word::Mntr => open_files::look(),
-            _ => OpenFiles::default(),
-        };
+        let look = self.work.settings.about.open_files;
+        let look = look.filter(|_| word == Word::Mntr);
+        let open_files = look.map(|look| look()).unwrap_or_default();
         let sight = Sight {
             about: &self.work.settings.about,
             shown,

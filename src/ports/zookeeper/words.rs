@@ -1,7 +1,6 @@
 //! The four-letter words: what a person with `nc` or a monitoring tool asks,
 //! and the texts that tools have learnt to read.
 
-use super::open_files::OpenFiles;
 use crate::clock::Millis;
 use crate::ids::{SessionId, Zxid};
 use crate::replica::desk::{Question, Role, SessionShown, Shown, Standing, WatchShown};
@@ -91,6 +90,8 @@ pub struct About {
     pub node: u64,
     /// Lines of `envi` beside the version: `host.name` and the like.
     pub environment: Vec<(String, String)>,
+    /// Asked for `mntr`, where it is known whom to ask.
+    pub open_files: Option<fn() -> OpenFiles>,
     /// Set by the door.
     pub client_port: u16,
     pub is_tls_only: bool,
@@ -110,6 +111,13 @@ pub struct Figures {
     pub uptime_ms: u64,
     /// Looked at for `mntr` alone.
     pub open_files: OpenFiles,
+}
+
+/// The process's files; None where it is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenFiles {
+    pub count: Option<u64>,
+    pub most: Option<u64>,
 }
 
 /// How long requests took, from the read to the answer.

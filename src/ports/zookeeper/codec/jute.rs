@@ -235,13 +235,14 @@ impl<T: Jute> Jute for Vec<T> {
     }
 }
 
+/// Some clients leave out an id that is empty, as that of `auth` is.
 impl Jute for Identity {
     const BYTES_MIN: usize = 8;
 
     fn read(from: &mut Cursor<'_>) -> Result<Self, Unread> {
         Ok(Self {
             scheme: Jute::read(from)?,
-            id: Jute::read(from)?,
+            id: Option::read(from)?.unwrap_or_default(),
         })
     }
 

@@ -89,13 +89,14 @@ fn read_row<T>(
     }
 }
 
-fn write_header(operation: i32, into: &mut Vec<u8>) {
+fn write_part(operation: i32, body: &impl Jute, into: &mut Vec<u8>) {
     Header {
         operation,
         is_last: false,
         error: -1,
     }
     .write(into);
+    body.write(into);
 }
 
 impl Jute for Multi {
@@ -130,20 +131,15 @@ impl Part {
     /// With the header before it.
     fn write(&self, into: &mut Vec<u8>) {
         match self {
-            Part::Create(create) => headed(code::CREATE, create, into),
-            Part::Create2(create) => headed(code::CREATE2, create, into),
-            Part::CreateContainer(create) => headed(code::CREATE_CONTAINER, create, into),
-            Part::CreateTtl(create) => headed(code::CREATE_TTL, create, into),
-            Part::Delete(delete) => headed(code::DELETE, delete, into),
-            Part::SetData(set) => headed(code::SET_DATA, set, into),
-            Part::Check(check) => headed(code::CHECK, check, into),
+            Part::Create(create) => write_part(code::CREATE, create, into),
+            Part::Create2(create) => write_part(code::CREATE2, create, into),
+            Part::CreateContainer(create) => write_part(code::CREATE_CONTAINER, create, into),
+            Part::CreateTtl(create) => write_part(code::CREATE_TTL, create, into),
+            Part::Delete(delete) => write_part(code::DELETE, delete, into),
+            Part::SetData(set) => write_part(code::SET_DATA, set, into),
+            Part::Check(check) => write_part(code::CHECK, check, into),
         }
     }
-}
-
-fn headed(operation: i32, body: &impl Jute, into: &mut Vec<u8>) {
-    write_header(operation, into);
-    body.write(into);
 }
 
 impl Jute for MultiRead {
@@ -162,16 +158,11 @@ impl Jute for MultiRead {
 
     fn write(&self, into: &mut Vec<u8>) {
         for part in &self.parts {
-            let (operation, body) = match part {
-                PartRead::Children(read) => (code::GET_CHILDREN, read),
-                PartRead::Data(read) => (code::GET_DATA, read),
-                PartRead::Write(part) => {
-                    part.write(into);
-                    continue;
-                }
-            };
-            write_header(operation, into);
-            body.write(into);
+            match part {
+                PartRead::Children(read) => write_part(code::GET_CHILDREN, read, into),
+                PartRead::Data(read) => write_part(code::GET_DATA, read, into),
+                PartRead::Write(part) => part.write(into),
+            }
         }
         LAST.write(into);
     }

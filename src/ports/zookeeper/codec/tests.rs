@@ -148,6 +148,9 @@ fn minus_one_is_nothing() {
     let nothing = (-1i32).to_be_bytes();
     let read = Box::<str>::read(&mut Cursor::new(&nothing));
     assert_eq!(read, Err(Unread::NoText));
+    let auth = [&[0, 0, 0, 4], &b"auth"[..], &nothing].concat();
+    let read = Identity::read(&mut Cursor::new(&auth));
+    assert_eq!(read, Ok(Identity::new("auth", "")));
     let read = Vec::<Box<str>>::read(&mut Cursor::new(&nothing));
     assert_eq!(read, Err(Unread::Length(-1)));
 }

@@ -1,16 +1,9 @@
-//! How many files the process has open and how many it may, for `mntr`. The
-//! kernel is asked when a person or a tool asks.
+//! How many files the process has open and how many it may: what the doors tell
+//! of it. The kernel is asked when a person or a tool asks.
 
+use crate::ports::zookeeper::words::OpenFiles;
 use std::fs;
 
-/// None where the kernel does not tell.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OpenFiles {
-    pub count: Option<u64>,
-    pub most: Option<u64>,
-}
-
-#[allow(clippy::disallowed_methods)] // two files of the kernel's, none of ours
 pub fn look() -> OpenFiles {
     let open = fs::read_dir("/proc/self/fd").ok();
     let limits = fs::read_to_string("/proc/self/limits").ok();
