@@ -22,7 +22,7 @@ const KNOWN: &[(Fault, u64)] = &[
     (Fault::PasswordNotChecked, 3),
     (Fault::GapApplied, 3),
     (Fault::SessionsNotInSnapshot, 0),
-    (Fault::AckBeforeFsync, 7),
+    (Fault::AckBeforeFsync, 10),
     (Fault::ExpiryNotProposed, 1),
     (Fault::TimersNotRestarted, 1),
     (Fault::ReadBeforeSeen, 3),
