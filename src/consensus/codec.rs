@@ -213,7 +213,7 @@ fn check_sense(message: &Message) -> Result<(), Unparsed> {
                     "entries with a gap",
                 )?;
                 sense(
-                    entry.term >= at.0 && entry.term <= message.term,
+                    entry.term >= at.0.max(1) && entry.term <= message.term,
                     "a term falls",
                 )?;
                 at = (entry.term, entry.index);
@@ -683,7 +683,15 @@ mod tests {
         assert!(!parses(&message));
         message.log_term = 3;
         assert!(parses(&message));
-        message.index = 0;
+        (message.index, message.log_term) = (0, 0);
+        let first = |term| Entry {
+            term: Term(term),
+            index: Index(1),
+            body: Body::Empty,
+        };
+        message.mut_entries().push(first(1).into_raft());
+        assert!(parses(&message));
+        message.mut_entries()[0] = first(0).into_raft();
         assert!(!parses(&message));
     }
 
