@@ -304,7 +304,9 @@ impl Replica {
         for entry in &ready.committed {
             self.apply_entry(entry);
         }
-        if !ready.committed.is_empty() {
+        // A snapshot counts as well: a node that has not said so may not ask for
+        // votes, and its time stands still for consensus.
+        if installed.is_some() || !ready.committed.is_empty() {
             self.consensus.applied(self.applied);
         }
         for (id, index) in ready.reads {
