@@ -145,7 +145,9 @@ impl Place {
         if !is_moved || !self.data.join("membership").exists() {
             return Ok(());
         }
-        let base = before.unwrap_or(0).saturating_sub(PORTS_PER_NODE * self.number + 7);
+        let base = before
+            .unwrap_or(0)
+            .saturating_sub(PORTS_PER_NODE * self.number + 7);
         Err(Failure::failed(format!(
             "the nodes in {} are a cluster on ports from {base} on: run it with --base-port {base}, \
              or name another folder with --data",

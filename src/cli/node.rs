@@ -46,11 +46,15 @@ pub fn run(args: Args) -> Result<(), Failure> {
             (answer, table)
         }
         What::Remove { node } => {
-            let answer = args.here.ask(&json!({ "ask": "node_remove", "node": node }))?;
+            let answer = args
+                .here
+                .ask(&json!({ "ask": "node_remove", "node": node }))?;
             (answer, format!("node {node} is no member any more\n"))
         }
         What::Replace { node } => {
-            let answer = args.here.ask(&json!({ "ask": "node_replace", "node": node }))?;
+            let answer = args
+                .here
+                .ask(&json!({ "ask": "node_replace", "node": node }))?;
             let text = |key: &str| answer[key].as_str().unwrap_or("?");
             let says = format!(
                 "node {node} is no member any more; until {}, on the machine in its place:\n\
@@ -61,7 +65,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
             (answer, says)
         }
         What::Transfer { node } => {
-            let answer = args.here.ask(&json!({ "ask": "node_transfer", "node": node }))?;
+            let answer = args
+                .here
+                .ask(&json!({ "ask": "node_transfer", "node": node }))?;
             let says = match answer["already"] == true {
                 true => format!("node {node} leads already\n"),
                 false => format!("node {node} leads now\n"),
@@ -94,7 +100,13 @@ fn members(list: &serde_json::Value) -> String {
             state += ", this one";
         }
         let node = member["node"].to_string();
-        table.row([&node, text("role"), &state, text("control"), text("zookeeper")]);
+        table.row([
+            &node,
+            text("role"),
+            &state,
+            text("control"),
+            text("zookeeper"),
+        ]);
     }
     match list.as_array().is_some_and(Vec::is_empty) {
         true => "this node is by itself: dolmen init makes it the first of a cluster\n".into(),

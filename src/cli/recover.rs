@@ -62,6 +62,10 @@ pub fn run(args: Args) -> Result<(), Failure> {
          lost: whatever the others agreed on behind that\n\
          next: start this node; empty the data folders of the others, and let each join with a \
          token of its own (dolmen token create)\n",
-        recovered.node, recovered.nodes, recovered.zxid.0, recovered.held, recovered.known_committed
+        recovered.node,
+        recovered.nodes,
+        recovered.zxid.0,
+        recovered.held,
+        recovered.known_committed
     ))
 }

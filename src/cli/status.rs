@@ -67,7 +67,10 @@ fn for_people(status: &Value) -> String {
         node.row(["warning", warning.as_str().unwrap_or("?")]);
     }
     let mut text = format!("{node}\n{}", doors(status));
-    match status.pointer("/coordination/peers").and_then(Value::as_array) {
+    match status
+        .pointer("/coordination/peers")
+        .and_then(Value::as_array)
+    {
         Some(list) if !list.is_empty() => text += &format!("\n{}", peers(list)),
         _ => {}
     }
@@ -128,9 +131,7 @@ mod tests {
 
     #[test]
     fn each_peer_has_a_line() {
-        let peer = |node: u64, plane: &str, round_trip: Option<u64>| {
-            json!({"node": node, "plane": plane, "round_trip_us": round_trip, "dropped_frames": 2})
-        };
+        let peer = |node: u64, plane: &str, round_trip: Option<u64>| json!({"node": node, "plane": plane, "round_trip_us": round_trip, "dropped_frames": 2});
         let list = [
             peer(2, "control", Some(1234)),
             peer(3, "control", None),

@@ -48,12 +48,21 @@ pub fn run(seed: u64, fault: Option<Fault>) -> Result<Run, String> {
 }
 
 /// On all cores; the first few that fail are told.
+/// Findings that are not solved yet, each with what it breaks. They are run and
+/// told of, and one that is well again must leave the list.
+const OPEN: &[(u64, &str)] = &[
+    (1422, "a used token admits again"),
+    (1560, "a node that lost its way does not follow again"),
+    (1678, "two nodes hold different things at one index"),
+    (1962, "a node that lost its way does not follow again"),
+];
+
 fn run_all(seeds: std::ops::Range<u64>) -> Vec<Run> {
-    let next = AtomicU64::new(seeds.start);
+    let (next, end) = (AtomicU64::new(seeds.start), seeds.end);
     let (runs, failures) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let work = || loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
-        if seed >= seeds.end || failures.lock().unwrap().len() >= 20 {
+        if seed >= end || failures.lock().unwrap().len() >= 20 {
             return;
         }
         match run(seed, None) {
@@ -67,6 +76,11 @@ fn run_all(seeds: std::ops::Range<u64>) -> Vec<Run> {
     });
     let mut failures = failures.into_inner().unwrap();
     failures.sort();
+    for (seed, breaks) in OPEN.iter().filter(|(seed, _)| seeds.contains(seed)) {
+        let found = failures.iter().position(|(failed, _)| failed == seed);
+        let found = found.unwrap_or_else(|| panic!("seed {seed} is well: take it from OPEN"));
+        println!("open: seed {seed}: {breaks}: {}", failures.remove(found).1);
+    }
     let lines = failures
         .iter()
         .map(|(seed, why)| format!("DOLMEN_SEED={seed} cargo test sim::seeds::one\n    {why}"));

@@ -118,5 +118,9 @@ def reconfigure(counts, target):
     comes(f"server {number} is out", rest)
     back = f"reconfig -add server.{number}={before.get(number)}"
     added = typed(target, [superuser, back])[0][1]
+    if target.name == "dolmen":
+        # Nobody joins by reconfig there: a box shows a token (docs/operating.md).
+        counts.check("Arguments are not valid" in added, f"{back}: {added[-200:]!r}")
+        return
     counts.check("Committed new configuration" in added, f"{back}: {added[-200:]!r}")
     comes(f"server {number} is in again", ["1", "2", "3"])
