@@ -48,7 +48,8 @@ pub struct Storage {
     /// in its commit mark only waits for the next entries.
     hard: Hard,
     is_hard_due: bool,
-    has_newer_commit: bool,
+    /// The commit mark of the last record.
+    marked: Index,
 }
 
 /// By group and place in it.
@@ -67,6 +68,11 @@ enum Part {
 }
 
 impl Part {
+    fn begins_with_change(&self) -> bool {
+        let first = self.entries().first();
+        first.is_some_and(|entry| matches!(entry.body, Body::Members(_)))
+    }
+
     fn entries(&self) -> &[Entry] {
         match self {
             Self::Entries(entries) => entries,
@@ -105,10 +111,11 @@ impl Storage {
             hard_records: 0,
             hard: Hard::default(),
             is_hard_due: false,
-            has_newer_commit: false,
+            marked: Index(0),
         };
         let hard = storage.last_hard()?;
         storage.hard = hard;
+        storage.marked = hard.commit;
         Ok((storage, Remembered { hard, report }))
     }
 
@@ -184,8 +191,11 @@ impl Storage {
     }
 
     /// Takes in what a Ready wants remembered, in the order in which it is to
-    /// be durable: term, vote and commit mark never later than the entries that
-    /// came with them. `turn` names the Ready when all of it is.
+    /// be durable. `turn` names the Ready when all of it is.
+    ///
+    /// Term and vote come before the entries. The commit mark before them says
+    /// no more than what they follow: were it ahead of them, a crash in between
+    /// would leave it standing over entries that they were to replace.
     pub fn remember(
         &mut self,
         number: u64,
@@ -195,26 +205,54 @@ impl Storage {
     ) {
         if let Some(hard) = hard {
             self.is_hard_due |= (hard.term, hard.vote) != (self.hard.term, self.hard.vote);
-            self.has_newer_commit |= hard.commit != self.hard.commit;
             self.hard = hard;
         }
-        if self.is_hard_due
-            || (self.has_newer_commit && (!entries.is_empty() || snapshot.is_some()))
-        {
-            self.is_hard_due = false;
-            self.has_newer_commit = false;
-            self.parts.push_back(Part::Hard(self.hard));
+        let followed = entries.first().map(|first| Index(first.index.0 - 1));
+        match snapshot.or(followed) {
+            Some(followed) => self.remember_hard(followed),
+            None if self.is_hard_due => self.remember_hard(self.hard.commit),
+            None => {}
         }
         if let Some(index) = snapshot {
             self.parts.push_back(Part::Restart(Index(index.0 + 1)));
         }
-        if let Some(first) = entries.first() {
-            if first.index < self.end_of_parts() {
-                self.parts.push_back(Part::Truncate(first.index));
-            }
+        if let Some(first) = entries.first()
+            && first.index < self.end_of_parts()
+        {
+            self.parts.push_back(Part::Truncate(first.index));
+        }
+        self.remember_entries(entries);
+        self.parts.push_back(Part::Mark(number));
+    }
+
+    /// A node that kept a change of members and forgot that the one before is
+    /// committed could be elected by the members of two changes ago: the mark
+    /// that covers what is before a change is durable before the change is.
+    fn remember_entries(&mut self, mut entries: Vec<Entry>) {
+        let is_change = |entry: &Entry| matches!(entry.body, Body::Members(_));
+        while let Some(place) = entries.iter().skip(1).position(is_change) {
+            let from_change = entries.split_off(place + 1);
+            let followed = Index(from_change[0].index.0 - 1);
+            self.parts.push_back(Part::Entries(entries));
+            self.remember_hard(followed);
+            entries = from_change;
+        }
+        if !entries.is_empty() {
             self.parts.push_back(Part::Entries(entries));
         }
-        self.parts.push_back(Part::Mark(number));
+    }
+
+    /// Term and vote, and the commit mark as far as `followed`.
+    fn remember_hard(&mut self, followed: Index) {
+        let hard = Hard {
+            commit: self.hard.commit.min(followed).max(self.marked),
+            ..self.hard
+        };
+        if self.is_hard_due || hard.commit > self.marked {
+            self.is_hard_due = false;
+            self.marked = hard.commit;
+            self.parts.push_back(Part::Hard(hard));
+        }
     }
 
     /// Where the log ends when all parts are done.
@@ -259,10 +297,13 @@ impl Storage {
         // A truncation and a restart go alone: what follows must not be taken
         // where they are refused.
         let is_alone = |part: &Part| matches!(part, Part::Truncate(_) | Part::Restart(_));
-        let before_it = match self.parts.iter().position(is_alone) {
-            Some(0) => 1,
-            Some(before) => before,
-            None => self.parts.len(),
+        let begins_group = |part: &Part| is_alone(part) || part.begins_with_change();
+        let before_it = match self.parts.front() {
+            Some(first) if is_alone(first) => 1,
+            _ => {
+                let next = self.parts.iter().skip(1).position(begins_group);
+                next.map_or(self.parts.len(), |place| place + 1)
+            }
         };
         let mut bytes = 0;
         let overflows = |part: &Part| match part {
