@@ -51,6 +51,8 @@ class Node:
 
 class Target:
     name = "dolmen"
+    # Of the protocol that the nodes state.
+    version = "3.9.5"
 
     def __init__(self, folder, _name):
         self.folder, self.data, self.nodes, self.dev = folder, folder / "data", [], None

@@ -80,6 +80,7 @@ class Target:
     def __init__(self, folder, name):
         self.name = name
         install.java()
+        self.version = "3.9.5" if name == "zookeeper-3.9" else "3.8.0"
         if name == "zookeeper-3.9":
             self.classpath = f"{install.spark_jars()}/*"
         else:

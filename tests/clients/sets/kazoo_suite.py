@@ -54,8 +54,10 @@ class Shard:
             "DOLMEN_KAZOO_PLAN": json.dumps(plan),
             "PYTHONPATH": f"{install.kazoo_source()}:{HERE}",
             "PYTHONDONTWRITEBYTECODE": "1",
-            # Only so that the harness finds a version to print.
-            "ZOOKEEPER_VERSION": "3.8.0",
+            # With `CI` the suite also checks that the servers state this version,
+            # so that it is the same suite on every machine.
+            "CI": "true",
+            "ZOOKEEPER_VERSION": target.version,
         }
         command = [install.python(), "-m", "pytest", "-q", "-p", "kazoo_plugin"]
         command += ["-p", "no:cacheprovider", "-o", "log_cli=false", "-o", "addopts=--tb=short"]
