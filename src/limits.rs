@@ -178,6 +178,11 @@ pub const SNAPSHOT_BYTES_PER_TICK: usize = 4 << 20;
 pub const SNAPSHOT_LOG_BYTES: u64 = 64 << 20;
 /// Nodes looked at in one slice: some 0.5 ms of the replica's thread.
 pub const SNAPSHOT_NODES_PER_SLICE: usize = 2000;
+/// Ticks before a snapshot that failed is tried again, and the most after more
+/// than one: a disk that is full is not filled again all the time, and a
+/// follower that waits for the snapshot has it soon after there is room.
+pub const SNAPSHOT_REST_TICKS: u64 = 20;
+pub const SNAPSHOT_REST_TICKS_MAX: u64 = 100;
 /// Ticks without a piece after which it is asked for again.
 pub const SNAPSHOT_FETCH_PATIENCE_TICKS: u64 = 20;
 /// Ticks between two looks for containers and outlived nodes, and how many are

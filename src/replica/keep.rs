@@ -11,7 +11,7 @@ use crate::consensus::{Fetch, Snapshot};
 use crate::ids::{Index, NodeId, Term};
 use crate::limits::{
     CONSENSUS_MESSAGE_BYTES, SNAPSHOT_BYTES_PER_TICK, SNAPSHOT_FETCH_PATIENCE_TICKS,
-    SNAPSHOT_LOG_BYTES, SNAPSHOT_NODES_PER_SLICE,
+    SNAPSHOT_LOG_BYTES, SNAPSHOT_NODES_PER_SLICE, SNAPSHOT_REST_TICKS, SNAPSHOT_REST_TICKS_MAX,
 };
 use crate::log::Fatal;
 use crate::peers::Plane;
@@ -33,6 +33,8 @@ pub(super) struct Keeping {
     places: Vec<Place>,
     taking: Option<Taking>,
     fetching: Option<Fetching>,
+    /// Numbers the fetches.
+    fetches: u64,
     /// When the last piece came, in ticks.
     fetched_at: u64,
     /// Fetched, checked and named; consensus has yet to say that it counts.
@@ -46,6 +48,9 @@ pub(super) struct Keeping {
     pub(super) kept: Kept,
     /// No other is begun before this many ticks: the last one failed.
     rests_until: u64,
+    /// How long that rest was, for the next: twice as long. Zero after one that
+    /// went well.
+    rest: u64,
     /// Followers that are being sent a snapshot, and when they last asked.
     asked: BTreeMap<NodeId, u64>,
 }
@@ -55,8 +60,9 @@ type Outcomes = Arc<Mutex<Vec<Outcome>>>;
 enum Outcome {
     Wrote(io::Result<()>),
     Took(Snapshot, io::Result<()>),
-    WrotePiece(io::Result<()>),
-    Fetched(Result<Box<Loaded>, String>),
+    /// By the number of the fetch: it may have given way to another.
+    WrotePiece(u64, io::Result<()>),
+    Fetched(u64, Result<Box<Loaded>, String>),
     Piece(NodeId, Vec<u8>),
 }
 
@@ -66,6 +72,7 @@ impl Keeping {
             places,
             taking: None,
             fetching: None,
+            fetches: 0,
             fetched_at: 0,
             loaded: None,
             is_writing: false,
@@ -74,6 +81,7 @@ impl Keeping {
             log_bytes: 0,
             kept,
             rests_until: 0,
+            rest: 0,
             asked: BTreeMap::new(),
         }
     }
@@ -84,6 +92,11 @@ impl Keeping {
             let mut outcomes = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
             outcomes.push(outcome);
         }
+    }
+
+    fn fetching_of(&mut self, number: u64) -> Option<&mut Fetching> {
+        let fetching = self.fetching.as_mut();
+        fetching.filter(|fetching| fetching.number == number)
     }
 
     fn take_outcomes(&self) -> Vec<Outcome> {
@@ -114,6 +127,11 @@ impl Replica {
             self.keeping.fetched_at = self.ticks;
             self.ask_piece();
         }
+        // Consensus had no use for it: the entries came, or another snapshot.
+        let applied = self.applied;
+        self.keeping
+            .loaded
+            .take_if(|loaded| loaded.head.place.index <= applied);
         let (ticks, mut given_up) = (self.ticks, Vec::new());
         self.keeping.asked.retain(|&node, &mut asked| {
             let is_silent = ticks.saturating_sub(asked) > 4 * SNAPSHOT_FETCH_PATIENCE_TICKS;
@@ -128,6 +146,10 @@ impl Replica {
     }
 
     fn begin_taking(&mut self) {
+        if self.keeping.is_writing {
+            // The end of one that was abandoned.
+            return;
+        }
         let since = self.applied.0.saturating_sub(self.keeping.kept.index.0);
         let every = self.state.settings().get(Setting::SnapshotEntries);
         // The log behind a snapshot is to be read and applied at a start: it
@@ -201,8 +223,14 @@ impl Replica {
     fn taking_failed(&mut self, error: &io::Error) {
         tracing::warn!(%error, "no snapshot is taken; tried again later");
         self.state.drop_walk();
+        let keeping = &mut self.keeping;
+        keeping.rest = (2 * keeping.rest).clamp(SNAPSHOT_REST_TICKS, SNAPSHOT_REST_TICKS_MAX);
+        keeping.rests_until = self.ticks + keeping.rest;
+        self.abandon_taking();
+    }
+
+    fn abandon_taking(&mut self) {
         self.keeping.taking = None;
-        self.keeping.rests_until = self.ticks + 200;
         let task = snapshots::abandon(self.storage.disk());
         self.storage.errand(task, |_| ());
     }
@@ -220,15 +248,18 @@ impl Replica {
                 self.keeping.is_writing = false;
                 self.keeping.rests_until = 0;
                 match done {
-                    Ok(()) => self.took(snapshot),
+                    Ok(()) => {
+                        self.keeping.rest = 0;
+                        self.took(snapshot);
+                    }
                     Err(error) => {
                         check(&error)?;
                         self.taking_failed(&error);
                     }
                 }
             }
-            Outcome::WrotePiece(done) => {
-                let fetching = self.keeping.fetching.as_mut();
+            Outcome::WrotePiece(number, done) => {
+                let fetching = self.keeping.fetching_of(number);
                 match (fetching, done) {
                     (None, _) => {}
                     (Some(fetching), Ok(())) => {
@@ -242,7 +273,7 @@ impl Replica {
                     }
                 }
             }
-            Outcome::Fetched(loaded) => self.fetched(loaded),
+            Outcome::Fetched(number, loaded) => self.fetched(number, loaded),
             Outcome::Piece(to, frame) => self.sends.push((to, Plane::Bulk, frame)),
         }
         Ok(())
@@ -270,10 +301,13 @@ impl Replica {
             self.keeping.places.push(place);
         }
         let bytes = Manifest::parse(&snapshot.manifest).map_or(0, |manifest| manifest.bytes);
-        self.keeping.kept = Kept {
-            index: snapshot.index,
-            bytes,
-        };
+        // One that was being named when a newer one was installed is older.
+        if snapshot.index > self.keeping.kept.index {
+            self.keeping.kept = Kept {
+                index: snapshot.index,
+                bytes,
+            };
+        }
         if let Some(task) = snapshots::prune(self.storage.disk(), &mut self.keeping.places) {
             self.storage.errand(task, |_| ());
         }
@@ -314,11 +348,22 @@ impl Replica {
         if manifest.is_empty() {
             return self.step_now(from, message);
         }
+        if self
+            .keeping
+            .fetching
+            .as_ref()
+            .is_some_and(Fetching::is_finishing)
+        {
+            // Its file is about to be named. The leader sends word again.
+            return;
+        }
         let Some(manifest) = Manifest::parse(manifest) else {
             return tracing::warn!(%from, "a snapshot whose manifest cannot be read");
         };
         let disk = self.storage.disk().clone();
-        match Fetching::begin(&*disk, from, place, manifest, message.to_vec()) {
+        self.keeping.fetches += 1;
+        let number = self.keeping.fetches;
+        match Fetching::begin(&*disk, number, from, place, manifest, message.to_vec()) {
             Ok(fetching) => {
                 tracing::info!(%from, %index, bytes = manifest.bytes, "a snapshot is fetched");
                 self.keeping.fetching = Some(fetching);
@@ -338,9 +383,10 @@ impl Replica {
         }
         let finish = fetching.finish(self.storage.disk());
         fetching.is_writing = true;
+        let number = fetching.number;
         let put = self.keeping.put();
         let task = Box::new(move || {
-            put(Outcome::Fetched(finish().map(Box::new)));
+            put(Outcome::Fetched(number, finish().map(Box::new)));
             Ok(())
         });
         self.storage.errand(task, |_| ());
@@ -362,9 +408,9 @@ impl Replica {
         }
         if let Some(task) = fetching.take(Place { index, term }, at, bytes) {
             self.keeping.fetched_at = self.ticks;
-            let put = self.keeping.put();
+            let (number, put) = (fetching.number, self.keeping.put());
             self.storage
-                .errand(task, move |done| put(Outcome::WrotePiece(done)));
+                .errand(task, move |done| put(Outcome::WrotePiece(number, done)));
         }
     }
 
@@ -375,8 +421,9 @@ impl Replica {
             .take_if(|fetching| fetching.from == from && fetching.place == Place { index, term });
     }
 
-    fn fetched(&mut self, loaded: Result<Box<Loaded>, String>) {
-        let Some(fetching) = self.keeping.fetching.take() else {
+    fn fetched(&mut self, number: u64, loaded: Result<Box<Loaded>, String>) {
+        let is_same = |fetching: &mut Fetching| fetching.number == number;
+        let Some(fetching) = self.keeping.fetching.take_if(is_same) else {
             return;
         };
         match loaded {
@@ -437,7 +484,9 @@ impl Replica {
 
     fn installed(&mut self, snapshot: &Snapshot) -> Index {
         tracing::info!(index = %snapshot.index, "a snapshot is installed");
-        self.keeping.taking = None;
+        if self.keeping.taking.is_some() {
+            self.abandon_taking();
+        }
         self.applied = snapshot.index;
         self.applied_term = snapshot.term;
         self.members_changed = true;

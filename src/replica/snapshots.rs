@@ -355,6 +355,7 @@ pub fn piece(disk: &dyn Disk, place: Place, at: u64) -> Vec<u8> {
 /// A snapshot on its way here. One piece is asked for at a time: a bulk
 /// connection on a local net brings hundreds of them a second.
 pub struct Fetching {
+    pub number: u64,
     pub from: NodeId,
     pub place: Place,
     manifest: Manifest,
@@ -368,6 +369,7 @@ pub struct Fetching {
 impl Fetching {
     pub fn begin(
         disk: &dyn Disk,
+        number: u64,
         from: NodeId,
         place: Place,
         manifest: Manifest,
@@ -378,6 +380,7 @@ impl Fetching {
             disk.remove(FETCHING)?;
         }
         Ok(Self {
+            number,
             from,
             place,
             manifest,
@@ -386,6 +389,11 @@ impl Fetching {
             at: 0,
             is_writing: false,
         })
+    }
+
+    /// All pieces are here, and the file is being read or named.
+    pub fn is_finishing(&self) -> bool {
+        self.is_writing && self.at == self.manifest.bytes
     }
 
     /// Asks for the next piece; None where all are here.

@@ -53,8 +53,10 @@ pub struct Faults {
     kinds: Vec<Trouble>,
     pace: Duration,
     is_over: bool,
-    /// Newcomers whose number is not known yet.
-    admitted: Vec<Back>,
+    /// Newcomers whose number is not known yet, and what they showed.
+    admitted: Vec<(u8, Back)>,
+    /// Tokens that have let one in.
+    pub spent: Vec<u8>,
     /// Tokens that a second one shows: refused, or not yet answered.
     refused: Vec<Back>,
     leaving: Vec<(NodeId, Back)>,
@@ -81,6 +83,7 @@ impl Faults {
             pace: Duration::from_millis(300 + chance.below(3000)),
             is_over: false,
             admitted: Vec::new(),
+            spent: Vec::new(),
             refused: Vec::new(),
             leaving: Vec::new(),
             listed: BTreeMap::new(),
@@ -279,15 +282,17 @@ impl World {
         let (create, admit) = self.admission();
         self.submit(leader, Command::Members(create));
         let back = self.submit(leader, Command::Members(admit));
-        self.faults.admitted.extend(back);
+        let token = self.tokens;
+        self.faults.admitted.extend(back.map(|back| (token, back)));
     }
 
     /// A token that was used lets nobody else in.
     fn try_token_again(&mut self, id: NodeId) {
-        if self.nodes[&id].is_paused || self.tokens == 0 {
+        if self.nodes[&id].is_paused || self.faults.spent.is_empty() {
             return;
         }
-        let token = 1 + self.chance.below(self.tokens.into()) as u8;
+        let which = self.chance.below(self.faults.spent.len() as u64);
+        let token = self.faults.spent[which as usize];
         let admit = admission_by(token, 200);
         let back = self.submit(id, Command::Members(admit));
         self.faults.refused.extend(back);
@@ -311,10 +316,12 @@ impl World {
     /// stopped.
     pub fn settle_members(&mut self) {
         let mut newcomers = Vec::new();
-        self.faults.admitted.retain(|back| {
+        let spent = &mut self.faults.spent;
+        self.faults.admitted.retain(|(token, back)| {
             let answer = back.lock().expect("one thread").take();
             if let Some(Ok(Outcome::Members(MemberOutcome::Admitted { node, .. }))) = answer {
                 newcomers.push(node);
+                spent.push(*token);
             }
             answer.is_none() && std::sync::Arc::strong_count(back) > 1
         });

@@ -124,7 +124,10 @@ impl World {
         let (create, admit) = self.admission();
         self.command(Command::Members(create));
         match self.command(Command::Members(admit)) {
-            Outcome::Members(MemberOutcome::Admitted { node, .. }) => node,
+            Outcome::Members(MemberOutcome::Admitted { node, .. }) => {
+                self.faults.spent.push(self.tokens);
+                node
+            }
             other => panic!("not admitted: {other:?}"),
         }
     }
