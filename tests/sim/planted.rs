@@ -13,21 +13,21 @@ const SEARCHED: u64 = 500;
 /// A seed for each that the simulation finds. A vote that is not stored is left
 /// to the tests of consensus: a node would have to vote twice in one term.
 const KNOWN: &[(Fault, u64)] = &[
-    (Fault::SentBeforePersisted, 2),
-    (Fault::TailLost, 1),
-    (Fault::RemovedStillVotes, 0),
+    (Fault::SentBeforePersisted, 7),
+    (Fault::TailLost, 0),
+    (Fault::RemovedStillVotes, 3),
     (Fault::LocalRead, 0),
     (Fault::TokenReused, 2),
     (Fault::ZxidNotRaised, 0),
-    (Fault::PasswordNotChecked, 1),
-    (Fault::GapApplied, 206),
-    (Fault::SessionsNotInSnapshot, 0),
-    (Fault::AckBeforeFsync, 10),
-    (Fault::ExpiryNotProposed, 0),
+    (Fault::PasswordNotChecked, 3),
+    (Fault::GapApplied, 236),
+    (Fault::SessionsNotInSnapshot, 1),
+    (Fault::AckBeforeFsync, 46),
+    (Fault::ExpiryNotProposed, 1),
     (Fault::TimersNotRestarted, 0),
     (Fault::ReadBeforeSeen, 0),
     (Fault::AnswerBeforeEvent, 0),
-    (Fault::WatchAfterRead, 1),
+    (Fault::WatchAfterRead, 0),
     (Fault::SnapshotOfAnotherIndex, 1),
 ];
 
