@@ -178,6 +178,10 @@ pub const SNAPSHOT_BYTES_PER_TICK: usize = 4 << 20;
 pub const SNAPSHOT_LOG_BYTES: u64 = 64 << 20;
 /// Nodes looked at in one slice: some 0.5 ms of the replica's thread.
 pub const SNAPSHOT_NODES_PER_SLICE: usize = 2000;
+/// With less than this left on its disk a node says so, and where a majority
+/// says so nothing is added to the replicated state: room for a segment and two
+/// journal files of the replica's, which deletions are written to.
+pub const ROOM_LOW_BYTES: u64 = 64 << 20;
 /// Ticks before a snapshot that failed is tried again, and the most after more
 /// than one: a disk that is full is not filled again all the time, and a
 /// follower that waits for the snapshot has it soon after there is room.

@@ -198,16 +198,24 @@ impl Standing {
                 standing.node
             )];
         }
-        let full = standing.is_disk_full.then(|| {
-            "the disk is full: nothing new can be agreed on here until there is room".to_string()
-        });
+        let full = match (standing.is_disk_full, standing.is_short_of_room) {
+            (true, _) => {
+                Some("the disk is full: nothing can be agreed on here until there is room")
+            }
+            (_, true) => Some("the disk is nearly full: make room on it"),
+            _ => None,
+        };
+        let refuses = (!standing.takes_more).then_some(
+            "too few voters have room on their disks: create and set are refused, delete is not",
+        );
+        let of_room = [full, refuses].into_iter().flatten().map(String::from);
         let peers = self.peers.lock().expect("set whole");
         let control = peers.iter().filter(|peer| peer.plane == Plane::Control);
         let unreached = control.filter_map(|peer| {
             let why = peer.unreached.as_ref()?;
             Some(format!("node {} is not reached: {why}", peer.node))
         });
-        full.into_iter().chain(unreached).collect()
+        of_room.chain(unreached).collect()
     }
 
     fn log_json(&self) -> Value {

@@ -288,6 +288,10 @@ pub struct Standing {
     pub log_bytes: u64,
     /// The disk has no room for what is to be agreed on.
     pub is_disk_full: bool,
+    /// This node's disk is nearly full.
+    pub is_short_of_room: bool,
+    /// A majority has room: what adds to the state is taken.
+    pub takes_more: bool,
     /// It was removed from its cluster.
     pub has_left: bool,
     /// How long it waits for a leader before it asks for votes.

@@ -13,6 +13,8 @@ use crate::state::{Command, MemberCommand, Role as Wanted};
 
 /// Ticks between two looks at the disk's log.
 const STORAGE_EVERY_TICKS: u64 = 16;
+/// Ticks between two looks at the room on the disk.
+const ROOM_EVERY_TICKS: u64 = 4;
 /// Ticks between two looks at how long elections should take.
 const SETTLE_EVERY_TICKS: u64 = 64;
 /// A gap between two ticks that is longer than this many of them is time in
@@ -34,6 +36,7 @@ impl Replica {
             self.storage.tick()?;
         }
         self.keeping_tick();
+        self.mind_room();
         self.mind_no_leader();
         self.look_for_lost();
         if self.is_leader() {
@@ -122,6 +125,47 @@ impl Replica {
         }
         for path in self.state.reapable(self.now.wall, REAPED_AT_ONCE) {
             self.submit_inside(Command::Reap { path }, None);
+        }
+    }
+
+    /// Tells all when this node's disk is nearly full, while there is room to
+    /// say so, and when it is no more. A leader whose disk is full goes on
+    /// holding in memory what the others keep: another leads soon.
+    fn mind_room(&mut self) {
+        let (own, members) = (self.settings.node, self.state.members());
+        let was_short = members.is_short_of_room(own);
+        let is_heard = self.lead.leader.is_some() && !self.has_left();
+        let since = self.ticks.saturating_sub(self.room_told_at);
+        if !is_heard || since < ROOM_EVERY_TICKS {
+            return;
+        }
+        let Ok(free) = self.storage.disk().free_bytes() else {
+            return;
+        };
+        let low = self.settings.room_low_bytes;
+        let enough = if was_short { low / 2 * 3 } else { low };
+        let is_short = self.storage.is_full() || free < enough;
+        if is_short && self.is_leader() {
+            self.room_told_at = self.ticks;
+            self.hand_over_to_one_with_room();
+        }
+        if is_short != was_short {
+            self.room_told_at = self.ticks;
+            tracing::warn!(is_short, free, low, "room on the disk");
+            let node = own;
+            let room = MemberCommand::Room { node, is_short };
+            self.submit_inside(Command::Members(room), None);
+        }
+    }
+
+    fn hand_over_to_one_with_room(&mut self) {
+        let (own, members) = (self.settings.node, self.state.members());
+        let voters = self.consensus.members().voters;
+        let mut heirs = voters.into_iter().filter(|&node| {
+            node != own && members.get(node).is_some() && !members.is_short_of_room(node)
+        });
+        if let Some(heir) = heirs.find(|&node| self.has_caught_up(node)) {
+            self.consensus.transfer(heir);
         }
     }
 
@@ -262,6 +306,8 @@ impl Replica {
             snapshot_bytes: self.keeping.kept.bytes,
             log_bytes: 0,
             is_disk_full: self.storage.is_full(),
+            is_short_of_room: self.state.members().is_short_of_room(self.settings.node),
+            takes_more: self.state.members().have_room(),
             has_left: self.has_left(),
             election_timeout_ms: self.pace.election_timeout().as_millis() as u64,
             flush_p99_us: self.pace.flush_p99().as_micros() as u64,

@@ -68,6 +68,8 @@ pub struct Settings {
     pub heartbeat_ticks: usize,
     /// Whether clients that ask for it are served without a majority.
     pub serves_read_only: bool,
+    /// With less than this left on the disk nothing is added to the state.
+    pub room_low_bytes: u64,
 }
 
 /// A frame on its way to another node.
@@ -143,6 +145,8 @@ pub struct Replica {
     /// Sums of the state at some indices, to compare with the followers'.
     digests: VecDeque<(Index, u64)>,
     has_diverged: bool,
+    /// When the others were last told how this node's disk is, in ticks.
+    room_told_at: u64,
 
     changes: Vec<Change>,
     replies: Vec<Reply>,

@@ -132,6 +132,7 @@ impl Replica {
             pace,
             digests: VecDeque::new(),
             has_diverged: false,
+            room_told_at: 0,
             changes: Vec::new(),
             replies: Vec::new(),
             sends: Vec::new(),

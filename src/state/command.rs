@@ -136,6 +136,32 @@ pub struct ImportedNode {
     pub stat: Stat,
 }
 
+impl Command {
+    /// Whether it adds to what is to be kept, so that a disk which is nearly
+    /// full has no room for it. What Dolmen writes in its own part is little,
+    /// and of use then.
+    pub fn grows(&self) -> bool {
+        match self {
+            Self::Write(write) => write.grows(),
+            Self::Multi(writes) => writes.iter().any(Write::grows),
+            Self::Import(_) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Write {
+    fn grows(&self) -> bool {
+        let (Self::Create(Create { path, .. })
+        | Self::SetData { path, .. }
+        | Self::SetAcl { path, .. }) = self
+        else {
+            return false;
+        };
+        !path.starts_with("/dolmen/")
+    }
+}
+
 /// A node's figures, as ZooKeeper's clients know them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stat {

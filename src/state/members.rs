@@ -75,6 +75,11 @@ pub enum MemberCommand {
     RaiseFeatures {
         level: u32,
     },
+    /// A node's disk is nearly full, or has room again.
+    Room {
+        node: NodeId,
+        is_short: bool,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +108,8 @@ pub struct Members {
     pub(super) next_node: NodeId,
     pub(super) next_serial: u64,
     pub(super) features: u32,
+    /// Nodes whose disk is nearly full.
+    pub(super) short_of_room: BTreeSet<NodeId>,
     /// The transaction that last changed the list.
     pub(super) changed: Zxid,
 }
@@ -117,6 +124,7 @@ impl Default for Members {
             next_node: NodeId(1),
             next_serial: 1,
             features: FEATURES,
+            short_of_room: BTreeSet::new(),
             changed: Zxid(0),
         }
     }
@@ -157,6 +165,23 @@ impl Members {
         self.features
     }
 
+    pub fn is_short_of_room(&self, node: NodeId) -> bool {
+        self.short_of_room.contains(&node)
+    }
+
+    /// Whether so many voters have room that what is added is kept by a
+    /// majority. A node by itself has no list and is the only voter.
+    pub fn have_room(&self) -> bool {
+        if self.short_of_room.is_empty() || self.list.is_empty() {
+            return self.short_of_room.is_empty();
+        }
+        let (voters, short) = self.voters().fold((0, 0), |(voters, short), voter| {
+            let is_short = self.is_short_of_room(voter.node);
+            (voters + 1, short + usize::from(is_short))
+        });
+        voters - short > voters / 2
+    }
+
     /// What the next certificate carries.
     pub fn next_serial(&self) -> u64 {
         self.next_serial
@@ -186,6 +211,7 @@ impl Members {
             MemberCommand::SetRole { node, role } => self.set_role(*node, *role),
             MemberCommand::Remove { node } => self.remove(*node),
             MemberCommand::RaiseFeatures { level } => self.raise(*level),
+            MemberCommand::Room { node, is_short } => self.room(*node, *is_short),
         };
         outcome.unwrap_or_else(MemberOutcome::Refused)
     }
@@ -285,6 +311,7 @@ impl Members {
     pub(super) fn leave(&mut self, node: NodeId) {
         self.list.remove(&node);
         self.promised.remove(&node);
+        self.short_of_room.remove(&node);
     }
 
     fn keep_a_voter(&self, node: NodeId) -> Result<(), Refusal> {
@@ -298,6 +325,17 @@ impl Members {
     fn listed(&mut self, node: NodeId) -> Result<&mut Member, Refusal> {
         let member = self.list.get_mut(&node);
         member.ok_or_else(|| format!("node {node} is no member").into())
+    }
+
+    fn room(&mut self, node: NodeId, is_short: bool) -> Result<MemberOutcome, Refusal> {
+        if !self.list.is_empty() {
+            self.listed(node)?;
+        }
+        match is_short {
+            true => self.short_of_room.insert(node),
+            false => self.short_of_room.remove(&node),
+        };
+        Ok(MemberOutcome::Done)
     }
 
     fn raise(&mut self, level: u32) -> Result<MemberOutcome, Refusal> {
@@ -334,7 +372,9 @@ impl Members {
             .fold(members, |hash, (id, announced)| {
                 hash.word(*id).bytes(announced.text().as_bytes())
             });
-        self.tokens.hash(announced).value()
+        let short = self.short_of_room.iter();
+        let short = short.fold(announced, |hash, node| hash.word(node.0));
+        self.tokens.hash(short).value()
     }
 }
 

@@ -141,6 +141,9 @@ impl State {
         submission: &Submission,
         changes: &mut Vec<Change>,
     ) -> Result<Outcome, Error> {
+        if submission.command.grows() && !self.members.have_room() {
+            return Err(Error::Unavailable);
+        }
         let mut writes = Writes {
             tree: &mut self.tree,
             quotas: &mut self.quotas,

@@ -226,13 +226,13 @@ fn old_records_are_forgotten_and_the_others_keep_their_index() {
 }
 
 /// A file system of its own, small, gone with the test.
-struct Small(PathBuf);
+pub struct Small(PathBuf);
 
 impl Small {
     /// None where this user may not mount.
-    fn mount(at: PathBuf) -> Option<Self> {
+    pub fn mount(at: PathBuf, mib: u32) -> Option<Self> {
         let status = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=96m", "none"])
+            .args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "none"])
             .arg(&at)
             .stderr(Stdio::null())
             .status();
@@ -249,7 +249,7 @@ impl Drop for Small {
 #[test]
 fn on_a_full_disk_the_reserve_is_given_up_and_held_again_later() {
     let folder = Folder::new();
-    let Some(_small) = Small::mount(folder.data()) else {
+    let Some(_small) = Small::mount(folder.data(), 96) else {
         return;
     };
     let node = Node::start(&folder);

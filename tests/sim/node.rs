@@ -110,6 +110,8 @@ impl Node {
             seed: shape.seed ^ self.life,
             heartbeat_ticks: shape.heartbeat_ticks,
             serves_read_only: true,
+            // Of the faults' 100,000 at most: found nearly full, or full.
+            room_low_bytes: 40_000,
         };
         let opening = Opening {
             disk: Arc::new(self.disk.clone()),

@@ -92,6 +92,7 @@ impl Cluster {
             seed: self.seed,
             heartbeat_ticks: 2,
             serves_read_only: true,
+            room_low_bytes: 0,
         };
         let opening = Opening {
             disk: Arc::new(node.disk.clone()),

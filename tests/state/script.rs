@@ -346,6 +346,14 @@ impl Stage {
             },
             ["renew", id] => MemberCommand::Renew { node: node(id) },
             ["remove", id] => MemberCommand::Remove { node: node(id) },
+            ["room", id, how] => MemberCommand::Room {
+                node: node(id),
+                is_short: match how {
+                    "short" => true,
+                    "enough" => false,
+                    _ => panic!("{how:?} is neither short nor enough"),
+                },
+            },
             ["raise", level] => MemberCommand::RaiseFeatures {
                 level: number(level) as u32,
             },

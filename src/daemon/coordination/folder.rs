@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::disk::class::{self, Class};
 use crate::disk::{self, LateLane, RealDisk};
 use crate::entropy::MachineEntropy;
+use crate::limits::ROOM_LOW_BYTES;
 use crate::log::format::Format;
 use crate::log::{FRAMES, OpenError, Opening};
 use crate::replica::{self, FOUNDER, Now, Replica, Start};
@@ -174,5 +175,6 @@ fn settings(config: &Config, membership: &Membership) -> replica::Settings {
         // Two nodes that are started together should not ask together.
         seed: u64::from(std::process::id()),
         serves_read_only: config.zookeeper.serves_read_only,
+        room_low_bytes: ROOM_LOW_BYTES,
     }
 }

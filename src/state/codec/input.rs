@@ -259,6 +259,10 @@ impl<'a> In<'a> {
             8 => MemberCommand::Renew {
                 node: NodeId(self.u64()?),
             },
+            9 => MemberCommand::Room {
+                node: NodeId(self.u64()?),
+                is_short: self.flag("room")?,
+            },
             tag => {
                 return Err(Malformed::Tag {
                     of: "member command",

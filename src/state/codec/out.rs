@@ -254,6 +254,11 @@ impl Out {
                 self.u8(8);
                 self.u64(node.0);
             }
+            MemberCommand::Room { node, is_short } => {
+                self.u8(9);
+                self.u64(node.0);
+                self.u8(u8::from(*is_short));
+            }
             MemberCommand::RaiseFeatures { level } => {
                 self.u8(7);
                 self.u32(*level);

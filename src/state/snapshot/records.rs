@@ -42,6 +42,7 @@ pub struct MembersRecord {
     pub next_node: u64,
     pub next_serial: u64,
     pub features: u32,
+    pub short_of_room: Vec<u64>,
     pub changed: u64,
 }
 
@@ -178,6 +179,7 @@ impl MembersRecord {
             next_node: members.next_node.0,
             next_serial: members.next_serial,
             features: members.features,
+            short_of_room: members.short_of_room.iter().map(|node| node.0).collect(),
             changed: members.changed.0,
         }
     }
@@ -213,6 +215,7 @@ impl MembersRecord {
             next_node: NodeId(self.next_node),
             next_serial: self.next_serial,
             features: self.features,
+            short_of_room: self.short_of_room.into_iter().map(NodeId).collect(),
             changed: Zxid(self.changed),
         }
     }

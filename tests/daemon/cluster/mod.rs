@@ -4,6 +4,7 @@
 mod certificates;
 mod life;
 mod recovery;
+mod room;
 mod settings;
 mod tls;
 
@@ -24,6 +25,10 @@ impl Machine {
     }
 
     fn start_with(more: &str) -> Self {
+        Self::start_in(Folder::new(), more)
+    }
+
+    fn start_in(folder: Folder, more: &str) -> Self {
         // Held together, so that they differ.
         let ports = [0; 2].map(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
         let [control, bulk] = ports.map(|port| port.local_addr().unwrap());
@@ -32,7 +37,6 @@ impl Machine {
              coordination.election_timeout_ms = 1500\n\
              doors.zookeeper.super_digest = \"{SUPER}\"\n{more}"
         );
-        let folder = Folder::new();
         let node = Some(Node::start_with(&folder, &settings));
         Self {
             folder,
