@@ -69,6 +69,7 @@ class Target:
     def start(self):
         settings = {
             "doors.zookeeper.super_digest": SUPER_DIGEST,
+            "doors.zookeeper.read_only": "true",
             "doors.zookeeper.sasl_users_file": self.users,
             "doors.zookeeper.words": "*",
         }

@@ -43,6 +43,7 @@ class Shard:
         self.name, label = name, name.replace("/", "of")
         self.report = folder / f"report-{label}.json"
         plan = {
+            "target": target.name,
             "servers": [node.address for node in target.nodes],
             "hooks": str(folder / "hooks"),
             "shard": name,
