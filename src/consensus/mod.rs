@@ -16,7 +16,9 @@
 //! begins with nothing and receives a snapshot.
 //!
 //! ```text
-//! node      the surface, and what is refused on the way in
+//! node      the surface
+//! begin     what the disk holds, checked
+//! admit     what is refused on the way in
 //! turn      work handed out, and told as done
 //! window    the end of the log in memory
 //! terms     the terms of all entries
@@ -27,6 +29,8 @@
 // their fields is no concern of ours.
 #![allow(clippy::field_reassign_with_default)]
 
+mod admit;
+mod begin;
 pub mod codec;
 mod entry;
 mod errors;

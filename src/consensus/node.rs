@@ -1,9 +1,8 @@
-//! The surface, and what is refused on the way in.
+//! The surface.
 
 use super::codec::{self, Kind, Unparsed};
 use super::entry::{Entry, Hard, Snapshot};
-use super::errors::{NotTaken, StepError, Unsound};
-use super::logger::logger;
+use super::errors::{NotTaken, StepError};
 use super::members::{Members, MembersChange};
 use super::ready::{Fetch, PeerStatus, ReadId, Role, Standing, Status};
 use super::settings::Settings;
@@ -11,7 +10,6 @@ use super::window::Window;
 use crate::ids::{Index, NodeId, Term};
 use crate::limits::{CONSENSUS_ENTRY_BYTES_MAX, CONSENSUS_FETCHED_MESSAGES};
 use crate::planted;
-use raft::eraftpb::{Message, MessageType};
 use raft::{ProgressState, RawNode, SnapshotStatus, StateRole};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,61 +42,6 @@ pub struct Consensus {
 }
 
 impl Consensus {
-    /// Begins with what the disk holds. `tail` are the log's entries, without
-    /// a gap: it may begin before the end of the snapshot. Of a tail that does
-    /// not lead to the snapshot's last entry nothing is used: the snapshot came
-    /// from a leader and replaced it. `applied` is what the state holds.
-    pub fn new(
-        settings: Settings,
-        hard: Hard,
-        snapshot: Option<Snapshot>,
-        tail: Vec<Entry>,
-        applied: Index,
-    ) -> Result<Self, Unsound> {
-        let config = settings.config(snapshot.as_ref().map_or(0, |snapshot| snapshot.index.0));
-        config
-            .validate()
-            .map_err(|why| Unsound::Settings(why.to_string()))?;
-        let members = match &snapshot {
-            Some(snapshot) if !snapshot.members.are_sound() => return Err(Unsound::Members),
-            Some(snapshot) => snapshot.members.clone(),
-            None => Members::default(),
-        };
-        let from = snapshot
-            .as_ref()
-            .map_or(Index(0), |snapshot| snapshot.index);
-        let mut window = window_of(&settings, snapshot, tail, hard)?;
-        let last = Index(window.last());
-        if applied < from || applied > last {
-            return Err(Unsound::AppliedOutside {
-                applied,
-                from,
-                to: last,
-            });
-        }
-        let hard = sound_hard(hard, applied, &window)?;
-        window.begin_with(hard.into_raft(), members.to_raft());
-        let raft = RawNode::new(&config, window, &logger())
-            .map_err(|why| Unsound::Settings(why.to_string()))?;
-        let mut consensus = Self {
-            settings,
-            raft,
-            given: 0,
-            persisted: 0,
-            vote_in: 0,
-            hard,
-            standing: Standing::default(),
-            handed_out: from,
-            applied_before: applied,
-            applied,
-            history: BTreeMap::from([(from, members)]),
-            fetching: BTreeSet::new(),
-            local_reads: Vec::new(),
-        };
-        consensus.call(|raft| raft.raft.raft_log.store.ease(from.0));
-        Ok(consensus)
-    }
-
     /// Everything that reaches the library goes through here: wherever it may
     /// have drawn an election timeout by chance, ours takes its place.
     pub(super) fn call<T>(&mut self, what: impl FnOnce(&mut RawNode<Window>) -> T) -> T {
@@ -373,24 +316,6 @@ impl Consensus {
         peers
     }
 
-    /// The library reads the entries after the applied one when it campaigns,
-    /// and stops the process if a snapshot took their place and is not applied
-    /// yet. A node that needs no other's vote leads at once, and stops the
-    /// process if its last entries are not durable; it could also lead one term
-    /// twice.
-    fn may_campaign(&self) -> bool {
-        let log = &self.raft.raft.raft_log;
-        let reaches_back =
-            log.unstable_snapshot().is_some() || log.applied + 1 >= log.first_index();
-        let own = self.settings.node.0;
-        let voters = self.raft.raft.prs().conf().voters().ids();
-        let wins_alone = voters.iter().all(|voter| voter == own);
-        let all_durable = self.persisted == self.given
-            && log.unstable_entries().is_empty()
-            && log.unstable_snapshot().is_none();
-        reaches_back && (all_durable || !wins_alone)
-    }
-
     /// A leader leaves a joint configuration by itself when it has applied the
     /// entry that led there; but one that came to lead afterwards may not.
     fn leave_joint_when_due(&mut self) {
@@ -405,145 +330,4 @@ impl Consensus {
             assert!(taken.is_ok(), "leaving takes no room");
         }
     }
-
-    /// Refuses what no sound peer sends, where the library would believe it or
-    /// stop the process.
-    fn admit(&self, from: NodeId, message: &Message) -> Result<(), StepError> {
-        let claimed = NodeId(message.from);
-        if claimed != from {
-            return Err(StepError::Impersonates { claimed, from });
-        }
-        if message.to != self.settings.node.0 {
-            return Err(StepError::NotForUs {
-                to: NodeId(message.to),
-            });
-        }
-        // An answer of the term that this node led before a crash may speak of
-        // entries that left before they were durable here, and were lost.
-        let raft = &self.raft.raft;
-        let last = raft.raft_log.last_index();
-        let says = match message.msg_type {
-            MessageType::MsgHeartbeat if message.term >= raft.term => message.commit,
-            MessageType::MsgAppendResponse if message.term == raft.term && self.is_leader() => {
-                message.index
-            }
-            _ => 0,
-        };
-        if says > last {
-            return Err(StepError::BeyondLog {
-                says: Index(says),
-                last: Index(last),
-            });
-        }
-        Ok(())
-    }
-
-    /// What is in order and comes at the wrong moment is passed over.
-    fn has_use_for(&mut self, message: &Message) -> bool {
-        match message.msg_type {
-            MessageType::MsgTimeoutNow => self.may_campaign(),
-            // A follower would pass it on in the asker's name, which the next
-            // node refuses. The asker asks again.
-            MessageType::MsgReadIndex => self.is_leader(),
-            MessageType::MsgAppendResponse => !self.is_stale_rejection(message),
-            _ => true,
-        }
-    }
-
-    /// A follower that holds everything up to `matched` rejects nothing at or
-    /// before it: such a rejection was overtaken. The library would believe it
-    /// while it probes, send from below `matched`, and where those entries are
-    /// gone send a snapshot whose end nobody reports.
-    fn is_stale_rejection(&mut self, message: &Message) -> bool {
-        let is_rejection = message.msg_type == MessageType::MsgAppendResponse
-            && message.reject
-            && message.term == self.raft.raft.term
-            && self.is_leader();
-        if !is_rejection {
-            return false;
-        }
-        match self.raft.raft.mut_prs().get_mut(message.from) {
-            Some(progress) if message.index <= progress.matched => {
-                progress.recent_active = true;
-                true
-            }
-            _ => false,
-        }
-    }
-}
-
-/// The window over a log as it was found, checked entry by entry.
-fn window_of(
-    settings: &Settings,
-    snapshot: Option<Snapshot>,
-    mut tail: Vec<Entry>,
-    hard: Hard,
-) -> Result<Window, Unsound> {
-    let (index, term) = snapshot
-        .as_ref()
-        .map_or((0, 0), |snapshot| (snapshot.index.0, snapshot.term.0));
-    let begins = tail.first().map_or(index + 1, |entry| entry.index.0);
-    if begins > index + 1 {
-        return Err(Unsound::Gap {
-            expected: Index(index + 1),
-            found: Index(begins),
-        });
-    }
-    let mut before = Term(0);
-    for (entry, expected) in tail.iter().zip(begins..) {
-        if entry.index.0 != expected {
-            return Err(Unsound::Gap {
-                expected: Index(expected),
-                found: entry.index,
-            });
-        }
-        if entry.term < before {
-            return Err(Unsound::TermFalls { at: entry.index });
-        }
-        before = entry.term;
-    }
-    let mut dummy = (index, term);
-    if begins <= index {
-        let leads_there = tail
-            .get((index - begins) as usize)
-            .is_some_and(|entry| entry.term.0 == term);
-        if leads_there {
-            let first = tail.remove(0);
-            dummy = (first.index.0, first.term.0);
-        } else {
-            tail.clear();
-        }
-    } else if tail.first().is_some_and(|entry| entry.term.0 < term) {
-        return Err(Unsound::TermFalls { at: Index(begins) });
-    }
-    if planted!(TailLost) {
-        tail.retain(|entry| entry.index <= hard.commit);
-    }
-    let mut window = Window::new(dummy.0, dummy.1, snapshot, settings.window_bytes);
-    window.append(tail.into_iter().map(Entry::into_raft));
-    Ok(window)
-}
-
-/// The hard state that fits the log. A founder has none yet: it is in the term
-/// of the snapshot it was founded with. The commit is not synced by itself, so
-/// it may lag behind what was applied.
-fn sound_hard(mut hard: Hard, applied: Index, window: &Window) -> Result<Hard, Unsound> {
-    if hard == Hard::default() {
-        hard.term = Term(window.last_term());
-    }
-    hard.commit = hard.commit.max(applied);
-    let (log, last) = (Term(window.last_term()), Index(window.last()));
-    if hard.term < log {
-        return Err(Unsound::TermBehindLog {
-            term: hard.term,
-            log,
-        });
-    }
-    if hard.commit > last {
-        return Err(Unsound::CommitBeyondLog {
-            commit: hard.commit,
-            last,
-        });
-    }
-    Ok(hard)
 }
