@@ -4,7 +4,6 @@
 use super::address::Plane;
 use super::certificate::Shown;
 use super::codec::Hello;
-use super::cut::{Cutter, head};
 use super::plane::Shell;
 use super::queue::Queue;
 use super::refusal::Refusal;
@@ -13,6 +12,7 @@ use super::stream::BulkStream;
 use super::{FromPeers, endpoint};
 use crate::ids::NodeId;
 use crate::limits::{PEER_BATCH_BYTES, PEER_FRAME_BYTES_MAX};
+use crate::wire::frame::Frames;
 use quinn::{Connection, RecvStream, SendStream, VarInt, WriteError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -141,7 +141,7 @@ pub(super) async fn run(shell: Arc<Shell>, link: Arc<Link>, greeted: Greeted) {
 }
 
 async fn read(shell: &Shell, link: &Link, mut receive: RecvStream) -> Refusal {
-    let mut cutter = Cutter::new(PEER_FRAME_BYTES_MAX);
+    let mut frames = Frames::new(PEER_FRAME_BYTES_MAX);
     let mut buffer = vec![0; PEER_BATCH_BYTES];
     loop {
         let count = match receive.read(&mut buffer).await {
@@ -149,9 +149,9 @@ async fn read(shell: &Shell, link: &Link, mut receive: RecvStream) -> Refusal {
             Ok(None) => return Refusal::Lost("the peer ended its stream".into()),
             Err(error) => return Refusal::Lost(error.to_string()),
         };
-        cutter.add(&buffer[..count]);
+        frames.add(&buffer[..count]);
         loop {
-            match cutter.take() {
+            match frames.take() {
                 Ok(Some(bytes)) => {
                     if link.is_over() {
                         return Refusal::Lost("it was cut".into());
@@ -167,6 +167,13 @@ async fn read(shell: &Shell, link: &Link, mut receive: RecvStream) -> Refusal {
             }
         }
     }
+}
+
+/// The head that goes before a frame. Frames that are too long never get into
+/// a queue.
+fn head(length: usize) -> [u8; 4] {
+    let length = u32::try_from(length).expect("a frame's length was checked when it was queued");
+    length.to_be_bytes()
 }
 
 async fn write(shell: Arc<Shell>, link: Arc<Link>, mut send: SendStream) -> Result<(), WriteError> {

@@ -18,7 +18,6 @@ mod authority;
 mod certificate;
 pub mod codec;
 mod complaints;
-mod cut;
 mod dial;
 mod endpoint;
 mod figures;

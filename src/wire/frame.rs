@@ -1,5 +1,6 @@
 //! A bounded frame: four bytes of length, most significant first, then that
-//! many bytes. ZooKeeper and Kafka frame their messages the same way.
+//! many bytes. So speak the nodes with each other, and ZooKeeper
+//! and Kafka frame their messages the same way.
 
 use std::fmt;
 
