@@ -1,6 +1,7 @@
 //! One file per subcommand, and the table of them.
 
 mod here;
+mod signals;
 mod table;
 
 use crate::daemon::journal;

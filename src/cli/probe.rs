@@ -1,7 +1,7 @@
 //! `dolmen probe`: measures the disk under the data folder.
 
 use super::table::Table;
-use super::{Failure, print, print_json, profile};
+use super::{Failure, print, print_json, profile, signals};
 use crate::clock::{Clock, MachineClock};
 use crate::daemon::probe::{self, Measured, Plan, Progress, ROOM_BYTES_MIN, Unmeasured};
 use std::io::{self, IsTerminal, Write};
@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Measure the disk under the data folder, and what follows for its settings
 ///
@@ -74,7 +73,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
 /// Measures on another thread, so that this one can draw.
 fn measure(plan: &Plan) -> Result<Measured, Failure> {
     let progress = Arc::new(Progress::default());
-    stop_on_signal(progress.clone()).map_err(Failure::failed)?;
+    let stopped = progress.clone();
+    // By its own way out, which clears up.
+    signals::on_stop(move || stopped.stop()).map_err(Failure::failed)?;
     let clock = MachineClock::new();
     thread::scope(|scope| {
         let probe = scope.spawn(|| probe::run(plan, &progress, &clock));
@@ -88,32 +89,6 @@ fn measure(plan: &Plan) -> Result<Measured, Failure> {
         measured.unwrap_or_else(|_| Err(Unmeasured::Disk(io::Error::other("the probe panicked"))))
     })
     .map_err(Failure::from)
-}
-
-/// Ctrl-C and SIGTERM end the probe by its own way out, which clears up.
-fn stop_on_signal(progress: Arc<Progress>) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
-    let (mut interrupt, mut terminate) = {
-        let _inside = runtime.enter();
-        (
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-        )
-    };
-    thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                }
-            });
-            progress.stop();
-        })?;
-    Ok(())
 }
 
 /// One line on a terminal; elsewhere nothing.

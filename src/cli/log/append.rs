@@ -5,7 +5,7 @@
 //! window is what makes one sync carry many lines.
 
 use super::{Place, told};
-use crate::cli::Failure;
+use crate::cli::{Failure, signals};
 use crate::clock::MachineClock;
 use crate::disk::choose::Wanted;
 use crate::disk::{Disk, Engine, UnsyncedDisk, end_process};
@@ -20,7 +20,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -72,7 +71,8 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     let _lock = args.place.lock("dolmen log append")?;
     // Listened for before anything is acknowledged, so that a stop is clean.
     let (events, inbox) = channel();
-    listen_for_stops(events.clone())
+    let stop = events.clone();
+    signals::on_stop(move || drop(stop.send(Event::Stop)))
         .map_err(|error| Failure::failed(format!("listen for signals: {error}")))?;
     let (disk, reason) = disk(&args)?;
     let hooks = Hooks {
@@ -378,33 +378,6 @@ impl Output {
             ))),
         }
     }
-}
-
-/// A thread that turns SIGINT and SIGTERM into an event.
-fn listen_for_stops(events: Sender<Event>) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
-    let (mut interrupt, mut terminate) = {
-        let _inside = runtime.enter();
-        let listen = |kind| signal(kind);
-        (
-            listen(SignalKind::interrupt())?,
-            listen(SignalKind::terminate())?,
-        )
-    };
-    Builder::new().name("signals".into()).spawn(move || {
-        runtime.block_on(async {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        });
-        let _ = events.send(Event::Stop);
-        // Dropped, the runtime would give the signals nobody's ear; later ones
-        // find the stop under way.
-    })?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `dolmen zk watch`: what happens at and under a znode, as it happens.
 
-use super::super::{Failure, print, print_json};
+use super::super::{Failure, print, print_json, signals};
 use super::client::Trouble;
 use super::{Server, node_path};
 use crate::ports::zookeeper::codec::{AddWatchRequest, ErrorCode, WatcherEvent, code};
@@ -9,8 +9,6 @@ use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -40,7 +38,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     answer.map_err(|trouble| format!("{}: {trouble}", args.path))?;
     let is_over = Arc::new(AtomicBool::new(false));
     let handle = client.handle().map_err(Failure::failed)?;
-    shut_on_signal(handle, is_over.clone())
+    end_on_signal(handle, is_over.clone())
         .map_err(|error| format!("cannot wait for Ctrl-C: {error}"))?;
     let mut left = args.events;
     while left != Some(0) {
@@ -74,31 +72,12 @@ fn word(kind: i32) -> &'static str {
     }
 }
 
-/// Ctrl-C and SIGTERM end the wait for the next event.
-fn shut_on_signal(stream: TcpStream, is_over: Arc<AtomicBool>) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
-    let (mut interrupt, mut terminate) = {
-        let _inside = runtime.enter();
-        (
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-        )
-    };
-    thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                }
-            });
-            is_over.store(true, Ordering::Release);
-            let _ = stream.shutdown(Shutdown::Both);
-        })?;
-    Ok(())
+/// Ends the wait for the next event.
+fn end_on_signal(stream: TcpStream, is_over: Arc<AtomicBool>) -> io::Result<()> {
+    signals::on_stop(move || {
+        is_over.store(true, Ordering::Release);
+        let _ = stream.shutdown(Shutdown::Both);
+    })
 }
 
 #[cfg(test)]
