@@ -15,6 +15,7 @@ mod stat;
 mod watch;
 
 use super::Failure;
+use crate::ports::zookeeper::codec::Jute;
 use client::{Client, Credential};
 
 /// Read, write and watch znodes
@@ -74,6 +75,20 @@ struct Server {
 impl Server {
     fn connect(&self) -> Result<Client, Failure> {
         Client::connect(&self.server, &self.auth).map_err(Failure::failed)
+    }
+
+    /// One question about the node at `path`, in a session of its own.
+    fn ask_about<A: Jute>(
+        &self,
+        path: &str,
+        operation: i32,
+        question: &impl Jute,
+    ) -> Result<A, Failure> {
+        let mut client = self.connect()?;
+        let answer = client.ask(operation, question);
+        let answer = answer.map_err(|trouble| format!("{path}: {trouble}"))?;
+        client.close().map_err(Failure::failed)?;
+        Ok(answer)
     }
 }
 

@@ -72,9 +72,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
         false => args.acl.clone(),
     };
     let (operation, flags) = kind(&args);
-    let mut client = args.server.connect()?;
     let path = args.path.clone();
-    let answer = match args.ttl {
+    let CreatedWithStat { path, stat } = match args.ttl {
         Some(ttl_ms) => {
             let create = CreateTtlRequest {
                 path,
@@ -83,7 +82,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
                 flags,
                 ttl_ms,
             };
-            client.ask(operation, &create)
+            args.server.ask_about(&args.path, operation, &create)?
         }
         None => {
             let create = CreateRequest {
@@ -92,12 +91,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
                 acl,
                 flags,
             };
-            client.ask(operation, &create)
+            args.server.ask_about(&args.path, operation, &create)?
         }
     };
-    let CreatedWithStat { path, stat } =
-        answer.map_err(|trouble| format!("{}: {trouble}", args.path))?;
-    client.close().map_err(Failure::failed)?;
     match args.json {
         true => print_json(&json!({ "path": path, "stat": stat_for_programs(&stat) })),
         false => print(&format!("{path}\n")),

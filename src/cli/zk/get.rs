@@ -23,15 +23,12 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
-    let mut client = args.server.connect()?;
     let asked = Watched {
         path: args.path.clone(),
         watch: false,
     };
-    let answer = client.ask(code::GET_DATA, &asked);
-    let DataWithStat { data, stat } =
-        answer.map_err(|trouble| format!("{}: {trouble}", args.path))?;
-    client.close().map_err(Failure::failed)?;
+    let answer = args.server.ask_about(&args.path, code::GET_DATA, &asked)?;
+    let DataWithStat { data, stat } = answer;
     if args.raw {
         return raw(&data);
     }

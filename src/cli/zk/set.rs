@@ -30,10 +30,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
         data: data::read(&args.data)?,
         version: args.version,
     };
-    let mut client = args.server.connect()?;
-    let answer = client.ask(code::SET_DATA, &request);
-    let OfStat { stat } = answer.map_err(|trouble| format!("{}: {trouble}", args.path))?;
-    client.close().map_err(Failure::failed)?;
+    let OfStat { stat } = args
+        .server
+        .ask_about(&args.path, code::SET_DATA, &request)?;
     match args.json {
         true => print_json(&json!({ "path": args.path, "stat": stat_for_programs(&stat) })),
         false => Ok(()),

@@ -19,14 +19,11 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
-    let mut client = args.server.connect()?;
     let asked = Watched {
         path: args.path.clone(),
         watch: false,
     };
-    let answer = client.ask(code::EXISTS, &asked);
-    let OfStat { stat } = answer.map_err(|trouble| format!("{}: {trouble}", args.path))?;
-    client.close().map_err(Failure::failed)?;
+    let OfStat { stat } = args.server.ask_about(&args.path, code::EXISTS, &asked)?;
     match args.json {
         true => print_json(&json!({ "path": args.path, "stat": stat_for_programs(&stat) })),
         false => print(&stat_for_people(&stat).to_string()),
