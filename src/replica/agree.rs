@@ -377,6 +377,10 @@ impl Replica {
         for connection in serving {
             self.close(connection, super::desk::CloseReason::NotServing);
         }
+        self.give_up_all();
+    }
+
+    pub(super) fn give_up_all(&mut self) {
         let numbers: Vec<u64> = self.pending.keys().copied().collect();
         for number in numbers {
             self.give_up(number);

@@ -4,9 +4,9 @@
 //! All writing and reading of files is the device's worker's; what came of it
 //! lies in `outcomes` until the next turn.
 
-use super::desk::{CloseReason, NotOpened, Reply};
+use super::Replica;
+use super::desk::CloseReason;
 use super::snapshots::{self, Fetching, Head, Loaded, Manifest, Place, Taking};
-use super::{Replica, Sender};
 use crate::consensus::{Fetch, Snapshot};
 use crate::ids::{Index, NodeId, Term};
 use crate::limits::{
@@ -16,7 +16,7 @@ use crate::limits::{
 use crate::log::Fatal;
 use crate::peers::Plane;
 use crate::planted;
-use crate::state::{Error, Setting, State};
+use crate::state::{Setting, State};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -492,16 +492,7 @@ impl Replica {
         self.members_changed = true;
         self.digests.clear();
         self.close_all(CloseReason::NotServing);
-        for (_, pending) in std::mem::take(&mut self.pending) {
-            match pending.sender {
-                Sender::Opening(opening) => self.replies.push(Reply::NotOpened {
-                    connection: opening.connection,
-                    why: NotOpened::NotServing,
-                }),
-                Sender::Inside(Some(done)) => done(Err(Error::Unavailable)),
-                Sender::Line(_) | Sender::Inside(None) => {}
-            }
-        }
+        self.give_up_all();
         snapshot.index
     }
 
