@@ -28,7 +28,7 @@ mod failure;
 mod fanout;
 #[path = "coordination/figures.rs"]
 mod figures;
-#[path = "coordination/folder.rs"]
+#[path = "shared/folder.rs"]
 mod folder;
 #[path = "coordination/head.rs"]
 mod head;
@@ -36,6 +36,10 @@ mod head;
 mod line;
 #[path = "coordination/load.rs"]
 mod load;
+#[path = "shared/machine.rs"]
+mod machine;
+#[path = "shared/median.rs"]
+mod median;
 #[path = "coordination/memory.rs"]
 mod memory;
 #[path = "coordination/options.rs"]

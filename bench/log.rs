@@ -11,7 +11,9 @@
 
 #[path = "log/figures.rs"]
 mod figures;
-#[path = "log/folder.rs"]
+#[path = "log/files.rs"]
+mod files;
+#[path = "shared/folder.rs"]
 mod folder;
 #[path = "log/goals.rs"]
 mod goals;
@@ -23,6 +25,10 @@ mod hogs;
 mod idle;
 #[path = "log/load.rs"]
 mod load;
+#[path = "shared/machine.rs"]
+mod machine;
+#[path = "shared/median.rs"]
+mod median;
 #[path = "log/memory.rs"]
 mod memory;
 #[path = "log/others.rs"]

@@ -4,8 +4,8 @@
 //! overlap, so that the figure is the servers' and not a client's patience.
 
 use super::failure::{Failure, go_on};
-use super::figures::median;
 use super::line::Line;
+use super::median::median;
 use super::process::{eventually, signal, wait_until_stopped};
 use super::table::{KEYS_FOLDER, prepare};
 use super::talk::{Heard, Verb, Way};

@@ -1,5 +1,6 @@
 //! Latencies in a histogram, rounds, and medians over rounds.
 
+use super::median::median;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -87,16 +88,6 @@ pub struct Round {
     pub client_us: f64,
     pub server_us: f64,
     pub count: u64,
-}
-
-pub fn median(mut values: Vec<f64>) -> f64 {
-    assert!(!values.is_empty(), "nothing has no median");
-    values.sort_unstable_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() % 2 {
-        0 => (values[middle - 1] + values[middle]) / 2.0,
-        _ => values[middle],
-    }
 }
 
 /// The median of each figure over the rounds, and the worst of all maxima.

@@ -1,8 +1,9 @@
 //! Everything that was measured, as tables or as JSON.
 
 use super::failover::Failover;
-use super::figures::{Round, median, over, ratio};
+use super::figures::{Round, over, ratio};
 use super::head::Head;
+use super::median::median;
 use super::memory::Weight;
 use super::table::{Row, Who};
 use super::targets::{Cluster, Kind};

@@ -1,6 +1,7 @@
 //! What a row measured: per round its percentiles and its rate, and over the
 //! rounds the median of each, so that one disturbed round changes nothing.
 
+use super::median::median;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -33,16 +34,6 @@ impl Samples {
             per_second: self.times.len() as f64 / self.spent.as_secs_f64(),
             count: self.times.len(),
         }
-    }
-}
-
-pub fn median(mut values: Vec<f64>) -> f64 {
-    assert!(!values.is_empty(), "nothing has no median");
-    values.sort_unstable_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() % 2 {
-        0 => (values[middle - 1] + values[middle]) / 2.0,
-        _ => values[middle],
     }
 }
 

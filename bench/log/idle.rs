@@ -3,7 +3,8 @@
 //! Each step is a process of its own, so that its memory is that of the logs
 //! and not what the rows before have left behind.
 
-use super::folder::{Folder, disk_bytes};
+use super::files::disk_bytes;
+use super::folder::Folder;
 use super::load::{Variant, append, open_here};
 use super::memory::Memory;
 use dolmen::ids::LogId;

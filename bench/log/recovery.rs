@@ -5,9 +5,10 @@
 //! sweep has freed any of it, and beside it lies a spare, as one does on every
 //! node that has run for a while. The directory is in the page cache.
 
-use super::figures::median;
+use super::files::copy;
 use super::folder::Folder;
 use super::load::{Variant, append, open_here};
+use super::median::median;
 use dolmen::disk::class::{self, Class};
 use dolmen::ids::LogId;
 use dolmen::log::{Device, FRAMES, Report, Settings, Way};
@@ -106,7 +107,7 @@ fn crashed(parent: &Path, variant: Variant, settings: &Settings, bytes: u64) -> 
 }
 
 fn one_round(parent: &Path, crashed: &Folder, variant: Variant, settings: &Settings) -> Recovery {
-    let folder = crashed.copy(parent, "recovered").expect("room for a copy");
+    let folder = copy(crashed, parent, "recovered").expect("room for a copy");
     let (device, report, unclean) = timed_open(&folder, variant, settings);
     assert!(!report.was_clean, "the copy was not closed");
     let [map, plain] = [Way::Map, Way::Plain].map(|way| read_all(&device, way, false));
