@@ -62,6 +62,11 @@ fn led(seed: u64, size: u64) -> (Cluster, NodeId) {
     (cluster, leader)
 }
 
+fn another(cluster: &Cluster, leader: NodeId) -> NodeId {
+    let mut nodes = cluster.nodes.keys().copied();
+    nodes.find(|&id| id != leader).unwrap()
+}
+
 fn propose(cluster: &mut Cluster, count: usize) {
     for _ in 0..count {
         cluster.propose().unwrap();
@@ -103,12 +108,7 @@ fn a_life_that_is_not_durable_is_heard_by_nobody() {
 #[test]
 fn a_follower_behind_the_window_is_fed_from_the_disk() {
     let (mut cluster, leader) = led(6, 3);
-    let away = cluster
-        .nodes
-        .keys()
-        .copied()
-        .find(|&id| id != leader)
-        .unwrap();
+    let away = another(&cluster, leader);
     cluster.crash(away).unwrap();
     propose(&mut cluster, 60);
     cluster.start(away).unwrap();
@@ -120,12 +120,7 @@ fn a_follower_behind_the_window_is_fed_from_the_disk() {
 #[test]
 fn a_follower_behind_the_log_gets_a_snapshot() {
     let (mut cluster, leader) = led(7, 3);
-    let away = cluster
-        .nodes
-        .keys()
-        .copied()
-        .find(|&id| id != leader)
-        .unwrap();
+    let away = another(&cluster, leader);
     cluster.crash(away).unwrap();
     propose(&mut cluster, 30);
     cluster.node(leader).compact(2);
@@ -176,12 +171,7 @@ fn a_leader_that_is_removed_steps_down_and_another_leads() {
 #[test]
 fn leadership_goes_where_it_is_sent() {
     let (mut cluster, leader) = led(10, 3);
-    let to = cluster
-        .nodes
-        .keys()
-        .copied()
-        .find(|&id| id != leader)
-        .unwrap();
+    let to = another(&cluster, leader);
     cluster.consensus(leader).unwrap().transfer(to);
     cluster.take(leader).unwrap();
     cluster.settle().unwrap();
@@ -221,12 +211,7 @@ fn a_new_leader_leaves_the_joint_configuration_of_the_last() {
 #[test]
 fn a_node_cut_off_disturbs_nobody_when_it_returns() {
     let (mut cluster, leader) = led(12, 3);
-    let away = cluster
-        .nodes
-        .keys()
-        .copied()
-        .find(|&id| id != leader)
-        .unwrap();
+    let away = another(&cluster, leader);
     let others = cluster.nodes.keys().copied().filter(|&id| id != away);
     cluster.cut = others.map(|id| (id.min(away), id.max(away))).collect();
     for _ in 0..200 {

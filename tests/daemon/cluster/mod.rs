@@ -11,6 +11,20 @@ mod tls;
 use super::*;
 use std::net::UdpSocket;
 
+/// Asks a door for a new session of 10 s: protocol, last zxid, timeout, id,
+/// password.
+fn greeting() -> Vec<u8> {
+    let fields = [
+        &44i32.to_be_bytes()[..],
+        &[0; 12],
+        &10_000i32.to_be_bytes(),
+        &[0; 8],
+        &16i32.to_be_bytes(),
+        &[0; 16],
+    ];
+    fields.concat()
+}
+
 /// One box: its folder, its ports, and the daemon on it while one runs.
 struct Machine {
     folder: Folder,

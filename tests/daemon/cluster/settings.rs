@@ -27,16 +27,7 @@ fn fit(machine: &Machine, count: usize) -> bool {
     (0..count).all(|_| {
         let mut socket = TcpStream::connect(address).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        // A new session of 10 s: protocol, last zxid, timeout, id, password.
-        let greeting = [
-            &44i32.to_be_bytes()[..],
-            &[0; 12],
-            &10_000i32.to_be_bytes(),
-            &[0; 8],
-            &16i32.to_be_bytes(),
-            &[0; 16],
-        ];
-        let _ = socket.write_all(&greeting.concat());
+        let _ = socket.write_all(&greeting());
         let is_in = socket.read_exact(&mut [0; 4]).is_ok();
         sockets.push(socket);
         is_in

@@ -55,15 +55,7 @@ impl Site {
 
 /// Opens a session and asks for whoAmI; None where the door closes.
 fn ask_who(stream: &mut (impl Read + Write)) -> Option<String> {
-    let greeting = [
-        &44i32.to_be_bytes()[..],
-        &[0; 12],
-        &10_000i32.to_be_bytes(),
-        &[0; 8],
-        &16i32.to_be_bytes(),
-        &[0; 16],
-    ];
-    stream.write_all(&greeting.concat()).ok()?;
+    stream.write_all(&greeting()).ok()?;
     frame(stream)?;
     let ask = [8i32, 1, 107].map(i32::to_be_bytes).concat();
     stream.write_all(&ask).ok()?;
