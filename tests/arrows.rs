@@ -52,7 +52,6 @@ const PURE: &[(&str, Stands)] = &[
     ("src/log/format.rs", Stands::Now),
     ("src/log/footer.rs", Stands::Now),
     ("src/log/batch.rs", Stands::Now),
-    ("src/peers/cut.rs", Stands::Now),
     ("src/peers/pace.rs", Stands::Now),
     ("src/peers/settle.rs", Stands::Now),
     ("src/peers/sim.rs", Stands::Now),

@@ -1,33 +1,11 @@
 //! What the state costs, to be asked for by hand:
 //! `cargo test --release --test main state::figures -- --ignored --nocapture`.
 
+use super::create;
 use dolmen::clock::Millis;
-use dolmen::ids::{SessionId, Uid};
-use dolmen::state::{
-    AclEntry, Command, Create, Identity, Loader, NodeKind, Permissions, State, Submission, Write,
-};
+use dolmen::ids::Uid;
+use dolmen::state::{Loader, State, Submission};
 use std::time::Duration;
-
-fn create(path: String, data: &[u8]) -> Submission {
-    Submission {
-        origin: Default::default(),
-        tag: 0,
-        session: SessionId(0),
-        connection: 0,
-        sequence: 0,
-        who: Vec::new(),
-        command: Command::Write(Write::Create(Create {
-            path: path.into(),
-            data: data.into(),
-            acl: vec![AclEntry {
-                permissions: Permissions::ALL,
-                who: Identity::new("world", "anyone"),
-            }],
-            kind: NodeKind::Persistent,
-            is_sequential: false,
-        })),
-    }
-}
 
 /// Nodes of 100 bytes, a thousand in each folder. What is still to be applied
 /// is made in portions, so that it hardly counts in the memory.
@@ -54,7 +32,7 @@ fn node(n: usize) -> Submission {
         0 => folder,
         _ => format!("{folder}/node-{n:010}"),
     };
-    create(path, &[b'x'; 100])
+    create(&path, &[b'x'; 100])
 }
 
 /// Time that this thread has had a processor: what others take meanwhile does

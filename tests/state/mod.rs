@@ -7,8 +7,34 @@ mod model;
 mod script;
 mod snapshots;
 
+use dolmen::ids::SessionId;
+use dolmen::state::{
+    AclEntry, Command, Create, Identity, NodeKind, Permissions, Submission, Write,
+};
 use script::Stage;
 use std::path::{Path, PathBuf};
+
+/// Nobody's, and open to all.
+fn create(path: &str, data: &[u8]) -> Submission {
+    Submission {
+        origin: Default::default(),
+        tag: 0,
+        session: SessionId(0),
+        connection: 0,
+        sequence: 0,
+        who: Vec::new(),
+        command: Command::Write(Write::Create(Create {
+            path: path.into(),
+            data: data.into(),
+            acl: vec![AclEntry {
+                permissions: Permissions::ALL,
+                who: Identity::new("world", "anyone"),
+            }],
+            kind: NodeKind::Persistent,
+            is_sequential: false,
+        })),
+    }
+}
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/state/scripts")

@@ -1,16 +1,14 @@
 //! Snapshots taken while the state changes, replicas compared by digest, and
 //! bytes that are damaged on their way.
 
+use super::create;
 use super::dice::Dice;
 use super::script::bare;
 use crate::full;
 use dolmen::clock::Millis;
-use dolmen::ids::{SessionId, Term, Uid};
+use dolmen::ids::{Term, Uid};
 use dolmen::state::codec;
-use dolmen::state::{
-    AclEntry, Command, Create, Identity, LoadError, Loader, NodeKind, Permissions, State,
-    Submission, Write,
-};
+use dolmen::state::{LoadError, Loader, State, Submission};
 
 fn load(frames: &[Vec<u8>]) -> Result<State, LoadError> {
     let mut loader = Loader::new();
@@ -121,32 +119,11 @@ fn replicas_that_apply_the_same_entries_have_the_same_digest() {
     assert_eq!(whole(&leader), whole(&follower));
 }
 
-fn create(path: &str, data: &str) -> Submission {
-    Submission {
-        origin: Default::default(),
-        tag: 0,
-        session: SessionId(0),
-        connection: 0,
-        sequence: 0,
-        who: Vec::new(),
-        command: Command::Write(Write::Create(Create {
-            path: path.into(),
-            data: data.as_bytes().into(),
-            acl: vec![AclEntry {
-                permissions: Permissions::ALL,
-                who: Identity::new("world", "anyone"),
-            }],
-            kind: NodeKind::Persistent,
-            is_sequential: false,
-        })),
-    }
-}
-
 #[test]
 fn what_differs_has_another_digest() {
     let digest = |path: &str, data: &str, now| {
         let mut state = State::new(Uid([1; 16]));
-        let applied = state.apply(Millis(now), &create(path, data), &mut Vec::new());
+        let applied = state.apply(Millis(now), &create(path, data.as_bytes()), &mut Vec::new());
         assert!(applied.outcome.is_ok());
         state.digest()
     };
@@ -188,7 +165,7 @@ fn frames_are_bounded_and_a_large_node_has_its_own() {
     ];
     for (n, size) in sizes.into_iter().enumerate() {
         let data = "x".repeat(size);
-        let submission = create(&format!("/node-{n}"), &data);
+        let submission = create(&format!("/node-{n}"), data.as_bytes());
         let applied = state.apply(Millis(1), &submission, &mut Vec::new());
         assert!(applied.outcome.is_ok());
     }
