@@ -1,15 +1,18 @@
 //! How the node stands, as its doors tell it: in which step of its life it
 //! is, where it listens, how its log fares and when that was last heard of.
+//! `status` and `metrics` are the two forms in which it is told.
+
+mod metrics;
+mod status;
 
 use super::chronicle;
 use crate::clock::{Clock, Millis};
 use crate::disk::class::Granted;
 use crate::log::{Figures, Report};
-use crate::metrics::{Counter, Page};
+use crate::metrics::Counter;
 use crate::peers::{PeerFigures, Plane};
 use crate::ports::{operator, zookeeper};
 use crate::replica::desk;
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -218,56 +221,6 @@ impl Standing {
         of_room.chain(unreached).collect()
     }
 
-    fn log_json(&self) -> Value {
-        let Some(log) = self.log.get() else {
-            return Value::Null;
-        };
-        let figures = self.figures.lock().expect("figures are set whole");
-        let opening = chronicle::Opening::from(&log.report);
-        json!({
-            "engine": log.engine,
-            "engine_reason": log.reason,
-            "is_direct": log.is_direct,
-            "class": log.class.as_ref().map(class_word),
-            "silence_ms": self.silence().map(|silence| silence.as_millis() as u64),
-            "opened": opening.to_string(),
-            "opening": opening,
-            "is_reserve_held": self.is_reserve_held.load(Relaxed),
-            "logs": figures.logs,
-            "appends": figures.appends,
-            "batches": figures.batches,
-            "straight_batches": figures.straight_batches,
-            "journal_bytes": figures.journal_bytes,
-            "journal_files": figures.journal_files,
-            "sweeps": figures.sweeps,
-            "stalls": figures.stalls,
-            "refused_full": figures.refused_full,
-            "tidy_failures": figures.tidy_failures,
-        })
-    }
-
-    pub fn status(&self) -> Value {
-        let phase = self.phase();
-        let doors = self.doors.lock().expect("a door is never left half listed");
-        let doors: BTreeMap<_, _> = doors
-            .iter()
-            .map(|(door, address)| (*door, address.to_string()))
-            .collect();
-        json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "pid": std::process::id(),
-            "state": phase.word(),
-            "reason": operator::Report::out_of_service(self),
-            "uptime_s": self.clock.monotonic().as_secs(),
-            "data": self.data,
-            "doors": doors,
-            "log": self.log_json(),
-            "coordination": self.coordination_json(),
-            "doors_class": self.doors_class.get().map(class_word),
-            "warnings": self.warnings(),
-        })
-    }
-
     pub fn replica_beat(&self) {
         self.replica_beats.add(1);
     }
@@ -286,168 +239,6 @@ impl Standing {
 
     pub fn peers_stand(&self, figures: Option<Vec<PeerFigures>>) {
         *self.peers.lock().expect("set whole") = figures.unwrap_or_default();
-    }
-
-    fn coordination_json(&self) -> Value {
-        let held = self.coordination.lock().expect("set whole");
-        let Some(standing) = held.as_ref() else {
-            return Value::Null;
-        };
-        let peers = self.peers.lock().expect("set whole");
-        let peers = peers.iter().map(|peer| {
-            let connection = peer.connection.as_ref();
-            json!({
-                "node": peer.node.0,
-                "plane": format!("{:?}", peer.plane).to_lowercase(),
-                "connected": connection.is_some(),
-                "unreached": peer.unreached,
-                "round_trip_us": connection.map(|one| one.round_trip.as_micros() as u64),
-                "path_mtu": connection.map(|one| one.path_mtu),
-                "lost_packets": connection.map(|one| one.lost_packets),
-                "sent_bytes": connection.map(|one| one.sent_bytes),
-                "received_bytes": connection.map(|one| one.received_bytes),
-                "queued_bytes": connection.map(|one| one.queued_bytes),
-                "dropped_frames": peer.dropped_frames,
-            })
-        });
-        let until = *self.certificate_until.lock().expect("set whole");
-        let role = match standing.role {
-            _ if standing.has_left => "removed",
-            desk::Role::Alone => "alone",
-            desk::Role::Leader => "leader",
-            desk::Role::Follower => "follower",
-            desk::Role::Learner => "learner",
-            desk::Role::Looking => "looking for a leader",
-        };
-        json!({
-            "node": standing.node.0,
-            "role": role,
-            "leader": standing.leader.map(|node| node.0),
-            "term": standing.term,
-            "zxid": format!("{:#x}", standing.zxid.0),
-            "voters": standing.voters,
-            "learners": standing.learners,
-            "nodes": standing.nodes,
-            "data_bytes": standing.data_bytes,
-            "ephemerals": standing.ephemerals,
-            "watches": standing.watches,
-            "sessions": standing.sessions,
-            "connections": standing.connections,
-            "outstanding": standing.outstanding,
-            "log_index": standing.log_index,
-            "snapshot_index": standing.snapshot_index,
-            "digest": format!("{:016x}", standing.digest),
-            "election_timeout_ms": standing.election_timeout_ms,
-            "flush_p99_us": standing.flush_p99_us,
-            "certificate_until": until.map(|until| until.to_string()),
-            "peers": peers.collect::<Vec<_>>(),
-        })
-    }
-
-    fn log_metrics(&self, page: &mut Page) {
-        let Some(log) = self.log.get() else { return };
-        let is = |fact: bool| u64::from(fact);
-        let held = is(self.is_reserve_held.load(Relaxed));
-        let figures = self.figures.lock().expect("figures are set whole");
-        let report = &log.report;
-        for (name, help, value) in [
-            (
-                "dolmen_log_engine_uring",
-                "1 where the log's engine is uring, 0 where it is threads",
-                is(log.engine == "uring"),
-            ),
-            (
-                "dolmen_log_direct",
-                "1 where the journal goes past the page cache",
-                is(log.is_direct),
-            ),
-            (
-                "dolmen_log_real_time",
-                "1 where the log's thread has its real-time priority",
-                is(log.class == Some(Granted::Full)),
-            ),
-            (
-                "dolmen_log_opened_clean",
-                "1 where the stop before this start was clean",
-                is(report.was_clean),
-            ),
-            (
-                "dolmen_log_opening_replayed_bytes",
-                "Bytes replayed from the journal at this start",
-                report.replayed_bytes,
-            ),
-            (
-                "dolmen_log_opening_scanned_bytes",
-                "Bytes of segments checked at this start",
-                report.scanned_bytes,
-            ),
-            (
-                "dolmen_log_reserve_held",
-                "1 where room is held for a full disk",
-                held,
-            ),
-            ("dolmen_logs", "Logs on the device", figures.logs),
-            (
-                "dolmen_log_journal_files",
-                "Journal files that recovery would read",
-                figures.journal_files,
-            ),
-        ] {
-            page.gauge(name, help, value);
-        }
-        for (name, help, value) in [
-            (
-                "dolmen_log_appends_total",
-                "Appends answered as durable",
-                figures.appends,
-            ),
-            (
-                "dolmen_log_batches_total",
-                "Batches written to the journal",
-                figures.batches,
-            ),
-            (
-                "dolmen_log_straight_batches_total",
-                "Batches that went straight to their segment",
-                figures.straight_batches,
-            ),
-            (
-                "dolmen_log_journal_bytes_total",
-                "Bytes written to the journal",
-                figures.journal_bytes,
-            ),
-            (
-                "dolmen_log_sweeps_total",
-                "Times that segments were synced to free a journal file",
-                figures.sweeps,
-            ),
-            (
-                "dolmen_log_stalls_total",
-                "Times that appends waited for a journal file",
-                figures.stalls,
-            ),
-            (
-                "dolmen_log_refused_full_total",
-                "Appends refused because the disk was full",
-                figures.refused_full,
-            ),
-            (
-                "dolmen_log_tidy_failures_total",
-                "Files that could not be put away; the next start does it",
-                figures.tidy_failures,
-            ),
-        ] {
-            page.counter(name, help, value);
-        }
-    }
-}
-
-/// What a thread was granted, in a word.
-fn class_word(granted: &Granted) -> String {
-    match granted {
-        Granted::Full => "as designed".into(),
-        Granted::Nice(nice) => format!("nice {nice}"),
-        Granted::Ordinary { .. } => "ordinary".into(),
     }
 }
 
@@ -483,41 +274,7 @@ impl operator::Report for Standing {
     }
 
     fn metrics_text(&self) -> String {
-        let mut page = Page::default();
-        let serves = u64::from(self.out_of_service().is_none());
-        page.gauge("dolmen_serving", "1 where the node serves", serves);
-        let uptime = self.clock.monotonic().as_secs();
-        page.gauge("dolmen_uptime_seconds", "Since the process began", uptime);
-        let beats = self.beats.get();
-        page.counter(
-            "dolmen_log_beats_total",
-            "Signs of life of the log's thread",
-            beats,
-        );
-        self.log_metrics(&mut page);
-        self.zookeeper.write(&mut page);
-        let counts = &self.operator;
-        page.gauge(
-            "dolmen_operator_connections",
-            "Open connections of the operator door",
-            counts.connections.get(),
-        );
-        page.counter(
-            "dolmen_operator_requests_total",
-            "Requests that the operator door has read",
-            counts.requests.get(),
-        );
-        page.counter(
-            "dolmen_operator_turned_away_total",
-            "Connections turned away because the operator door was full",
-            counts.turned_away.get(),
-        );
-        page.counter(
-            "dolmen_operator_timed_out_total",
-            "Exchanges cut off because the client took too long",
-            counts.timed_out.get(),
-        );
-        page.into_text()
+        self.metrics().into_text()
     }
 }
 
