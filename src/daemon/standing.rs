@@ -218,7 +218,17 @@ impl Standing {
             let why = peer.unreached.as_ref()?;
             Some(format!("node {} is not reached: {why}", peer.node))
         });
-        of_room.chain(unreached).collect()
+        let differs = standing.differs.map(|node| {
+            format!(
+                "the replicated state of node {node} is not this node's: keep a copy of both data \
+                 folders, and replace the one that stands against the others"
+            )
+        });
+        differs
+            .into_iter()
+            .chain(of_room)
+            .chain(unreached)
+            .collect()
     }
 
     pub fn replica_beat(&self) {

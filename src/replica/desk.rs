@@ -285,6 +285,7 @@ pub struct Standing {
     pub log_index: u64,
     /// On this node's disk.
     pub snapshot_bytes: u64,
+    /// Of the entries behind the snapshot.
     pub log_bytes: u64,
     /// The disk has no room for what is to be agreed on.
     pub is_disk_full: bool,
@@ -292,6 +293,8 @@ pub struct Standing {
     pub is_short_of_room: bool,
     /// A majority has room: what adds to the state is taken.
     pub takes_more: bool,
+    /// A node whose replicated state was found to be another than this one's.
+    pub differs: Option<crate::ids::NodeId>,
     /// It was removed from its cluster.
     pub has_left: bool,
     /// How long it waits for a leader before it asks for votes.

@@ -253,7 +253,7 @@ impl Replica {
         if let Some((_, ours)) = ours
             && *ours != digest
         {
-            self.has_diverged = true;
+            self.differs.get_or_insert(from);
             tracing::error!(
                 %from,
                 %index,
@@ -263,7 +263,7 @@ impl Replica {
     }
 
     pub fn has_diverged(&self) -> bool {
-        self.has_diverged
+        self.differs.is_some()
     }
 
     pub(super) fn stand(&self) -> Standing {
@@ -304,11 +304,12 @@ impl Replica {
             snapshot_index: self.keeping.kept.index.0,
             log_index: status.last.0,
             snapshot_bytes: self.keeping.kept.bytes,
-            log_bytes: 0,
+            log_bytes: self.keeping.log_bytes,
             is_disk_full: self.storage.is_full(),
             is_short_of_room: self.state.members().is_short_of_room(self.settings.node),
             takes_more: self.state.members().have_room(),
             has_left: self.has_left(),
+            differs: self.differs,
             election_timeout_ms: self.pace.election_timeout().as_millis() as u64,
             flush_p99_us: self.pace.flush_p99().as_micros() as u64,
             is_read_only: self.lead.leader.is_none() && self.settings.serves_read_only,

@@ -144,7 +144,8 @@ pub struct Replica {
     pace: Pace,
     /// Sums of the state at some indices, to compare with the followers'.
     digests: VecDeque<(Index, u64)>,
-    has_diverged: bool,
+    /// The first that told of another sum than this node's at the same entry.
+    differs: Option<NodeId>,
     /// When the others were last told how this node's disk is, in ticks.
     room_told_at: u64,
 

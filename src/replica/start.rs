@@ -131,7 +131,7 @@ impl Replica {
             ticked_at: now.monotonic,
             pace,
             digests: VecDeque::new(),
-            has_diverged: false,
+            differs: None,
             room_told_at: 0,
             changes: Vec::new(),
             replies: Vec::new(),

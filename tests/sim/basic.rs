@@ -1,7 +1,9 @@
 //! What a cluster does when nothing goes wrong, and after a plain restart.
 
 use super::quiet::Cluster;
-use dolmen::ids::NodeId;
+use dolmen::ids::{Index, NodeId};
+use dolmen::limits::DIGEST_EVERY;
+use dolmen::replica::codec::Frame;
 use dolmen::replica::desk::{Answer, Answered, Read, Request};
 use dolmen::state::{AclEntry, Command, Create, Identity, NodeKind, Permissions, Write};
 
@@ -47,6 +49,31 @@ fn a_node_by_itself_keeps_what_it_was_told() {
     let (client, _) = cluster.connect(1);
     let answer = cluster.ask(1, client, get("/a")).unwrap();
     assert_eq!(data_of(answer), b"one");
+}
+
+#[test]
+fn a_node_that_sums_to_another_state_is_told_of() {
+    let mut cluster = Cluster::new(1);
+    cluster.add(1);
+    cluster.until("it leads", |cluster| cluster.replica(1).is_leader());
+    let (client, _) = cluster.connect(1);
+    let index = Index(DIGEST_EVERY);
+    let mut count = 0;
+    while cluster.replica(1).applied() < index {
+        count += 1;
+        let path = format!("/{count}");
+        cluster.ask(1, client, create(&path, b"")).unwrap();
+    }
+    assert_eq!(cluster.replica(1).applied(), index);
+    let digest = cluster.replica(1).state().digest();
+    let mut differs = |digest| {
+        let told = Frame::Digest { index, digest }.encode();
+        let moment = cluster.moment();
+        cluster.replica(1).heard(moment, NodeId(2), &told);
+        cluster.replica(1).standing().differs
+    };
+    assert_eq!(differs(digest), None);
+    assert_eq!(differs(digest ^ 1), Some(NodeId(2)));
 }
 
 #[test]
