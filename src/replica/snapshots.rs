@@ -130,6 +130,11 @@ impl Loaded {
 /// written when the process ended.
 pub fn list(disk: &dyn Disk) -> io::Result<Vec<Place>> {
     let names = disk.list(FOLDER)?;
+    if !names.is_empty() {
+        // A process that was killed behind the renaming has not synced the
+        // name, and entries are forgotten because the snapshot is there.
+        disk.sync_folder(FOLDER)?;
+    }
     for (name, path) in [("taking", TAKING), ("fetching", FETCHING)] {
         if names.iter().any(|found| found == name) {
             disk.remove(path)?;

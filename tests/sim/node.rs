@@ -182,8 +182,17 @@ impl Node {
         self.cut_power(cut, chance.next_u64() >> 40);
     }
 
-    fn cut_power(&mut self, cut: usize, choice: u64) {
+    /// The process ends and the power stays on: the disk is as it was, with
+    /// what nobody has synced yet, and with its faults.
+    pub fn kill(&mut self) {
         self.replica = None;
+        self.waits.clear();
+        self.is_paused = false;
+        self.is_disk_due = false;
+    }
+
+    fn cut_power(&mut self, cut: usize, choice: u64) {
+        self.kill();
         let kept = match choice % 8 {
             0 => Kept::Nothing,
             1 => Kept::Everything,
@@ -192,9 +201,6 @@ impl Node {
         let image = self.disk.trace().image(Crash { cut, kept });
         self.disk = image.into_disk();
         self.disk.start_recording();
-        self.waits.clear();
-        self.is_paused = false;
-        self.is_disk_due = false;
     }
 
     /// Names of the snapshots on the disk, the newest first.

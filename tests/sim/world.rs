@@ -4,7 +4,7 @@
 
 use super::checks::Checks;
 use super::clients::{Clients, Word};
-use super::faults::Faults;
+use super::faults::{End, Faults};
 use super::node::{Input, Node, Output, Shape};
 
 use dolmen::entropy::Seeded;
@@ -367,7 +367,7 @@ impl World {
         let outcome = node.run(self.now, inputs);
         if self.doomed == Some(id) {
             self.doomed = None;
-            return self.crash(id, true);
+            return self.end(id, End::PowerWithin);
         }
         match outcome {
             Ok(output) => self.carry(id, output),
@@ -375,7 +375,8 @@ impl World {
                 let node = &self.nodes[&id];
                 let is_expected = self.checks.may_die.contains(&id);
                 assert!(is_expected, "node {} stops: {}", node.id, fatal.reason);
-                self.crash(id, false);
+                let end = self.any_end();
+                self.end(id, end);
             }
         }
     }
@@ -456,13 +457,13 @@ impl World {
                 || self.checks.is_short_of_room.contains(&id)
                 || self.checks.rotten.contains_key(&id);
             assert!(is_bad, "node {id} does not start: {error}");
-            // What a failed sync was to cover is as good as lost, and the page
-            // cache does not show it: the machine is started anew as well.
-            let has_failed = self.checks.may_die.contains(&id);
             self.mend(id);
+            // Mostly the power stays on, and the next start reads from the
+            // page cache what the failed one could not sync.
+            let is_cut = self.chance.one_in(4);
             let mut chance = Seeded::new(self.chance.next_u64());
             let node = self.nodes.get_mut(&id).expect("nodes stay known");
-            if has_failed {
+            if is_cut {
                 node.crash(&mut chance, false);
             }
             if let Err(error) = node.start(self.now, &shape) {
