@@ -411,9 +411,17 @@ impl World {
 
     /// A bit of the newest snapshot turns while the power is off. The node
     /// starts from the one before it, where the entries behind that are at
-    /// hand; it never had them where it was given the newest by another, and
-    /// says so.
+    /// hand; where the newest came from another node it never had them, and
+    /// takes no part before another has given it one. One node at a time: what
+    /// has rotted everywhere is lost.
     fn rot(&mut self, id: NodeId) {
+        let lacks = |node: &super::node::Node| {
+            let replica = node.replica.as_ref();
+            replica.is_some_and(|replica| replica.lacks_state())
+        };
+        if !self.checks.rotten.is_empty() || self.nodes.values().any(lacks) {
+            return;
+        }
         self.end(id, End::Power);
         let snapshots = self.nodes[&id].snapshots();
         let [newest, _, ..] = &snapshots[..] else {
@@ -421,11 +429,8 @@ impl World {
         };
         let bytes = self.nodes[&id].disk.file_bytes(newest).len() as u64;
         let (byte, bit) = (self.chance.below(bytes), self.chance.below(8) as u8);
-        if self.checks.rotten.contains_key(&id) {
-            return;
-        }
         self.node(id).disk.flip(newest, byte, bit);
-        self.checks.rotten.insert(id, (newest.clone(), byte, bit));
+        self.checks.rotten.insert(id);
     }
 
     /// The last fault is over: whoever is down comes back, whoever stands

@@ -124,6 +124,7 @@ impl Node {
         let (mut replica, opened) = Replica::open(Start {
             settings,
             is_founder: self.id == FOUNDER,
+            has_others: true,
             opening,
             entropy: dice.clone(),
             now: moment,

@@ -68,6 +68,8 @@ pub struct World {
     pub doomed: Option<NodeId>,
     pub hash: u64,
     pub events: u64,
+    /// Starts without a state.
+    pub lacked: u64,
     pub tokens: u8,
 }
 
@@ -98,6 +100,7 @@ impl World {
             doomed: None,
             hash: seed,
             events: 0,
+            lacked: 0,
             tokens: 0,
         };
         world.found(count);
@@ -453,11 +456,10 @@ impl World {
         let shape = self.shape.clone();
         let node = self.nodes.get_mut(&id).expect("nodes stay known");
         if let Err(error) = node.start(self.now, &shape) {
-            let is_bad = self.checks.may_die.contains(&id)
-                || self.checks.is_short_of_room.contains(&id)
-                || self.checks.rotten.contains_key(&id);
+            let is_bad =
+                self.checks.may_die.contains(&id) || self.checks.is_short_of_room.contains(&id);
             assert!(is_bad, "node {id} does not start: {error}");
-            self.mend(id);
+            self.relieve(id);
             // Mostly the power stays on, and the next start reads from the
             // page cache what the failed one could not sync.
             let is_cut = self.chance.one_in(4);
@@ -472,19 +474,11 @@ impl World {
         }
         self.checks.rotten.remove(&id);
         let node = &self.nodes[&id];
+        let replica = node.replica.as_ref().expect("started above");
+        self.lacked += u64::from(replica.lacks_state());
         let (life, after) = (node.life, node.tick(&self.shape));
         self.plan(after, Due::Tick(id, life));
         self.turn(id, None);
-    }
-
-    fn mend(&mut self, id: NodeId) {
-        self.relieve(id);
-        if let Some((name, byte, bit)) = self.checks.rotten.remove(&id) {
-            let disk = &self.nodes[&id].disk;
-            if disk.names().contains(&name) {
-                disk.flip(&name, byte, bit);
-            }
-        }
     }
 
     fn resume(&mut self, id: NodeId, life: u64) {
