@@ -35,6 +35,8 @@ pub enum Fault {
     TruncateForgotten,
     /// Full disk at growth is not noticed before the append is answered.
     FullDiskNotNoticed,
+    /// Recovery takes what the page cache shows for durable.
+    CacheTrusted,
     /// The vote is left out of the state that a node writes.
     VoteNotStored,
     /// What rests on a write leaves before the write is durable.
@@ -89,6 +91,7 @@ impl Fault {
         Fault::MarkBeforeData,
         Fault::TruncateForgotten,
         Fault::FullDiskNotNoticed,
+        Fault::CacheTrusted,
     ];
 
     /// Those that the suites of consensus, state and the simulated cluster

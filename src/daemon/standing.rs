@@ -224,8 +224,14 @@ impl Standing {
                  folders, and replace the one that stands against the others"
             )
         });
-        differs
+        let lacks = standing.lacks_state.then(|| {
+            "the replicated state cannot be read back from this disk: the node takes no part \
+             before a member that it reaches has given it one"
+                .to_string()
+        });
+        lacks
             .into_iter()
+            .chain(differs)
             .chain(of_room)
             .chain(unreached)
             .collect()

@@ -192,6 +192,9 @@ impl Replica {
     }
 
     fn take_frame(&mut self, from: NodeId, frame: Frame<'_>) {
+        if self.lacks_state() {
+            return self.lacking_frame(from, frame);
+        }
         match frame {
             Frame::Consensus(message) => self.step(from, message),
             Frame::Forward(submissions) => {
@@ -216,6 +219,9 @@ impl Replica {
                 bytes,
             } => self.take_piece(from, index, term, at, bytes),
             Frame::NoPiece { index, term } => self.no_piece(from, index, term),
+            Frame::AskSnapshot { least } => self.offer_snapshot(from, least),
+            // It came after the state did.
+            Frame::HaveSnapshot { .. } => {}
         }
     }
 
@@ -240,6 +246,7 @@ impl Replica {
 
     pub fn peer_up(&mut self, now: Now, node: NodeId) {
         self.now = now;
+        self.note_peer(node, true);
         // What was on its way when the connection broke is lost.
         if self.lead.leader == Some(node) {
             self.send_again();
@@ -248,6 +255,7 @@ impl Replica {
 
     pub fn peer_down(&mut self, now: Now, node: NodeId) {
         self.now = now;
+        self.note_peer(node, false);
         self.consensus.report_unreachable(node);
     }
 

@@ -53,7 +53,7 @@ impl Replica {
 
     fn open_session(&mut self, connection: ConnectionId, hello: Hello, who: Vec<Identity>) {
         if !self.is_serving() {
-            let serves_reads = self.settings.serves_read_only && !self.has_left();
+            let serves_reads = self.serves_read_only() && !self.has_left();
             return match hello.takes_read_only && serves_reads {
                 true => self.open_read_only(connection, hello, who),
                 false => self.not_opened(connection, NotOpened::NotServing),

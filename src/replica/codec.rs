@@ -27,6 +27,14 @@ pub enum Frame<'a> {
     },
     /// The snapshot that was asked for is no longer kept.
     NoPiece { index: Index, term: Term },
+    /// Asks for word of a snapshot of at least this index.
+    AskSnapshot { least: Index },
+    /// The answer: one that is kept, and its length.
+    HaveSnapshot {
+        index: Index,
+        term: Term,
+        bytes: u64,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +71,8 @@ const PIECE: u8 = 6;
 const NO_PIECE: u8 = 7;
 const ASK_CERTIFICATE: u8 = 8;
 const CERTIFICATE: u8 = 9;
+const ASK_SNAPSHOT: u8 = 10;
+const HAVE_SNAPSHOT: u8 = 11;
 
 /// What travels among the replica's frames and is not the replica's: who hears
 /// them for it takes these out first.
@@ -139,6 +149,14 @@ impl Frame<'_> {
                 out.push(NO_PIECE);
                 put_numbers(&mut out, &[index.0, term.0]);
             }
+            Self::AskSnapshot { least } => {
+                out.push(ASK_SNAPSHOT);
+                put_numbers(&mut out, &[least.0]);
+            }
+            Self::HaveSnapshot { index, term, bytes } => {
+                out.push(HAVE_SNAPSHOT);
+                put_numbers(&mut out, &[index.0, term.0, *bytes]);
+            }
         }
         out
     }
@@ -151,7 +169,11 @@ impl Frame<'_> {
             }
             Self::Touch(sessions) => 5 + 8 * sessions.len(),
             Self::Piece { bytes, .. } => 25 + bytes.len(),
-            Self::Digest { .. } | Self::AskPiece { .. } | Self::NoPiece { .. } => 25,
+            Self::Digest { .. }
+            | Self::AskPiece { .. }
+            | Self::NoPiece { .. }
+            | Self::AskSnapshot { .. }
+            | Self::HaveSnapshot { .. } => 25,
         }
     }
 }
@@ -194,6 +216,14 @@ pub fn decode(bytes: &[u8]) -> Result<Frame<'_>, Unreadable> {
         NO_PIECE => Frame::NoPiece {
             index: Index(cursor.u64()?),
             term: Term(cursor.u64()?),
+        },
+        ASK_SNAPSHOT => Frame::AskSnapshot {
+            least: Index(cursor.u64()?),
+        },
+        HAVE_SNAPSHOT => Frame::HaveSnapshot {
+            index: Index(cursor.u64()?),
+            term: Term(cursor.u64()?),
+            bytes: cursor.u64()?,
         },
         unknown => return Err(Unreadable::Unknown(unknown)),
     };
@@ -242,6 +272,12 @@ mod tests {
                 bytes: b"piece",
             },
             Frame::NoPiece { index, term },
+            Frame::AskSnapshot { least: index },
+            Frame::HaveSnapshot {
+                index,
+                term,
+                bytes: 4096,
+            },
         ]
     }
 

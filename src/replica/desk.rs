@@ -293,6 +293,8 @@ pub struct Standing {
     pub is_short_of_room: bool,
     /// A majority has room: what adds to the state is taken.
     pub takes_more: bool,
+    /// It waits for another node to give it the state.
+    pub lacks_state: bool,
     /// A node whose replicated state was found to be another than this one's.
     pub differs: Option<crate::ids::NodeId>,
     /// It was removed from its cluster.

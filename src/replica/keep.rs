@@ -99,6 +99,12 @@ impl Keeping {
         fetching.filter(|fetching| fetching.number == number)
     }
 
+    /// The newest file and its length.
+    pub fn newest(&self) -> Option<(Place, u64)> {
+        let newest = self.places.iter().max()?;
+        (newest.index == self.kept.index).then_some((*newest, self.kept.bytes))
+    }
+
     fn take_outcomes(&self) -> Vec<Outcome> {
         std::mem::take(&mut *self.outcomes.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -106,14 +112,19 @@ impl Keeping {
 
 impl Replica {
     pub(super) fn go_on_keeping(&mut self) -> Result<(), Fatal> {
-        for outcome in self.keeping.take_outcomes() {
-            self.take_outcome(outcome)?;
-        }
+        self.take_outcomes()?;
         match self.keeping.taking {
             Some(_) => self.go_on_taking(),
             None => self.begin_taking(),
         }
         Ok(())
+    }
+
+    pub(super) fn take_outcomes(&mut self) -> Result<(), Fatal> {
+        let outcomes = self.keeping.take_outcomes();
+        outcomes
+            .into_iter()
+            .try_for_each(|outcome| self.take_outcome(outcome))
     }
 
     pub(super) fn keeping_tick(&mut self) {
@@ -273,7 +284,7 @@ impl Replica {
                     }
                 }
             }
-            Outcome::Fetched(number, loaded) => self.fetched(number, loaded),
+            Outcome::Fetched(number, loaded) => self.fetched(number, loaded)?,
             Outcome::Piece(to, frame) => self.sends.push((to, Plane::Bulk, frame)),
         }
         Ok(())
@@ -360,18 +371,40 @@ impl Replica {
         let Some(manifest) = Manifest::parse(manifest) else {
             return tracing::warn!(%from, "a snapshot whose manifest cannot be read");
         };
+        self.begin_fetching(from, place, manifest, message.to_vec());
+    }
+
+    /// `message` is given to consensus when the file is whole.
+    pub(super) fn begin_fetching(
+        &mut self,
+        from: NodeId,
+        place: Place,
+        manifest: Manifest,
+        message: Vec<u8>,
+    ) {
         let disk = self.storage.disk().clone();
         self.keeping.fetches += 1;
         let number = self.keeping.fetches;
-        match Fetching::begin(&*disk, number, from, place, manifest, message.to_vec()) {
+        match Fetching::begin(&*disk, number, from, place, manifest, message) {
             Ok(fetching) => {
-                tracing::info!(%from, %index, bytes = manifest.bytes, "a snapshot is fetched");
+                tracing::info!(%from, index = %place.index, bytes = manifest.bytes, "a snapshot is fetched");
                 self.keeping.fetching = Some(fetching);
                 self.keeping.fetched_at = self.ticks;
                 self.ask_piece();
             }
             Err(error) => tracing::warn!(%error, "a snapshot cannot be fetched"),
         }
+    }
+
+    pub(super) fn is_fetching(&self) -> bool {
+        self.keeping.fetching.is_some()
+    }
+
+    pub(super) fn give_up_fetching_from(&mut self, node: NodeId) {
+        // One whose file is about to be named is finished first.
+        self.keeping
+            .fetching
+            .take_if(|fetching| fetching.from == node && !fetching.is_finishing());
     }
 
     fn ask_piece(&mut self) {
@@ -421,13 +454,16 @@ impl Replica {
             .take_if(|fetching| fetching.from == from && fetching.place == Place { index, term });
     }
 
-    fn fetched(&mut self, number: u64, loaded: Result<Box<Loaded>, String>) {
+    fn fetched(&mut self, number: u64, loaded: Result<Box<Loaded>, String>) -> Result<(), Fatal> {
         let is_same = |fetching: &mut Fetching| fetching.number == number;
         let Some(fetching) = self.keeping.fetching.take_if(is_same) else {
-            return;
+            return Ok(());
         };
         match loaded {
             Ok(loaded) if loaded.head.cluster == self.settings.cluster => {
+                if self.lacks_state() {
+                    return self.end_lacking(*loaded);
+                }
                 self.keeping.loaded = Some(loaded);
                 self.step_now(fetching.from, &fetching.message);
             }
@@ -438,6 +474,7 @@ impl Replica {
                 tracing::error!(wrong, "a fetched snapshot is not whole; asked for again")
             }
         }
+        Ok(())
     }
 
     /// The leader's word of a snapshot is on its way; the follower will ask.

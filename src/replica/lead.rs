@@ -12,7 +12,7 @@ use crate::planted;
 use crate::state::{Command, MemberCommand, Role as Wanted};
 
 /// Ticks between two looks at the disk's log.
-const STORAGE_EVERY_TICKS: u64 = 16;
+pub(super) const STORAGE_EVERY_TICKS: u64 = 16;
 /// Ticks between two looks at the room on the disk.
 const ROOM_EVERY_TICKS: u64 = 4;
 /// Ticks between two looks at how long elections should take.
@@ -25,6 +25,9 @@ impl Replica {
     /// Called every `settings.tick`; late calls are one call.
     pub fn tick(&mut self, now: Now) -> Result<(), Fatal> {
         self.now = now;
+        if self.lacks_state() {
+            return self.lacking_tick(now);
+        }
         let gap = now.monotonic.saturating_sub(self.ticked_at);
         if gap > self.settings.tick * PAUSE_TICKS {
             self.leases.forgive(gap - self.settings.tick);
@@ -309,10 +312,11 @@ impl Replica {
             is_short_of_room: self.state.members().is_short_of_room(self.settings.node),
             takes_more: self.state.members().have_room(),
             has_left: self.has_left(),
+            lacks_state: self.lacks_state(),
             differs: self.differs,
             election_timeout_ms: self.pace.election_timeout().as_millis() as u64,
             flush_p99_us: self.pace.flush_p99().as_micros() as u64,
-            is_read_only: self.lead.leader.is_none() && self.settings.serves_read_only,
+            is_read_only: self.lead.leader.is_none() && self.serves_read_only(),
         }
     }
 

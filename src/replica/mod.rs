@@ -10,6 +10,7 @@
 //! asks.rs     what doors ask, in the order of each connection
 //! agree.rs    submissions to the leader, entries to the log, messages to peers
 //! apply.rs    committed entries into the state, and what follows from each
+//! lacking.rs  a node whose state is to come from another before it takes part
 //! keep.rs     snapshots: taken, handed on, installed; the log behind them trimmed
 //! lead.rs     what only a leader does: leases, reaping, members
 //! ```
@@ -20,6 +21,7 @@ mod asks;
 pub mod codec;
 pub mod desk;
 mod keep;
+mod lacking;
 mod lead;
 mod leases;
 mod pace;
@@ -45,6 +47,7 @@ use crate::peers::Plane;
 use crate::state::{Change, Command, Error, Outcome, State, Watches};
 use desk::{ConnectionId, Reply, Standing};
 use keep::Keeping;
+use lacking::Lacking;
 use leases::Leases;
 use pace::Pace;
 use session::Line;
@@ -93,6 +96,9 @@ pub struct Replica {
     /// Drawn at each start: tells this life's numbers from an earlier one's.
     boot: u64,
     consensus: Consensus,
+    /// The state could not be read back: consensus and state are empty until
+    /// another node has handed one on.
+    lacking: Option<Lacking>,
     storage: Storage,
     state: State,
     keeping: Keeping,
@@ -184,6 +190,9 @@ impl Replica {
     pub fn turn(&mut self, now: Now) -> Result<(), crate::log::Fatal> {
         const ROUNDS_MAX: usize = 8;
         self.now = now;
+        if self.lacks_state() {
+            return self.lacking_turn();
+        }
         for _ in 0..ROUNDS_MAX {
             self.begin_syncs();
             self.send_on();
@@ -205,6 +214,9 @@ impl Replica {
     /// Whether a turn would find nothing to do until something comes in.
     pub fn is_waiting(&self) -> bool {
         let owes_word = self.is_leader() && self.spread < self.applied;
+        if self.lacks_state() {
+            return self.storage.is_waiting();
+        }
         self.storage.is_waiting() && !self.consensus.has_ready() && !owes_word
     }
 
@@ -262,6 +274,11 @@ impl Replica {
     /// Whether clients' requests are taken.
     fn is_serving(&self) -> bool {
         self.lead.leader.is_some() && !self.has_left()
+    }
+
+    /// Whether what this node holds is shown while nobody leads.
+    fn serves_read_only(&self) -> bool {
+        self.settings.serves_read_only && !self.lacks_state()
     }
 
     /// Whether this node was removed from its cluster. What it holds is of the

@@ -7,7 +7,7 @@
 //! this is meant; no node comes here by itself.
 
 use super::snapshots::{self, Head, Place, Taking};
-use super::start::{Start, entries_behind, founding, newest_snapshot};
+use super::start::{Start, Unread, entries_behind, founding, newest_snapshot};
 use super::storage::{Remembered, Storage};
 use crate::clock::Millis;
 use crate::consensus::{Body, Entry, Members};
@@ -49,7 +49,7 @@ pub fn recover(start: Start<'_>) -> Result<Recovered, OpenError> {
     } = start;
     let node = settings.node;
     let (mut storage, Remembered { hard, .. }) = Storage::open(opening)?;
-    let (_, loaded) = newest_snapshot(&storage)?;
+    let (_, loaded) = newest_snapshot(&storage).map_err(Unread::refused)?;
     let snapshot = match &loaded {
         Some(loaded) => loaded.as_snapshot(),
         None if is_founder => founding(),
@@ -59,7 +59,7 @@ pub fn recover(start: Start<'_>) -> Result<Recovered, OpenError> {
             ));
         }
     };
-    let tail = entries_behind(&mut storage, &snapshot)?;
+    let tail = entries_behind(&mut storage, &snapshot).map_err(Unread::refused)?;
     let state = loaded.map_or_else(|| State::new(settings.cluster), |loaded| loaded.state);
     let mut history = History {
         state,

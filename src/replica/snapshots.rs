@@ -2,9 +2,11 @@
 //!
 //! A snapshot's file is a head, the frames of `state`, and an end that counts
 //! them. It is written under another name, synced, and named last, so that a
-//! named file is whole. The last two are kept, and all entries behind the
-//! older one: should the newest not read well, the one before still leads to
-//! the same state.
+//! named file is whole. The last two are kept, and of this node's own all
+//! entries behind the older one: should the newest not read well, the one
+//! before still leads to the same state. Behind one that came from a leader
+//! the log begins anew, and nothing older leads there: then another node's has
+//! to (`lacking`).
 
 use super::codec::Frame;
 use crate::consensus::{Members, Snapshot};
@@ -130,6 +132,11 @@ impl Loaded {
 /// written when the process ended.
 pub fn list(disk: &dyn Disk) -> io::Result<Vec<Place>> {
     let names = disk.list(FOLDER)?;
+    if !names.is_empty() {
+        // A process that was killed behind the renaming has not synced the
+        // name, and entries are forgotten because the snapshot is there.
+        disk.sync_folder(FOLDER)?;
+    }
     for (name, path) in [("taking", TAKING), ("fetching", FETCHING)] {
         if names.iter().any(|found| found == name) {
             disk.remove(path)?;

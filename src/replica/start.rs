@@ -1,7 +1,9 @@
 //! From what is on the disk to a replica that takes part: the newest snapshot
-//! that reads well, the entries behind it, term and vote.
+//! that reads well, the entries behind it, term and vote. Where they do not
+//! lead to each other, `lacking` has others help.
 
 use super::keep::{Keeping, Kept};
+use super::lacking::Lacking;
 use super::leases::Leases;
 use super::pace::Pace;
 use super::snapshots::{self, Loaded, Place};
@@ -10,7 +12,7 @@ use super::syncs::Syncs;
 use super::{Now, Replica, Settings};
 use crate::consensus::{self, Consensus, Entry, Hard, Members, Snapshot};
 use crate::entropy::Entropy;
-use crate::ids::{Index, NodeId, Term};
+use crate::ids::{Index, NodeId, Term, Uid};
 use crate::limits::{
     CONSENSUS_INFLIGHT_MAX, CONSENSUS_MESSAGE_BYTES, CONSENSUS_UNCOMMITTED_BYTES,
     CONSENSUS_WINDOW_BYTES,
@@ -29,6 +31,8 @@ pub struct Start<'a> {
     pub settings: Settings,
     /// The node founds its cluster; another one is brought up by its leader.
     pub is_founder: bool,
+    /// There are others, who hold the state as well.
+    pub has_others: bool,
     pub opening: Opening<'a>,
     pub entropy: Arc<dyn Entropy>,
     pub now: Now,
@@ -49,32 +53,29 @@ impl Replica {
         let Start {
             settings,
             is_founder,
+            has_others,
             opening,
             entropy,
             now,
         } = start;
         let (mut storage, remembered) = Storage::open(opening)?;
         let Remembered { hard, report } = remembered;
-        let (places, loaded) = newest_snapshot(&storage)?;
-        let snapshot = match &loaded {
-            Some(loaded) => Some(loaded.as_snapshot()),
-            None => is_founder.then(founding),
-        };
-        let tail = match &snapshot {
-            Some(snapshot) => entries_behind(&mut storage, snapshot)?,
-            None => Vec::new(),
-        };
-        let (applied, applied_term) = match &snapshot {
-            Some(snapshot) => (snapshot.index, snapshot.term),
-            None => (Index(0), Term(0)),
+        let (mut found, lacking) = match Found::read(&mut storage, is_founder) {
+            Ok(found) => (found, None),
+            Err(Unread::Lacks(why)) if has_others => {
+                tracing::error!(
+                    why,
+                    "this node takes no part before others give it their state"
+                );
+                let least = Index(storage.entries().0.0 - 1);
+                (Found::default(), Some(Lacking::new(least, hard)))
+            }
+            Err(unread) => return Err(unread.refused()),
         };
         let opened = Opened {
             report,
-            snapshot: loaded.as_ref().map_or_else(Kept::default, |loaded| Kept {
-                index: loaded.head.place.index,
-                bytes: loaded.bytes,
-            }),
-            entries: tail.len() as u64,
+            snapshot: found.kept(),
+            entries: found.tail.len() as u64,
         };
         let (mut boot, mut numbers) = ([0; 8], [0; 8]);
         entropy
@@ -82,28 +83,22 @@ impl Replica {
             .and_then(|()| entropy.fill(&mut numbers))
             .map_err(OpenError::io("draw a number"))?;
         let boot = u64::from_le_bytes(boot);
-        let agreed = Agreed {
-            hard: sound_hard(hard, applied, applied_term, &tail),
-            snapshot,
-            tail,
-        };
+        let (applied, applied_term) = found.applied();
+        let agreed = Agreed::of(hard, &mut found);
         let mut consensus = agreed.begin(&settings)?;
         // The next entry carries the commit mark, or `turn` sends it.
         consensus.hold_commit(true);
         let pace = Pace::new(settings.tick * settings.election_ticks as u32);
-        let state = match loaded {
-            Some(loaded) => loaded.state,
-            None => State::new(settings.cluster),
-        };
         let replica = Self {
             lead: consensus.standing(),
-            keeping: Keeping::new(places, opened.snapshot.clone()),
+            lacking,
+            keeping: Keeping::new(found.places.clone(), opened.snapshot.clone()),
+            state: found.into_state(settings.cluster),
             settings,
             entropy,
             boot,
             consensus,
             storage,
-            state,
             now,
             applied,
             applied_term,
@@ -152,6 +147,105 @@ impl Replica {
     }
 }
 
+/// What the disk holds of the past, joined.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) places: Vec<Place>,
+    loaded: Option<Loaded>,
+    snapshot: Option<Snapshot>,
+    tail: Vec<Entry>,
+}
+
+/// Why the past cannot be read back.
+pub(super) enum Unread {
+    /// Part of it is on other nodes alone; the log and the votes are sound.
+    Lacks(String),
+    Other(OpenError),
+}
+
+impl From<OpenError> for Unread {
+    fn from(error: OpenError) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl Unread {
+    /// For who has nobody to ask.
+    pub(super) fn refused(self) -> OpenError {
+        match self {
+            Self::Lacks(why) => OpenError::Identity(format!(
+                "{why}; no other node is known that could hand the state on: bring the data \
+                 folder back from a backup, or, if there are members elsewhere, take this node out \
+                 on one of them (dolmen node replace NODE), move the data folder aside and join \
+                 with the token"
+            )),
+            Self::Other(error) => error,
+        }
+    }
+}
+
+impl Found {
+    pub(super) fn read(storage: &mut Storage, is_founder: bool) -> Result<Self, Unread> {
+        let (places, loaded) = newest_snapshot(storage)?;
+        match loaded {
+            Some(loaded) => Self::behind(storage, places, loaded),
+            None if is_founder => {
+                let snapshot = founding();
+                Ok(Self {
+                    places,
+                    tail: entries_behind(storage, &snapshot)?,
+                    snapshot: Some(snapshot),
+                    loaded: None,
+                })
+            }
+            // A newcomer is given a snapshot before it is given entries.
+            None if storage.entries().1 != FIRST_ENTRY => Err(Unread::Lacks(
+                "there is no snapshot of the replicated state, and the log begins behind one"
+                    .into(),
+            )),
+            None => Ok(Self::default()),
+        }
+    }
+
+    /// A snapshot and what the log holds behind it.
+    pub(super) fn behind(
+        storage: &mut Storage,
+        places: Vec<Place>,
+        loaded: Loaded,
+    ) -> Result<Self, Unread> {
+        let snapshot = loaded.as_snapshot();
+        Ok(Self {
+            places,
+            tail: entries_behind(storage, &snapshot)?,
+            snapshot: Some(snapshot),
+            loaded: Some(loaded),
+        })
+    }
+
+    pub(super) fn applied(&self) -> (Index, Term) {
+        match &self.snapshot {
+            Some(snapshot) => (snapshot.index, snapshot.term),
+            None => (Index(0), Term(0)),
+        }
+    }
+
+    pub(super) fn kept(&self) -> Kept {
+        self.loaded
+            .as_ref()
+            .map_or_else(Kept::default, |loaded| Kept {
+                index: loaded.head.place.index,
+                bytes: loaded.bytes,
+            })
+    }
+
+    pub(super) fn into_state(self, cluster: Uid) -> State {
+        match self.loaded {
+            Some(loaded) => loaded.state,
+            None => State::new(cluster),
+        }
+    }
+}
+
 /// What a cluster begins with: the founder is its one voter. Its state is the
 /// empty one, so that nothing need be fetched with it.
 pub(super) fn founding() -> Snapshot {
@@ -165,9 +259,7 @@ pub(super) fn founding() -> Snapshot {
 
 /// The newest snapshot that reads well. One that does not is left where it is,
 /// for a person to look at.
-pub(super) fn newest_snapshot(
-    storage: &Storage,
-) -> Result<(Vec<Place>, Option<Loaded>), OpenError> {
+pub(super) fn newest_snapshot(storage: &Storage) -> Result<(Vec<Place>, Option<Loaded>), Unread> {
     let disk = storage.disk();
     let places = snapshots::list(&**disk).map_err(OpenError::io("list the snapshots"))?;
     let mut wrongs = Vec::new();
@@ -184,9 +276,8 @@ pub(super) fn newest_snapshot(
     }
     match wrongs.is_empty() {
         true => Ok((places, None)),
-        false => Err(OpenError::Identity(format!(
-            "no snapshot of the replicated state reads well ({}); on a cluster, move the replica's \
-             folder aside and start again: the node fetches its state from the others",
+        false => Err(Unread::Lacks(format!(
+            "no snapshot of the replicated state reads well ({})",
             wrongs.join("; ")
         ))),
     }
@@ -196,11 +287,11 @@ pub(super) fn newest_snapshot(
 pub(super) fn entries_behind(
     storage: &mut Storage,
     snapshot: &Snapshot,
-) -> Result<Vec<Entry>, OpenError> {
+) -> Result<Vec<Entry>, Unread> {
     let (first, next) = storage.entries();
     let after = Index(snapshot.index.0 + 1);
     if first > after {
-        return Err(OpenError::Identity(format!(
+        return Err(Unread::Lacks(format!(
             "entries {} to {} of the replicated state are missing: the snapshot ends before them \
              and the log begins behind",
             after,
@@ -240,14 +331,24 @@ fn sound_hard(hard: Hard, applied: Index, applied_term: Term, tail: &[Entry]) ->
     }
 }
 
-struct Agreed {
+pub(super) struct Agreed {
     hard: Hard,
     snapshot: Option<Snapshot>,
     tail: Vec<Entry>,
 }
 
 impl Agreed {
-    fn begin(self, settings: &Settings) -> Result<Consensus, OpenError> {
+    /// Takes the entries out of what was found.
+    pub(super) fn of(hard: Hard, found: &mut Found) -> Self {
+        let (applied, applied_term) = found.applied();
+        Self {
+            hard: sound_hard(hard, applied, applied_term, &found.tail),
+            snapshot: found.snapshot.clone(),
+            tail: std::mem::take(&mut found.tail),
+        }
+    }
+
+    pub(super) fn begin(self, settings: &Settings) -> Result<Consensus, OpenError> {
         let applied = self
             .snapshot
             .as_ref()

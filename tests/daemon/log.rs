@@ -3,7 +3,7 @@
 use super::*;
 use dolmen::clock::MachineClock;
 use dolmen::daemon::chronicle::{Chronicle, Event, LOG};
-use dolmen::disk::testing::with_failing_writes;
+use dolmen::disk::testing::with_writes_failing_behind;
 use dolmen::disk::{self, Disk, Engine, RealDisk};
 use dolmen::entropy::MachineEntropy;
 use dolmen::ids::Index;
@@ -118,7 +118,9 @@ fn a_failed_write_ends_the_process_before_anything_is_said() {
     let settings = folder.path("dolmen.toml");
     let mut command = dolmen();
     command.args(["serve", "--config"]).arg(settings);
-    let (code, _, words) = run(with_failing_writes(&mut command));
+    // A start writes a journal's first two blocks again; what comes to them
+    // fails.
+    let (code, _, words) = run(with_writes_failing_behind(8192, &mut command));
     assert_eq!(code, 1, "{words}");
     assert!(!words.contains("chronicle="), "{words}");
     let last = words.lines().last().unwrap();

@@ -114,7 +114,7 @@ fn recover_once(
     workload.check(&mut device, notes)
 }
 
-fn same(first: &[Holding], second: &[Holding]) -> Result<(), String> {
+pub fn same(first: &[Holding], second: &[Holding]) -> Result<(), String> {
     match first == second {
         true => Ok(()),
         false => Err("it finds something else than the first".into()),

@@ -5,6 +5,7 @@
 
 use super::crash::{Trial, crash};
 use super::foreign::{FOREIGN, record};
+use super::kill::{Trial as Kill, kill};
 use super::kit::*;
 use super::workload::Workload;
 use crate::full;
@@ -37,6 +38,7 @@ fn trial_for(fault: Fault) -> (Trier, u64) {
         Fault::OverlappingWrites => (cuts, 1),
         Fault::MarkBeforeData => (cuts, 2),
         Fault::TruncateForgotten => (cuts, 1),
+        Fault::CacheTrusted => (kills, 1),
         elsewhere => unreachable!("{elsewhere:?} is caught by another suite"),
     }
 }
@@ -91,6 +93,14 @@ fn cuts(seed: u64) -> Result<(), String> {
         inner: 0,
     })
     .map(drop)
+}
+
+fn kills(seed: u64) -> Result<(), String> {
+    kill(Kill {
+        seed,
+        steps: 60,
+        kills: 20,
+    })
 }
 
 /// A device that has worked for a while and then rested: the marks of two idle

@@ -26,8 +26,8 @@ pub struct Checks {
     pub is_short_of_room: BTreeSet<NodeId>,
     /// Creates were refused at times, and a client may not have heard which.
     has_refused_growth: bool,
-    /// The bit that has turned on the disk of a node that is down.
-    pub rotten: BTreeMap<NodeId, (String, u64, u8)>,
+    /// Nodes that are down, and of whose newest snapshot a bit has turned.
+    pub rotten: BTreeSet<NodeId>,
 }
 
 impl Checks {

@@ -13,6 +13,8 @@ use std::time::Duration;
 pub enum Trouble {
     Net,
     Crash,
+    /// The process ends and the power stays on.
+    Kill,
     /// Between two steps of a node's own code.
     CrashWithin,
     CrashAll,
@@ -29,9 +31,10 @@ pub enum Trouble {
     Joiner,
 }
 
-const ALL: [Trouble; 14] = [
+const ALL: [Trouble; 15] = [
     Trouble::Net,
     Trouble::Crash,
+    Trouble::Kill,
     Trouble::CrashWithin,
     Trouble::CrashAll,
     Trouble::Pause,
@@ -45,6 +48,16 @@ const ALL: [Trouble; 14] = [
     Trouble::Rot,
     Trouble::Joiner,
 ];
+
+/// How a node's life ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Power,
+    /// Between two steps of the turn that it was doing.
+    PowerWithin,
+    /// The process alone: the page cache stays.
+    Process,
+}
 
 pub struct Faults {
     pub net: dolmen::peers::sim::Faults,
@@ -128,11 +141,12 @@ impl World {
     fn bring(&mut self, kind: Trouble, id: NodeId) {
         match kind {
             Trouble::Net => self.net.stir(self.now),
-            Trouble::Crash => self.crash(id, false),
+            Trouble::Crash => self.end(id, End::Power),
+            Trouble::Kill => self.end(id, End::Process),
             Trouble::CrashWithin => self.doomed = Some(id),
             Trouble::CrashAll => {
                 let all: Vec<NodeId> = self.nodes.keys().copied().collect();
-                all.into_iter().for_each(|id| self.crash(id, false));
+                all.into_iter().for_each(|id| self.end(id, End::Power));
             }
             Trouble::Pause => self.pause(id),
             Trouble::WallJump => {
@@ -206,17 +220,30 @@ impl World {
         self.checks.may_die.remove(&id);
     }
 
-    /// The process and the power are gone; it comes back after a while.
-    pub fn crash(&mut self, id: NodeId, within: bool) {
+    /// Of a process that ends by itself: with the power, or without.
+    pub fn any_end(&mut self) -> End {
+        match self.chance.one_in(2) {
+            true => End::Power,
+            false => End::Process,
+        }
+    }
+
+    /// The process is gone, and the power perhaps; it comes back after a while.
+    pub fn end(&mut self, id: NodeId, end: End) {
         if self.nodes[&id].replica.is_none() {
             return;
         }
         let life = self.nodes[&id].life;
         let mut chance = Seeded::new(self.chance.next_u64());
-        self.node(id).crash(&mut chance, within);
+        match end {
+            End::Process => self.node(id).kill(),
+            End::Power | End::PowerWithin => {
+                self.node(id).crash(&mut chance, end == End::PowerWithin);
+                self.checks.may_die.remove(&id);
+                self.checks.is_short_of_room.remove(&id);
+            }
+        }
         self.checks.forget(id);
-        self.checks.may_die.remove(&id);
-        self.checks.is_short_of_room.remove(&id);
         self.net.crash(self.now, id);
         self.disconnect(id, life);
         // At once, so that it votes again in the same election; or later.
@@ -378,27 +405,32 @@ impl World {
 
     pub fn retire(&mut self, id: NodeId) {
         if self.nodes[&id].replica.is_some() {
-            self.crash(id, false);
+            self.end(id, End::Power);
         }
     }
 
     /// A bit of the newest snapshot turns while the power is off. The node
     /// starts from the one before it, where the entries behind that are at
-    /// hand; it never had them where it was given the newest by another, and
-    /// says so.
+    /// hand; where the newest came from another node it never had them, and
+    /// takes no part before another has given it one. One node at a time: what
+    /// has rotted everywhere is lost.
     fn rot(&mut self, id: NodeId) {
-        self.crash(id, false);
+        let lacks = |node: &super::node::Node| {
+            let replica = node.replica.as_ref();
+            replica.is_some_and(|replica| replica.lacks_state())
+        };
+        if !self.checks.rotten.is_empty() || self.nodes.values().any(lacks) {
+            return;
+        }
+        self.end(id, End::Power);
         let snapshots = self.nodes[&id].snapshots();
         let [newest, _, ..] = &snapshots[..] else {
             return;
         };
         let bytes = self.nodes[&id].disk.file_bytes(newest).len() as u64;
         let (byte, bit) = (self.chance.below(bytes), self.chance.below(8) as u8);
-        if self.checks.rotten.contains_key(&id) {
-            return;
-        }
         self.node(id).disk.flip(newest, byte, bit);
-        self.checks.rotten.insert(id, (newest.clone(), byte, bit));
+        self.checks.rotten.insert(id);
     }
 
     /// The last fault is over: whoever is down comes back, whoever stands

@@ -2,7 +2,7 @@
 //! and log over simulated disks, peers, clock and chance.
 //!
 //! ```text
-//! quiet     nodes without faults, for scripts; basic holds those
+//! quiet     nodes without faults, for scripts: basic, lacking
 //! world     the world of one seed: what happens next
 //! node      one machine
 //! faults    what goes wrong
@@ -18,6 +18,7 @@ mod checks;
 mod clients;
 mod faults;
 mod history;
+mod lacking;
 mod link;
 mod node;
 mod planted;

@@ -124,6 +124,7 @@ impl Node {
         let (mut replica, opened) = Replica::open(Start {
             settings,
             is_founder: self.id == FOUNDER,
+            has_others: true,
             opening,
             entropy: dice.clone(),
             now: moment,
@@ -182,8 +183,17 @@ impl Node {
         self.cut_power(cut, chance.next_u64() >> 40);
     }
 
-    fn cut_power(&mut self, cut: usize, choice: u64) {
+    /// The process ends and the power stays on: the disk is as it was, with
+    /// what nobody has synced yet, and with its faults.
+    pub fn kill(&mut self) {
         self.replica = None;
+        self.waits.clear();
+        self.is_paused = false;
+        self.is_disk_due = false;
+    }
+
+    fn cut_power(&mut self, cut: usize, choice: u64) {
+        self.kill();
         let kept = match choice % 8 {
             0 => Kept::Nothing,
             1 => Kept::Everything,
@@ -192,9 +202,6 @@ impl Node {
         let image = self.disk.trace().image(Crash { cut, kept });
         self.disk = image.into_disk();
         self.disk.start_recording();
-        self.waits.clear();
-        self.is_paused = false;
-        self.is_disk_due = false;
     }
 
     /// Names of the snapshots on the disk, the newest first.

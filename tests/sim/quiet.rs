@@ -108,6 +108,7 @@ impl Cluster {
         let start = Start {
             settings,
             is_founder: id == FOUNDER,
+            has_others: true,
             opening,
             entropy: dice.clone(),
             now: moment,

@@ -22,6 +22,8 @@ pub struct Run {
     pub writes: u64,
     pub facts: usize,
     pub watches: usize,
+    /// Starts without a state, which another node then gave.
+    pub lacked: u64,
     pub simulated_ms: u64,
 }
 
@@ -38,6 +40,7 @@ pub fn run(seed: u64, fault: Option<Fault>) -> Result<Run, String> {
             writes: world.clients.written,
             facts,
             watches,
+            lacked: world.lacked,
             simulated_ms: world.now.as_millis() as u64,
         }
     }));
@@ -86,7 +89,8 @@ fn all_of_them() {
     });
     let sum = |of: fn(&Run) -> u64| runs.iter().map(of).sum::<u64>();
     println!(
-        "{} seeds, {} simulated minutes, {} events, {} answers, {} writes, {} facts, {} watches",
+        "{} seeds, {} simulated minutes, {} events, {} answers, {} writes, {} facts, {} watches, \
+         {} starts without a state",
         runs.len(),
         sum(|run| run.simulated_ms) / 60_000,
         sum(|run| run.events),
@@ -94,6 +98,7 @@ fn all_of_them() {
         sum(|run| run.writes),
         sum(|run| run.facts as u64),
         sum(|run| run.watches as u64),
+        sum(|run| run.lacked),
     );
 }
 

@@ -4,7 +4,7 @@
 
 use super::checks::Checks;
 use super::clients::{Clients, Word};
-use super::faults::Faults;
+use super::faults::{End, Faults};
 use super::node::{Input, Node, Output, Shape};
 
 use dolmen::entropy::Seeded;
@@ -68,6 +68,8 @@ pub struct World {
     pub doomed: Option<NodeId>,
     pub hash: u64,
     pub events: u64,
+    /// Starts without a state.
+    pub lacked: u64,
     pub tokens: u8,
 }
 
@@ -98,6 +100,7 @@ impl World {
             doomed: None,
             hash: seed,
             events: 0,
+            lacked: 0,
             tokens: 0,
         };
         world.found(count);
@@ -367,7 +370,7 @@ impl World {
         let outcome = node.run(self.now, inputs);
         if self.doomed == Some(id) {
             self.doomed = None;
-            return self.crash(id, true);
+            return self.end(id, End::PowerWithin);
         }
         match outcome {
             Ok(output) => self.carry(id, output),
@@ -375,7 +378,8 @@ impl World {
                 let node = &self.nodes[&id];
                 let is_expected = self.checks.may_die.contains(&id);
                 assert!(is_expected, "node {} stops: {}", node.id, fatal.reason);
-                self.crash(id, false);
+                let end = self.any_end();
+                self.end(id, end);
             }
         }
     }
@@ -452,17 +456,16 @@ impl World {
         let shape = self.shape.clone();
         let node = self.nodes.get_mut(&id).expect("nodes stay known");
         if let Err(error) = node.start(self.now, &shape) {
-            let is_bad = self.checks.may_die.contains(&id)
-                || self.checks.is_short_of_room.contains(&id)
-                || self.checks.rotten.contains_key(&id);
+            let is_bad =
+                self.checks.may_die.contains(&id) || self.checks.is_short_of_room.contains(&id);
             assert!(is_bad, "node {id} does not start: {error}");
-            // What a failed sync was to cover is as good as lost, and the page
-            // cache does not show it: the machine is started anew as well.
-            let has_failed = self.checks.may_die.contains(&id);
-            self.mend(id);
+            self.relieve(id);
+            // Mostly the power stays on, and the next start reads from the
+            // page cache what the failed one could not sync.
+            let is_cut = self.chance.one_in(4);
             let mut chance = Seeded::new(self.chance.next_u64());
             let node = self.nodes.get_mut(&id).expect("nodes stay known");
-            if has_failed {
+            if is_cut {
                 node.crash(&mut chance, false);
             }
             if let Err(error) = node.start(self.now, &shape) {
@@ -471,19 +474,11 @@ impl World {
         }
         self.checks.rotten.remove(&id);
         let node = &self.nodes[&id];
+        let replica = node.replica.as_ref().expect("started above");
+        self.lacked += u64::from(replica.lacks_state());
         let (life, after) = (node.life, node.tick(&self.shape));
         self.plan(after, Due::Tick(id, life));
         self.turn(id, None);
-    }
-
-    fn mend(&mut self, id: NodeId) {
-        self.relieve(id);
-        if let Some((name, byte, bit)) = self.checks.rotten.remove(&id) {
-            let disk = &self.nodes[&id].disk;
-            if disk.names().contains(&name) {
-                disk.flip(&name, byte, bit);
-            }
-        }
     }
 
     fn resume(&mut self, id: NodeId, life: u64) {

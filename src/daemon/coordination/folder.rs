@@ -29,6 +29,7 @@ pub struct ReplicaFolder {
     engine: Engine,
     settings: replica::Settings,
     is_founder: bool,
+    has_others: bool,
     clock: Arc<dyn Clock>,
 }
 
@@ -44,6 +45,10 @@ impl ReplicaFolder {
             engine,
             settings: settings(config, membership),
             is_founder: membership.node == FOUNDER,
+            has_others: membership
+                .peers
+                .iter()
+                .any(|peer| peer.address().node != membership.node),
             clock,
         }
     }
@@ -141,6 +146,7 @@ impl ReplicaFolder {
         Start {
             settings: self.settings.clone(),
             is_founder: self.is_founder,
+            has_others: self.has_others,
             opening: Opening {
                 disk,
                 lane,

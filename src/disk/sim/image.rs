@@ -158,6 +158,17 @@ impl Trace {
         Image::build(&Walk::at(self, crash.cut), crash.kept, &notes, noted)
     }
 
+    /// The disk as a kill of the process leaves it, the power staying on: the
+    /// page cache has everything, and no more is durable than was.
+    pub fn killed(&self, cut: usize) -> SimDisk {
+        let disk = SimDisk::holding(cut as u64, Walk::at(self, cut).live);
+        disk.state().trace = Some(Trace {
+            start: self.start.clone(),
+            ops: self.ops[..cut].to_vec(),
+        });
+        disk
+    }
+
     /// Each operation that was not durable at a crash, and what became of it.
     pub fn story(&self, crash: Crash) -> String {
         let line = |op: usize| match &self.ops[op] {

@@ -4,12 +4,14 @@
 //! Reading comes first and changes nothing: a directory that cannot be opened
 //! is left as it was. What follows can be interrupted anywhere and done again,
 //! with the same outcome: the old journal files stay until a new one is
-//! durable.
+//! durable. Nothing that is read counts as durable because it could be read:
+//! what no batch proves to be synced is written again.
 
 mod behind;
 mod chain;
 mod reading;
 mod replay;
+mod secure;
 mod survey;
 
 use chain::Chosen;
@@ -36,7 +38,7 @@ use crate::planted;
 use crate::wire::{crc32c, crc32c_append};
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::io;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -159,6 +161,7 @@ impl Recovery<'_> {
             .into_iter()
             .map(|(log, format, chain)| self.shelve(log, format, chain))
             .collect::<Vec<_>>();
+        self.secure_journal()?;
         if !was_clean {
             self.replay(&shelves, &mut report)?;
             for shelved in &shelves {

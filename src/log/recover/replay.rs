@@ -1,4 +1,7 @@
-//! Brings segments to what the journal says, and syncs them.
+//! Brings segments to what the journal says, and syncs them. What is there
+//! already is written all the same: that it can be read does not say that it
+//! is durable, and a sync covers only what was written since the last one,
+//! also where that one failed.
 
 use super::*;
 
@@ -72,12 +75,7 @@ impl Recovery<'_> {
             if file.len()? < room {
                 file.allocate(room)?;
             }
-            let (header, mut found) = (chosen.header.encode(), [0; BLOCK_BYTES]);
-            file.read_exact_at(0, &mut found)?;
-            if found != header {
-                file.write_all_at(0, &header)?;
-            }
-            Ok(())
+            file.write_all_at(0, &chosen.header.encode())
         };
         make().map_err(OpenError::io(format!("make {}", segment.name)))
     }
@@ -94,12 +92,7 @@ impl Recovery<'_> {
             Entry::Append { at, .. } | Entry::Mark { at, .. } if at >= chosen.until => Ok(()),
             Entry::Append { at, bytes, .. } => {
                 report.replayed_bytes += bytes.len() as u64;
-                // What is there already need not be written again.
-                let done = match target.holds(at, bytes) {
-                    Ok(true) => Ok(()),
-                    Ok(false) => target.write(at, bytes, &self.settings),
-                    Err(error) => Err(error),
-                };
+                let done = target.write(at, bytes, &self.settings);
                 done.map_err(|source| OpenError::Io {
                     doing: format!("replay into {}", target.file.name()),
                     source,
@@ -138,8 +131,6 @@ impl Recovery<'_> {
 /// A segment that is replayed into.
 pub(super) struct Target {
     pub(super) file: Arc<dyn File>,
-    /// What is there already, to compare with.
-    pub(super) map: Option<Map>,
     pub(super) length: u64,
 }
 
@@ -147,30 +138,7 @@ impl Target {
     pub(super) fn open(disk: &dyn Disk, segment: &Segment) -> io::Result<Self> {
         let file = segment.file(disk)?;
         let length = file.len()?;
-        let mut map = if length > 0 { file.map(length)? } else { None };
-        // Where a page cannot be read, the plain read says so with its place.
-        if map
-            .as_ref()
-            .is_some_and(|map| map.populate(0..length as usize).is_err())
-        {
-            map = None;
-        }
-        Ok(Self { file, map, length })
-    }
-
-    pub(super) fn holds(&self, at: u64, bytes: &[u8]) -> io::Result<bool> {
-        let end = at + bytes.len() as u64;
-        if end > self.length {
-            return Ok(false);
-        }
-        if let Some(map) = &self.map
-            && let Some(found) = map.bytes().get(at as usize..end as usize)
-        {
-            return Ok(found == bytes);
-        }
-        let mut found = vec![0; bytes.len()];
-        self.file.read_exact_at(at, &mut found)?;
-        Ok(found == bytes)
+        Ok(Self { file, length })
     }
 
     pub(super) fn write(&mut self, at: u64, bytes: &[u8], settings: &Settings) -> io::Result<()> {
