@@ -12,6 +12,8 @@ import install
 from kit import HERE, Counts, Failed, Process
 
 QUICK = True
+# On the same port as without, where the target can.
+TLS = True
 # The tests mostly wait, so that three of them fit on two cores.
 SHARDS = 3
 SHARD_SECONDS = 900
