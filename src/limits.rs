@@ -51,6 +51,9 @@ pub const CONSENSUS_ENTRY_BYTES_MAX: usize = RECORD_BYTES_MAX - (4 << 10);
 /// Nodes in one list of members: seven voters, their learners, and those that
 /// stand in for a replaced one.
 pub const CONSENSUS_MEMBERS_MAX: usize = 32;
+/// Indices and terms that somebody says. A million entries a second come to it
+/// in 146,000 years, and what is counted on from it does not overflow.
+pub const CONSENSUS_NUMBER_MAX: u64 = 1 << 62;
 /// The context of a consensus message: the id of a read has 24 bytes, a
 /// campaign's word at most 19.
 pub const CONSENSUS_CONTEXT_BYTES_MAX: usize = 64;
@@ -153,6 +156,9 @@ pub const TOKENS_MAX: usize = 64;
 pub const ANNOUNCED_MAX: usize = 64;
 /// Members, learners included.
 pub const MEMBERS_MAX: usize = 32;
+/// Ids of nodes and serials of certificates that somebody says. They are given
+/// one at a time, and what is counted on from them does not overflow.
+pub const MEMBER_NUMBER_MAX: u64 = 1 << 48;
 /// A frame of a snapshot: large enough that its head is nothing, small enough
 /// to be written between two transactions.
 pub const SNAPSHOT_FRAME_BYTES: usize = 1 << 20;
@@ -276,9 +282,11 @@ pub const ZOO_CFG_BYTES_MAX: u64 = 1 << 20;
 
 /// A frame on the ZooKeeper door: jute.maxbuffer's default, one below 1 MiB.
 pub const ZOOKEEPER_FRAME_BYTES_MAX: usize = (1 << 20) - 1;
-/// What a connection without a session may have the door hold. A client's
-/// first words are 45 bytes; what it sends behind them waits.
-pub const ZOOKEEPER_UNOPENED_BYTES_MAX: usize = 64 << 10;
+/// What a connection without a session may have the door hold, length included,
+/// and the bytes of a TLS handshake. A client's first words are 45 bytes; what it
+/// sends behind them waits. With a part of a TLS record, 16 KiB, or the 10 KiB of
+/// a handshake's own state, it is 64 KiB in all.
+pub const ZOOKEEPER_UNOPENED_BYTES_MAX: usize = 48 << 10;
 /// Connections in all: each costs about 1 KiB while it is silent.
 pub const ZOOKEEPER_CONNECTIONS_MAX: usize = 10_000;
 /// Connections from one address. A host runs tens of clients; one that leaks

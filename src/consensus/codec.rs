@@ -23,6 +23,7 @@ mod records;
 #[cfg(test)]
 mod tests;
 
+use crate::limits::CONSENSUS_NUMBER_MAX;
 use crate::wire::{Cursor, Short};
 use std::fmt;
 
@@ -79,6 +80,16 @@ fn take_version(cursor: &mut Cursor<'_>) -> Result<(), Unparsed> {
             found,
             known: VERSION,
         }),
+    }
+}
+
+/// An index or a term.
+fn take_number(cursor: &mut Cursor<'_>) -> Result<u64, Unparsed> {
+    match cursor.u64()? {
+        number if number > CONSENSUS_NUMBER_MAX => {
+            Err(Unparsed::Senseless("a number that no cluster comes to"))
+        }
+        number => Ok(number),
     }
 }
 

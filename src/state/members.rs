@@ -6,7 +6,7 @@ use super::digest::{Hash, Part};
 use super::tokens::{Shown, Tokens};
 use crate::clock::Millis;
 use crate::ids::{NodeId, Zxid};
-use crate::limits::MEMBERS_MAX;
+use crate::limits::{MEMBER_NUMBER_MAX, MEMBERS_MAX};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The feature level that this build writes and reads. A replica whose state
@@ -220,8 +220,10 @@ impl Members {
         if !self.list.is_empty() {
             return Err("the cluster has members already: join it with a token".into());
         }
-        self.next_node = NodeId(member.node.0 + 1);
-        self.next_serial = self.next_serial.max(member.certificate + 1);
+        let next_node = NodeId(counted_on(member.node.0)?);
+        let next_serial = counted_on(member.certificate)?;
+        self.next_node = next_node;
+        self.next_serial = self.next_serial.max(next_serial);
         self.list.insert(member.node, member.clone());
         Ok(MemberOutcome::Done)
     }
@@ -273,6 +275,7 @@ impl Members {
     }
 
     fn announce(&mut self, new: &Member) -> Result<MemberOutcome, Refusal> {
+        let next_serial = counted_on(new.certificate)?;
         let member = self.listed(new.node)?;
         if new.certificate < member.certificate {
             return Err(format!("node {} has a newer certificate", new.node).into());
@@ -281,7 +284,7 @@ impl Members {
             role: member.role,
             ..new.clone()
         };
-        self.next_serial = self.next_serial.max(new.certificate + 1);
+        self.next_serial = self.next_serial.max(next_serial);
         Ok(MemberOutcome::Done)
     }
 
@@ -378,9 +381,45 @@ impl Members {
     }
 }
 
+/// The next after an id or a serial that somebody says.
+fn counted_on(number: u64) -> Result<u64, Refusal> {
+    match number > MEMBER_NUMBER_MAX {
+        true => Err(format!("{number} is beyond all ids and serials").into()),
+        false => Ok(number + 1),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_that_nobody_can_count_on_from_is_refused() {
+        let member = |node, certificate| Member {
+            node: NodeId(node),
+            role: Role::Voter,
+            control: "10.0.0.1:7300".into(),
+            bulk: "10.0.0.1:7301".into(),
+            doors: Vec::new(),
+            certificate,
+        };
+        let mut members = Members::default();
+        for (node, certificate) in [(1, u64::MAX), (u64::MAX, 1)] {
+            let found = MemberCommand::Found(member(node, certificate));
+            let refused = members.apply(Millis(0), &found);
+            assert!(matches!(refused, MemberOutcome::Refused(_)), "{refused:?}");
+            assert_eq!(members, Members::default());
+        }
+        let found = members.apply(Millis(0), &MemberCommand::Found(member(1, 1)));
+        assert_eq!(found, MemberOutcome::Done);
+        let before = members.clone();
+        let announced = MemberCommand::Announce(member(1, u64::MAX));
+        let refused = members.apply(Millis(0), &announced);
+        assert!(matches!(refused, MemberOutcome::Refused(_)), "{refused:?}");
+        assert_eq!(members, before);
+        let renewed = members.apply(Millis(0), &MemberCommand::Renew { node: NodeId(1) });
+        assert!(matches!(renewed, MemberOutcome::Admitted { serial: 2, .. }));
+    }
 
     #[test]
     fn who_was_a_member_and_is_none_has_left() {

@@ -28,6 +28,7 @@ mod paths;
 mod quota;
 mod reads;
 mod sessions;
+mod table;
 mod tokens;
 mod tree;
 mod walk;

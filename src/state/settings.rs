@@ -5,6 +5,7 @@
 use super::error::Error;
 use super::paths::DOLMEN_CONFIG;
 use super::tree::Tree;
+use crate::limits::ZOOKEEPER_FRAME_BYTES_MAX;
 use std::ops::RangeInclusive;
 
 /// In the order of `TABLE`.
@@ -85,7 +86,7 @@ pub const TABLE: [Row; COUNT] = [
         name: "zookeeper.frame_bytes_max",
         kind: Kind::Bytes,
         range: 65_536..=8_388_608,
-        default: 1_048_576,
+        default: ZOOKEEPER_FRAME_BYTES_MAX as u64,
         doc: "one request of a client, so also a node's data",
     },
     Row {
@@ -176,6 +177,15 @@ mod tests {
                 Ok(())
             );
         }
+    }
+
+    /// As the original refuses it: jute.maxbuffer is one below 1 MiB.
+    #[test]
+    fn a_frame_of_a_whole_mib_is_too_long() {
+        assert_eq!(
+            Settings::default().get(Setting::FrameBytesMax),
+            (1 << 20) - 1
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::acl::Acl;
 use super::acls::Acls;
 use super::digest::{Hash, Part};
 use super::node::{Node, Owner, OwnerKind, Slot, path_hash};
+use super::table::Table;
 use super::walk::Walk;
 use crate::clock::Millis;
 use crate::ids::{SessionId, Zxid};
@@ -18,16 +19,12 @@ pub(super) const ROOT: Slot = Slot(0);
 
 #[derive(Debug)]
 pub(super) struct Tree {
-    slots: Vec<Option<Node>>,
-    /// Beside `slots`, empty for a free one.
-    children: Vec<Children>,
-    /// The lowest is taken first, so that which slot a node gets follows from
-    /// which are taken, and a loaded tree goes on as the one it came from.
-    free: BTreeSet<Slot>,
+    table: Table,
     pub acls: Acls,
     ephemerals: BTreeMap<SessionId, BTreeSet<Slot>>,
     containers: BTreeSet<Slot>,
     ttls: BTreeSet<Slot>,
+    nodes: u64,
     ephemeral_count: u64,
     data_bytes: u64,
     digest: u64,
@@ -64,13 +61,12 @@ impl Tree {
 
     fn empty() -> Self {
         Self {
-            slots: Vec::new(),
-            children: Vec::new(),
-            free: BTreeSet::new(),
+            table: Table::default(),
             acls: Acls::default(),
             ephemerals: BTreeMap::new(),
             containers: BTreeSet::new(),
             ttls: BTreeSet::new(),
+            nodes: 0,
             ephemeral_count: 0,
             data_bytes: 0,
             digest: 0,
@@ -81,35 +77,26 @@ impl Tree {
 
     /// A tree from its nodes, for a snapshot: all that is derived is derived
     /// anew. Fails with the slot of a node that hangs nowhere.
-    pub fn assemble(slots: Vec<Option<Node>>, acls: Acls) -> Result<Self, Slot> {
+    pub fn assemble(table: Table, acls: Acls) -> Result<Self, Slot> {
         let mut tree = Self::empty();
         tree.acls = acls;
-        tree.children = children_of(&slots)?;
-        tree.slots = slots;
-        let root = tree.slots.first_mut().and_then(Option::as_mut);
-        root.ok_or(ROOT)?.path_hash = root_hash();
+        tree.table = table;
+        tree.table.get(ROOT).ok_or(ROOT)?;
+        let nodes = hang(&mut tree.table)?;
         let mut reached = 0;
-        let mut waiting = vec![ROOT];
-        while let Some(slot) = waiting.pop() {
+        let mut waiting = vec![(ROOT, root_hash())];
+        while let Some((slot, hash)) = waiting.pop() {
             reached += 1;
+            let node = tree.table.get_mut(slot);
+            node.expect("children are nodes").path_hash = hash;
             tree.count_in(slot);
-            let above = tree.node(slot).path_hash;
-            let Self {
-                slots, children, ..
-            } = &mut tree;
-            for child in children[slot.0 as usize].values() {
-                let node = slots[child.0 as usize].as_mut();
-                let node = node.expect("children are nodes");
-                node.path_hash = path_hash(above, &node.name);
-                waiting.push(*child);
-            }
+            let children = tree.table.children(slot).iter();
+            waiting.extend(children.map(|(name, &child)| (child, path_hash(hash, name))));
         }
-        let numbered = (0..).map(Slot).zip(&tree.slots);
-        let free = numbered.filter(|(_, node)| node.is_none());
-        tree.free = free.map(|(slot, _)| slot).collect();
+        tree.nodes = reached;
         tree.acls.settle();
         // Nodes that are each other's parents are reached from nowhere.
-        match reached == tree.count() {
+        match reached == nodes {
             true => Ok(tree),
             false => Err(ROOT),
         }
@@ -128,7 +115,7 @@ impl Tree {
     }
 
     pub fn children(&self, slot: Slot) -> &Children {
-        &self.children[slot.0 as usize]
+        self.table.children(slot)
     }
 
     pub fn node(&self, slot: Slot) -> &Node {
@@ -136,7 +123,7 @@ impl Tree {
     }
 
     pub fn get(&self, slot: Slot) -> Option<&Node> {
-        self.slots.get(slot.0 as usize)?.as_ref()
+        self.table.get(slot)
     }
 
     pub fn acl(&self, slot: Slot) -> &Arc<Acl> {
@@ -160,8 +147,7 @@ impl Tree {
     }
 
     pub fn insert(&mut self, node: Node) -> Slot {
-        let slot = self.free.first().copied();
-        let slot = slot.unwrap_or(Slot(self.slots.len() as u32));
+        let slot = self.table.next_free();
         self.put(slot, Some(node));
         slot
     }
@@ -181,18 +167,14 @@ impl Tree {
     }
 
     fn put(&mut self, slot: Slot, new: Option<Node>) {
-        let place = slot.0 as usize;
-        if place == self.slots.len() {
-            self.slots.push(None);
-            self.children.push(Children::new());
-        }
-        let old = std::mem::replace(&mut self.slots[place], new);
+        let is_taken = new.is_some();
+        let old = self.table.replace(slot, new);
         if let Some(walk) = &mut self.walk {
             walk.note(slot, &old);
         }
-        match (&old, self.slots[place].is_some()) {
+        match (&old, is_taken) {
             (None, true) => self.link(slot),
-            (Some(old), false) => self.unlink(slot, old),
+            (Some(old), false) => self.unlink(old),
             _ => {}
         }
         self.count_in(slot);
@@ -205,21 +187,21 @@ impl Tree {
     }
 
     fn link(&mut self, slot: Slot) {
-        self.free.remove(&slot);
+        self.nodes += 1;
         if slot != ROOT {
             let node = self.node(slot);
             let (parent, name) = (node.parent, node.name.clone());
-            self.children[parent.0 as usize].insert(name, slot);
+            self.table.children_mut(parent).insert(name, slot);
         }
     }
 
-    fn unlink(&mut self, slot: Slot, old: &Node) {
-        self.free.insert(slot);
-        self.children[old.parent.0 as usize].remove(&old.name);
+    fn unlink(&mut self, old: &Node) {
+        self.nodes -= 1;
+        self.table.children_mut(old.parent).remove(&old.name);
     }
 
     fn count_in(&mut self, slot: Slot) {
-        let Some(node) = &self.slots[slot.0 as usize] else {
+        let Some(node) = self.table.get(slot) else {
             return;
         };
         self.digest = self
@@ -305,12 +287,12 @@ impl Tree {
     }
 
     pub fn count(&self) -> u64 {
-        (self.slots.len() - self.free.len()) as u64
+        self.nodes
     }
 
     /// Slots in use or once used.
-    pub fn slots(&self) -> usize {
-        self.slots.len()
+    pub fn slots(&self) -> u32 {
+        self.table.slots()
     }
 
     pub fn ephemeral_count(&self) -> u64 {
@@ -334,54 +316,37 @@ pub(super) fn root_hash() -> u64 {
     Hash::of(Part::Path).value()
 }
 
-/// The children of every slot. They are grouped by parent first, so that each
-/// map is built once, from all that it will hold.
-fn children_of(slots: &[Option<Node>]) -> Result<Vec<Children>, Slot> {
-    let nodes = || (0..).map(Slot).zip(slots).skip(1);
-    let nodes = || nodes().filter_map(|(slot, node)| Some((slot, node.as_ref()?)));
-    // Where each parent's group ends; then, filled from its end, where it
-    // begins.
-    let mut places = vec![0u32; slots.len() + 1];
-    for (slot, node) in nodes() {
-        let parent = slots.get(node.parent.0 as usize);
+/// Hangs every node under its parent, and counts them. They are grouped by
+/// parent first, so that each map is built once, from all that it will hold.
+fn hang(table: &mut Table) -> Result<u64, Slot> {
+    let mut pairs = Vec::new();
+    for (slot, node) in table.iter().filter(|&(slot, _)| slot != ROOT) {
         let is_named = !node.name.is_empty() && !node.name.contains('/');
-        if !is_named || !matches!(parent, Some(Some(_))) {
+        if !is_named || table.get(node.parent).is_none() {
             return Err(slot);
         }
-        places[node.parent.0 as usize] += 1;
+        pairs.push((node.parent, slot));
     }
-    let mut total = 0;
-    for place in &mut places {
-        total += *place;
-        *place = total;
+    // Within a group they stay in the order of their slots, which is often
+    // that of their names already.
+    pairs.sort_unstable();
+    for group in pairs.chunk_by(|one, other| one.0 == other.0) {
+        *table.children_mut(group[0].0) = map_of(table, group)?;
     }
-    let mut grouped = vec![ROOT; total as usize];
-    for (slot, node) in nodes() {
-        let place = &mut places[node.parent.0 as usize];
-        *place -= 1;
-        grouped[*place as usize] = slot;
-    }
-    let groups = places
-        .windows(2)
-        .map(|ends| &grouped[ends[0] as usize..ends[1] as usize]);
-    groups.map(|group| map_of(slots, group)).collect()
+    Ok(pairs.len() as u64 + 1)
 }
 
-fn map_of(slots: &[Option<Node>], group: &[Slot]) -> Result<Children, Slot> {
-    let node = |slot: Slot| {
-        slots[slot.0 as usize]
-            .as_ref()
+fn map_of(table: &Table, group: &[(Slot, Slot)]) -> Result<Children, Slot> {
+    let name = |slot| {
+        table
+            .get(slot)
             .expect("only nodes are grouped")
+            .name
+            .clone()
     };
-    // Filled from the end: back to the order in which they were created, which
-    // is often that of their names already.
-    let children = group
-        .iter()
-        .rev()
-        .map(|&slot| (node(slot).name.clone(), slot));
-    let children: Children = children.collect();
+    let children: Children = group.iter().map(|&(_, slot)| (name(slot), slot)).collect();
     match children.len() == group.len() {
         true => Ok(children),
-        false => Err(group[0]),
+        false => Err(group[0].1),
     }
 }

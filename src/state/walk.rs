@@ -15,10 +15,10 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    pub fn new(slots: usize) -> Self {
+    pub fn new(slots: u32) -> Self {
         Self {
             next: Slot(0),
-            end: Slot(slots as u32),
+            end: Slot(slots),
             images: BTreeMap::new(),
         }
     }

@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+from certificates import Certificates
 from kit import ROOT, Failed, Process, end_foreign, free_base_port, is_gone, wait_for, word
 from zookeeper import SASL_USERS, SUPER_DIGEST
 
@@ -59,6 +60,8 @@ class Target:
         self.binary = Path(os.environ.get("DOLMEN", ROOT / "target" / "release" / "dolmen"))
         if not self.binary.exists():
             raise Failed(f"no {self.binary}: build it, or say where with DOLMEN=")
+        # The traces of the golden set are of servers without TLS.
+        self.speaks_tls, self.certificates = False, None
         self.users = folder / "users"
         self.users.write_text("".join(f"{user}:{word}\n" for user, word in SASL_USERS.items()))
 
@@ -73,6 +76,11 @@ class Target:
             "doors.zookeeper.sasl_users_file": self.users,
             "doors.zookeeper.words": "*",
         }
+        if self.speaks_tls:
+            self.certificates = Certificates(self.folder / "certificates")
+            settings["doors.zookeeper.tls_certificate"] = self.certificates.path("server.pem")
+            settings["doors.zookeeper.tls_key"] = self.certificates.path("server.key")
+            settings["doors.zookeeper.tls_client_ca"] = self.certificates.path("ca.pem")
         command = [self.binary, "dev", "--nodes", 3, "--data", self.data]
         command += ["--base-port", free_base_port()]
         for key, value in settings.items():

@@ -4,13 +4,14 @@
 use super::House;
 use super::basic::node;
 use super::client::{Client, greeting};
+use super::identity::Authority;
 use dolmen::ids::Zxid;
 use dolmen::ports::zookeeper::codec::{FRAME_HEAD_BYTES, Jute, RequestHeader, Watched};
 use dolmen::ports::zookeeper::errors;
 use dolmen::ports::zookeeper::handlers::{Create, GetData, Operation, Ping, Sync};
 use dolmen::replica::desk::Reply;
 use dolmen::state::ChangeKind;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -65,7 +66,7 @@ fn what_is_no_frame_ends_the_connection() {
     ends(&(-1i32).to_be_bytes(), true);
     ends(&i32::MIN.to_be_bytes(), true);
     // A greeting may not be as long as what follows it.
-    ends(&(64i32 * 1024 + 1).to_be_bytes(), false);
+    ends(&(48i32 * 1024 - 3).to_be_bytes(), false);
     ends(b"GET / HTTP/1.1\r\n\r\n", false);
     // Whole frames that are neither greeting nor request.
     ends(&[0, 0, 0, 2, 7, 7], false);
@@ -74,37 +75,96 @@ fn what_is_no_frame_ends_the_connection() {
     ends(&[0x16, 3, 1, 0, 5, 1, 2, 3, 4, 5], false);
 }
 
-/// Half of them silent, half stuck in their first words: they are closed at
-/// their deadline, and a working client beside them answers all the while.
-#[test]
-fn two_thousand_half_open_connections_hurt_nobody() {
-    let house = House::with(|settings| {
-        settings.connections_per_address_max = 5000;
-        settings.handshake_time_max = Duration::from_secs(2);
-    });
-    let mut client = house.client();
-    client.call::<Create>(&node("/a", b"x")).unwrap();
+/// 2,000 callers who say `first_words` and no more: they are closed at their
+/// deadline, and those who work beside them are answered all the while.
+fn two_thousand_wait(
+    house: &House,
+    workers: &mut [Client],
+    first_words: impl Fn(usize) -> Vec<u8>,
+) {
+    let before = house.counts.cut_off.get();
     let half_open: Vec<TcpStream> = (0..2000)
         .map(|n| {
             let mut socket = TcpStream::connect(house.door.address()).unwrap();
-            if n % 2 == 1 {
-                socket.write_all(&[0, 0, 0, 45, 0, 0]).unwrap();
-            }
+            socket.write_all(&first_words(n)).unwrap();
             socket
         })
         .collect();
     for _ in 0..500 {
-        ping(&mut client);
+        workers.iter_mut().for_each(ping);
     }
-    for mut socket in half_open {
+    for (n, mut socket) in half_open.into_iter().enumerate() {
         let patience = Some(Duration::from_secs(20));
         socket.set_read_timeout(patience).unwrap();
-        let read = socket.read(&mut [0; 8]);
-        assert!(!read.is_ok_and(|length| length > 0));
-        ping(&mut client);
+        // What the door says of itself, then the end.
+        let ended = loop {
+            match socket.read(&mut [0; 4096]) {
+                Ok(length) if length > 0 => {}
+                ended => break ended,
+            }
+        };
+        let is_late = |kind| matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut);
+        assert!(!ended.is_err_and(|error| is_late(error.kind())));
+        if n % 10 == 0 {
+            workers.iter_mut().for_each(ping);
+        }
     }
-    assert_eq!(house.counts.cut_off.get(), 2000);
-    ping(&mut client);
+    assert_eq!(house.counts.cut_off.get(), before + 2000);
+    workers.iter_mut().for_each(ping);
+}
+
+fn for_many(settings: &mut dolmen::ports::zookeeper::Settings) {
+    settings.connections_per_address_max = 5000;
+    settings.handshake_time_max = Duration::from_secs(2);
+}
+
+#[test]
+fn two_thousand_half_open_connections_hurt_nobody() {
+    let house = House::with(for_many);
+    let mut client = house.client();
+    client.call::<Create>(&node("/a", b"x")).unwrap();
+    two_thousand_wait(&house, &mut [client], |n| match n % 2 {
+        0 => Vec::new(),
+        _ => vec![0, 0, 0, 45, 0, 0],
+    });
+}
+
+/// Stuck in the first byte, in the middle of their first message, behind it, and
+/// in the middle of their last.
+#[test]
+fn two_thousand_slow_tls_handshakes_hurt_nobody() {
+    let authority = Authority::new();
+    let house = House::with(|settings| {
+        for_many(settings);
+        settings.tls = Some(authority.server());
+    });
+    let mut by_tls = authority.dial(house.door.address(), &[]);
+    by_tls.open();
+    let hello = authority.hello();
+    two_thousand_wait(&house, &mut [house.client(), by_tls], |n| match n % 4 {
+        0 => hello[..1].to_vec(),
+        1 => hello[..hello.len() / 2].to_vec(),
+        2 => hello.clone(),
+        _ => [&hello[..], &[0x16, 3, 3, 0x40]].concat(),
+    });
+}
+
+/// A hello that says it has nearly 64 KiB is not waited for to its end.
+#[test]
+fn a_tls_handshake_has_a_greatest_size() {
+    let authority = Authority::new();
+    let house = House::with(|settings| settings.tls = Some(authority.server()));
+    let mut client = Client::dial(house.door.address());
+    let mut hello = vec![1, 0, 0xf0, 0];
+    hello.resize(12 << 10, 7);
+    for _ in 0..4 {
+        client.say(&[0x16, 3, 1, 0x30, 0]);
+        client.say(&hello);
+        hello.fill(7);
+    }
+    assert_eq!(client.frame(), None);
+    assert_eq!(house.counts.cut_off.get(), 1);
+    authority.dial(house.door.address(), &[]).open();
 }
 
 #[test]

@@ -185,10 +185,10 @@ fn a_wrong_password_is_refused_by_sasl() {
 }
 
 /// A certificate authority of a test, and what it signs.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -210,13 +210,13 @@ impl Authority {
         (vec![certificate.der().clone()], key)
     }
 
-    fn roots(&self) -> Arc<RootCertStore> {
+    pub fn roots(&self) -> Arc<RootCertStore> {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.as_ref().der().clone()).unwrap();
         Arc::new(roots)
     }
 
-    fn server(&self) -> Arc<ServerConfig> {
+    pub fn server(&self) -> Arc<ServerConfig> {
         let (chain, key) = self.sign(&[]);
         let verifier = WebPkiClientVerifier::builder(self.roots())
             .allow_unauthenticated()
@@ -228,7 +228,19 @@ impl Authority {
         Arc::new(config.unwrap())
     }
 
-    fn dial(&self, address: SocketAddr, names: &[(DnType, rcgen::DnValue)]) -> Client {
+    /// The first message of a client's handshake.
+    pub fn hello(&self) -> Vec<u8> {
+        let config = ClientConfig::builder()
+            .with_root_certificates(self.roots())
+            .with_no_client_auth();
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut tls = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut hello = Vec::new();
+        tls.write_tls(&mut hello).unwrap();
+        hello
+    }
+
+    pub fn dial(&self, address: SocketAddr, names: &[(DnType, rcgen::DnValue)]) -> Client {
         let (chain, key) = self.sign(names);
         let config = ClientConfig::builder()
             .with_root_certificates(self.roots())

@@ -1,7 +1,10 @@
 //! What peers say to each other.
 
 use super::records::{ENTRY_BYTES_MIN, put_entry, put_snapshot, take_entry, take_snapshot};
-use super::{Unparsed, VERSION, at_most, nothing_left, put_u32, put_u64, take_bool, take_version};
+use super::{
+    Unparsed, VERSION, at_most, nothing_left, put_u32, put_u64, take_bool, take_number,
+    take_version,
+};
 use crate::consensus::entry::{Entry, Snapshot};
 use crate::ids::{Index, Term};
 use crate::limits::CONSENSUS_CONTEXT_BYTES_MAX;
@@ -67,12 +70,12 @@ pub(in crate::consensus) fn parse_message(bytes: &[u8]) -> Result<Message, Unpar
     message.reject = take_bool(cursor)?;
     message.from = cursor.u64()?;
     message.to = cursor.u64()?;
-    message.term = cursor.u64()?;
-    message.log_term = cursor.u64()?;
-    message.index = cursor.u64()?;
-    message.commit = cursor.u64()?;
-    message.commit_term = cursor.u64()?;
-    message.reject_hint = cursor.u64()?;
+    message.term = take_number(cursor)?;
+    message.log_term = take_number(cursor)?;
+    message.index = take_number(cursor)?;
+    message.commit = take_number(cursor)?;
+    message.commit_term = take_number(cursor)?;
+    message.reject_hint = take_number(cursor)?;
     let length = at_most(usize::from(cursor.u8()?), CONSENSUS_CONTEXT_BYTES_MAX)?;
     message.context = Bytes::copy_from_slice(cursor.take(length)?);
     let count = cursor.u32()? as usize;

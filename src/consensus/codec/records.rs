@@ -1,6 +1,9 @@
 //! What the log and the snapshots are made of, on the disk and in messages.
 
-use super::{Unparsed, VERSION, at_most, nothing_left, put_u32, put_u64, take_bool, take_version};
+use super::{
+    Unparsed, VERSION, at_most, nothing_left, put_u32, put_u64, take_bool, take_number,
+    take_version,
+};
 use crate::consensus::entry::{Body, Entry, Hard, Snapshot};
 use crate::consensus::members::{MemberStep, Members, MembersChange};
 use crate::ids::{Index, NodeId, Term};
@@ -39,9 +42,9 @@ impl Hard {
     pub fn parse(bytes: &[u8]) -> Result<Self, Unparsed> {
         whole(bytes, |cursor| {
             Ok(Self {
-                term: Term(cursor.u64()?),
+                term: Term(take_number(cursor)?),
                 vote: Some(NodeId(cursor.u64()?)).filter(|node| node.0 != 0),
-                commit: Index(cursor.u64()?),
+                commit: Index(take_number(cursor)?),
             })
         })
     }
@@ -114,8 +117,8 @@ pub(super) fn put_entry(bytes: &mut Vec<u8>, entry: &Entry) {
 }
 
 pub(super) fn take_entry(cursor: &mut Cursor<'_>) -> Result<Entry, Unparsed> {
-    let term = Term(cursor.u64()?);
-    let index = Index(cursor.u64()?);
+    let term = Term(take_number(cursor)?);
+    let index = Index(take_number(cursor)?);
     let kind = cursor.u8()?;
     let length = at_most(cursor.u32()? as usize, CONSENSUS_ENTRY_BYTES_MAX)?;
     let data = cursor.take(length)?;
@@ -195,8 +198,8 @@ pub(super) fn put_snapshot(bytes: &mut Vec<u8>, snapshot: &Snapshot) {
 }
 
 pub(super) fn take_snapshot(cursor: &mut Cursor<'_>) -> Result<Snapshot, Unparsed> {
-    let index = Index(cursor.u64()?);
-    let term = Term(cursor.u64()?);
+    let index = Index(take_number(cursor)?);
+    let term = Term(take_number(cursor)?);
     if index.0 == 0 || term.0 == 0 {
         return Err(Unparsed::Senseless("a snapshot of nothing"));
     }

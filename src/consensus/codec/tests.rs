@@ -60,7 +60,7 @@ fn entry(dice: &mut Seeded, index: u64, term: u64) -> Entry {
 
 fn snapshot(dice: &mut Seeded) -> Snapshot {
     Snapshot {
-        index: Index(1 + dice.below(u64::MAX)),
+        index: Index(1 + dice.below(CONSENSUS_NUMBER_MAX)),
         term: Term(1 + dice.below(9)),
         members: members(dice),
         manifest: vec![9; dice.below(2000) as usize],
@@ -79,11 +79,11 @@ fn message(dice: &mut Seeded) -> Message {
         100 + dice.below(9)
     };
     message.log_term = 1 + dice.below(97);
-    message.index = 1 + dice.below(u64::MAX / 2);
-    message.commit = dice.next_u64();
-    message.commit_term = dice.next_u64();
+    message.index = 1 + dice.below(CONSENSUS_NUMBER_MAX / 2);
+    message.commit = dice.below(CONSENSUS_NUMBER_MAX);
+    message.commit_term = dice.below(CONSENSUS_NUMBER_MAX);
     message.reject = dice.one_in(2);
-    message.reject_hint = dice.next_u64();
+    message.reject_hint = dice.below(CONSENSUS_NUMBER_MAX);
     message.context = vec![3; dice.below(65) as usize].into();
     match kind {
         MessageType::MsgAppend => {
@@ -141,9 +141,9 @@ fn every_record_comes_back_as_it_went() {
         );
         assert_eq!(Snapshot::parse(&snapshot.encode()), Ok(snapshot));
         let hard = Hard {
-            term: Term(dice.next_u64()),
+            term: Term(dice.below(CONSENSUS_NUMBER_MAX)),
             vote: Some(NodeId(dice.below(3))).filter(|node| node.0 > 0),
-            commit: Index(dice.next_u64()),
+            commit: Index(dice.below(CONSENSUS_NUMBER_MAX)),
         };
         assert_eq!(Hard::parse(&hard.encode()), Ok(hard));
     }
@@ -219,6 +219,28 @@ fn entries_behind_one_without_a_term_do_not_parse() {
     assert!(parses(&message));
     message.mut_entries()[0] = first(0).into_raft();
     assert!(!parses(&message));
+}
+
+/// The library counts on from what it is told.
+#[test]
+fn numbers_that_nobody_can_count_on_from_do_not_parse() {
+    let dice = &mut Seeded::new(3);
+    for _ in 0..100 {
+        let good = encode_message(&message(dice)).unwrap();
+        // Behind sender and receiver, up to the hint.
+        for at in (3 + 2 * 8..3 + 8 * 8).step_by(8) {
+            let mut bytes = good.clone();
+            bytes[at..at + 8].copy_from_slice(&u64::MAX.to_le_bytes());
+            assert!(parse_message(&bytes).is_err(), "the number at {at}");
+        }
+    }
+    let mut far = snapshot(dice);
+    far.index = Index(CONSENSUS_NUMBER_MAX);
+    assert!(Snapshot::parse(&far.encode()).is_ok());
+    far.index = Index(u64::MAX);
+    assert!(Snapshot::parse(&far.encode()).is_err());
+    assert!(Entry::parse(&entry(dice, u64::MAX, 3).encode()).is_err());
+    assert!(Entry::parse(&entry(dice, 3, u64::MAX).encode()).is_err());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::super::codec::JoinWords;
 use super::super::endpoint;
 use super::*;
-use crate::limits::{JOIN_BYTES_MAX, STRANGERS_AT_ONCE};
+use crate::limits::{JOIN_BYTES_MAX, STRANGER_WINDOW_BYTES, STRANGERS_AT_ONCE};
 use quinn::Endpoint;
 use std::thread;
 
@@ -244,6 +244,77 @@ fn a_request_that_is_not_one_is_refused_below() {
     };
     check(&words.encode(), "does not prove");
     assert!(founder.heard_so_far().is_empty());
+}
+
+/// What a stranger may open and send before it is known: one stream, and one
+/// request on it.
+#[test]
+fn a_stranger_has_one_stream_and_64_kib() {
+    let (authority, founder) = founder();
+    let to = founder.peers.listens_at(Plane::Control);
+    runtime().block_on(async {
+        let (_endpoint, connection) = call(authority.pin(), to, "127.0.0.2:0").await;
+        let (mut send, _receive) = connection.open_bi().await.unwrap();
+        let is_pending = |opening: std::task::Poll<bool>| opening.is_pending();
+        let second = at_once(async { connection.open_bi().await.is_ok() }).await;
+        assert!(is_pending(second), "a second stream");
+        let one_way = at_once(async { connection.open_uni().await.is_ok() }).await;
+        assert!(is_pending(one_way), "a stream of its own");
+        // Without a word from the member between, so that nothing is granted.
+        let flood = vec![0; 1 << 20];
+        let taken = at_once(send.write(&flood)).await;
+        let std::task::Poll::Ready(Ok(taken)) = taken else {
+            panic!("{taken:?}");
+        };
+        assert!(taken <= STRANGER_WINDOW_BYTES as usize, "{taken} bytes");
+    });
+    assert!(founder.heard_so_far().is_empty());
+}
+
+/// What comes of a future without waiting for anything.
+async fn at_once<T>(future: impl Future<Output = T>) -> std::task::Poll<T> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context))).await
+}
+
+/// A member answers the first packet of an address that it does not know with
+/// a Retry, which is shorter than what it came for: who forges an address has
+/// nothing of it.
+#[test]
+fn an_address_is_proven_before_anything_is_kept() {
+    let (authority, founder) = founder();
+    let to = founder.peers.listens_at(Plane::Control);
+    #[allow(clippy::disallowed_methods)] // a stranger brings its own
+    let bind = || std::net::UdpSocket::bind("127.0.0.2:0").unwrap();
+    let between = bind();
+    let place = between.local_addr().unwrap();
+    runtime().block_on(async {
+        let config = endpoint::reset_config(&[1; 32], Arc::new(MachineEntropy));
+        let runtime = Arc::new(quinn::TokioRuntime);
+        let endpoint = Endpoint::new(config, None, bind(), runtime).unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(MachineClock::new());
+        let config = quinn::ClientConfig::new(tls::joiner(authority.pin(), &clock).unwrap());
+        let connecting = endpoint
+            .connect_with(config, place, "join.example")
+            .unwrap();
+        // The first packet leaves, and is carried over by hand.
+        let carried = tokio::task::spawn_blocking(move || {
+            let mut packet = [0; 2048];
+            between.set_read_timeout(Some(PATIENCE)).unwrap();
+            let asked = between.recv(&mut packet).expect("the caller speaks");
+            between.send_to(&packet[..asked], to).unwrap();
+            let answered = between.recv(&mut packet);
+            (asked, packet[0], answered.expect("the member answers"))
+        });
+        let (asked, first_byte, answered) = tokio::select! {
+            carried = carried => carried.unwrap(),
+            _ = connecting => panic!("it is connected without an answer"),
+        };
+        // A long header of type 3 (RFC 9000, section 17.2.5).
+        assert_eq!(first_byte & 0xf0, 0xf0, "{first_byte:#x}");
+        assert!(answered < asked, "{answered} bytes for {asked}");
+    });
+    assert_eq!(founder.peers.refused(), 0);
 }
 
 #[test]

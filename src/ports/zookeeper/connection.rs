@@ -4,7 +4,9 @@
 use super::session::{AtHand, Session};
 use super::tls;
 use crate::clock::Millis;
-use crate::limits::{ZOOKEEPER_READ_BYTES_PER_TURN, ZOOKEEPER_UNSENT_BYTES_MAX};
+use crate::limits::{
+    ZOOKEEPER_READ_BYTES_PER_TURN, ZOOKEEPER_UNOPENED_BYTES_MAX, ZOOKEEPER_UNSENT_BYTES_MAX,
+};
 use mio::net::TcpStream;
 use rustls::{ServerConfig, ServerConnection};
 use std::io::{self, ErrorKind, Read, Write};
@@ -33,6 +35,8 @@ pub struct Connection {
     /// The part of `out` that is written.
     written: usize,
     tls: Option<Box<ServerConnection>>,
+    /// Bytes of the TLS handshake so far.
+    handshake_bytes: usize,
     has_begun: bool,
     /// Readiness is told once, when it begins, and kept until it has ended.
     pub may_read: bool,
@@ -69,6 +73,7 @@ impl Connection {
             out: Vec::new(),
             written: 0,
             tls: None,
+            handshake_bytes: 0,
             has_begun: false,
             may_read: true,
             may_write: true,
@@ -102,7 +107,11 @@ impl Connection {
     ) -> Result<(), End> {
         let mut left = ZOOKEEPER_READ_BYTES_PER_TURN;
         while left > 0 && self.has_more() {
-            let length = match self.socket.read(buffer) {
+            let room = match self.has_said_goodbye() {
+                true => buffer.len(),
+                false => buffer.len().min(self.session.bytes_wanted()),
+            };
+            let length = match self.socket.read(&mut buffer[..room]) {
                 Ok(0) => {
                     self.may_read = false;
                     self.session.end_of_input();
@@ -118,7 +127,7 @@ impl Connection {
             };
             // A stream that gave less than was asked for is empty, and tells
             // again when it is not (epoll(7)); only its end it has told.
-            if length < buffer.len() && !self.is_read_closed {
+            if length < room && !self.is_read_closed {
                 self.may_read = false;
             }
             left = left.saturating_sub(length);
@@ -154,6 +163,12 @@ impl Connection {
 
     fn arrive_by_tls(&mut self, mut arrived: &[u8], hand: &mut AtHand<'_>) -> Result<(), End> {
         let tls = self.tls.as_mut().expect("the connection speaks TLS");
+        if tls.is_handshaking() {
+            self.handshake_bytes += arrived.len();
+            if self.handshake_bytes > ZOOKEEPER_UNOPENED_BYTES_MAX {
+                return Err(End::CutOff);
+            }
+        }
         let mut plain = [0; 16 << 10];
         while !arrived.is_empty() {
             let was_handshaking = tls.is_handshaking();

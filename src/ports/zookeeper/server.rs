@@ -35,6 +35,9 @@ const BUFFER_BYTES: usize = 64 << 10;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// How often deadlines are looked at, where none is nearer.
 const SWEEP: Duration = Duration::from_secs(1);
+/// The journal's pace of telling that connections are turned away: who knocks
+/// too often does so a thousand times a second.
+const TELLING_PAUSE: Duration = Duration::from_secs(10);
 /// How long a connection that has heard all may take to leave, and how long
 /// closing the door waits for what is owed.
 const LEAVING_TIME_MAX: Duration = Duration::from_secs(2);
@@ -114,6 +117,7 @@ pub struct Server {
     may_accept: bool,
     accept_after_us: u64,
     next_sweep_us: u64,
+    tell_after_us: u64,
     figures_since: Millis,
     received_before: u64,
     sent_before: u64,
@@ -178,6 +182,7 @@ impl Server {
             may_accept: true,
             accept_after_us: 0,
             next_sweep_us: 0,
+            tell_after_us: 0,
             figures_since: now,
             received_before: 0,
             sent_before: 0,
@@ -352,9 +357,11 @@ impl Server {
         let live = self.slots.len() - self.free.len();
         let of_address = self.per_address.get(&address).copied().unwrap_or(0);
         let settings = &self.work.settings;
-        if live >= settings.connections_max || of_address >= settings.connections_per_address_max {
-            self.work.counts.turned_away.add(1);
-            return;
+        if live >= settings.connections_max {
+            return self.turn_away(address, "the door has", live, "connections_max");
+        }
+        if of_address >= settings.connections_per_address_max {
+            return self.turn_away(address, "it has", of_address, "connections_per_ip_max");
         }
         let slot = self.free.last().copied().unwrap_or(self.slots.len());
         let interest = Interest::READABLE | Interest::WRITABLE;
@@ -378,6 +385,21 @@ impl Server {
         }
         *self.per_address.entry(address).or_default() += 1;
         self.mark_busy(slot);
+    }
+
+    fn turn_away(&mut self, address: IpAddr, who_has: &str, count: usize, setting: &str) {
+        let all = &self.work.counts.turned_away;
+        all.add(1);
+        if self.work.now_us < self.tell_after_us {
+            return;
+        }
+        self.tell_after_us = self.work.now_us + TELLING_PAUSE.as_micros() as u64;
+        let all = all.get();
+        tracing::warn!(
+            door = "zookeeper",
+            "{address} is turned away: {who_has} {count} connections, as many as \
+             /dolmen/config/zookeeper.{setting} allows ({all} turned away since the start)"
+        );
     }
 
     /// Reads from every busy connection, and lets those go on that were held

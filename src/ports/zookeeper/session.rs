@@ -274,12 +274,19 @@ impl Session {
 
     /// Whether more may be read from the client.
     pub fn wants_bytes(&self) -> bool {
+        self.bytes_wanted() > 0
+    }
+
+    /// How much may be read for it now: before the session is open no more
+    /// than it may hold.
+    pub fn bytes_wanted(&self) -> usize {
         match self.stage {
-            Stage::Greeting => true,
-            Stage::Open => self.held.is_empty() || self.is_in_frame,
-            // What follows a greeting waits, within bounds.
-            Stage::Knocking => self.held.len() < ZOOKEEPER_UNOPENED_BYTES_MAX,
-            Stage::Asking(_) | Stage::Ending | Stage::Leaving => false,
+            // What follows a greeting waits, within the same bound.
+            Stage::Greeting | Stage::Knocking => {
+                ZOOKEEPER_UNOPENED_BYTES_MAX.saturating_sub(self.held.len())
+            }
+            Stage::Open if self.held.is_empty() || self.is_in_frame => usize::MAX,
+            Stage::Open | Stage::Asking(_) | Stage::Ending | Stage::Leaving => 0,
         }
     }
 
@@ -343,7 +350,10 @@ impl Session {
         loop {
             let rest = &bytes[used..];
             let bytes_max = match self.stage {
-                Stage::Greeting => hand.terms.frame_bytes_max.min(ZOOKEEPER_UNOPENED_BYTES_MAX),
+                Stage::Greeting => {
+                    let bytes_max = ZOOKEEPER_UNOPENED_BYTES_MAX - FRAME_HEAD_BYTES;
+                    hand.terms.frame_bytes_max.min(bytes_max)
+                }
                 Stage::Open if rest.is_empty() || !self.may_ask(out, hand) => return used,
                 Stage::Open => hand.terms.frame_bytes_max,
                 _ => return used,

@@ -13,6 +13,7 @@ use crate::state::node::{Node, Owner, Slot};
 use crate::state::quota::Quotas;
 use crate::state::sessions::Sessions;
 use crate::state::settings::Settings;
+use crate::state::table::Table;
 use crate::state::tree::Tree;
 use crate::wire::{Cursor, Short, crc32c};
 use rkyv::rancor;
@@ -106,15 +107,13 @@ impl From<Short> for LoadError {
 /// Takes the frames in their order, then gives the state.
 #[derive(Debug)]
 pub struct Loader {
-    /// Slots are kept as they were numbered, free ones between them included,
-    /// so one number asks for a table up to it.
     slots_max: u64,
     head: Option<Head>,
     acls: Acls,
     /// What the snapshot calls a list, and what it is called here.
     acl_ids: BTreeMap<u32, AclId>,
     sessions: Sessions,
-    slots: Vec<Option<Node>>,
+    table: Table,
     nodes: u64,
 }
 
@@ -137,7 +136,7 @@ impl Loader {
             acls: Acls::default(),
             acl_ids: BTreeMap::new(),
             sessions: Sessions::default(),
-            slots: Vec::new(),
+            table: Table::default(),
             nodes: 0,
         }
     }
@@ -196,16 +195,12 @@ impl Loader {
     fn node(&mut self, record: &ArchivedNodeRecord) -> Result<(), LoadError> {
         let slot = record.slot.to_native();
         let acl = self.acl_ids.get(&record.acl.to_native());
-        let place = slot as usize;
-        let (Some(&acl), true) = (acl, place >= self.slots.len()) else {
+        let is_next = slot >= self.table.slots() && u64::from(slot) < self.slots_max;
+        let (Some(&acl), true) = (acl, is_next) else {
             return Err(LoadError::Node { slot });
         };
-        if u64::from(slot) >= self.slots_max {
-            return Err(LoadError::Node { slot });
-        }
         let data: Data = record.data.as_ref().map(|data| data.as_slice()).into();
-        self.slots.resize(place, None);
-        self.slots.push(Some(Node {
+        let node = Node {
             parent: Slot(record.parent.to_native()),
             name: record.name.as_str().into(),
             data_crc: crc32c(&data),
@@ -221,7 +216,8 @@ impl Loader {
             children_created: record.children_created.to_native(),
             acl_version: record.acl_version.to_native(),
             owner: Owner(record.owner.to_native()),
-        }));
+        };
+        self.table.replace(Slot(slot), Some(node));
         self.nodes += 1;
         Ok(())
     }
@@ -239,7 +235,7 @@ impl Loader {
         same("access lists", head.acls, self.acl_ids.len() as u64)?;
         same("sessions", head.sessions, self.sessions.count() as u64)?;
         same("nodes", head.nodes, self.nodes)?;
-        let tree = Tree::assemble(self.slots, self.acls);
+        let tree = Tree::assemble(self.table, self.acls);
         let tree = tree.map_err(|slot| LoadError::Node { slot: slot.0 })?;
         let members = head.members.clone().read();
         let state = State {
@@ -295,5 +291,45 @@ fn open(bytes: &[u8]) -> Result<&[u8], LoadError> {
     match found == declared {
         true => Ok(body),
         false => Err(LoadError::Checksum { declared, found }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Uid;
+    use crate::state::snapshot::frame;
+    use crate::state::snapshot::records::{NodeRecord, Piece};
+
+    /// A tree that was once as large as a tree may be, and of which the root
+    /// and one more are left, in the last slot.
+    #[test]
+    fn a_high_slot_takes_no_more_memory_than_a_low_one() {
+        let last = (TREE_NODES_MAX - 1) as u32;
+        let mut state = State::new(Uid([1; 16]));
+        state.begin_walk();
+        let mut frames: Vec<_> = std::iter::from_fn(|| state.walk_slice(1)).collect();
+        let mut node = state.tree.node(Slot(0)).clone();
+        node.name = "far".into();
+        frames.push(frame(&Piece::Nodes(vec![NodeRecord::of(
+            Slot(last),
+            &node,
+        )])));
+        let mut loader = Loader::new();
+        for frame in &frames {
+            loader.frame(frame).unwrap();
+        }
+        assert!(loader.table.slots_held() <= 64);
+        loader.head.as_mut().unwrap().nodes += 1;
+        let refused = loader.finish().unwrap_err();
+        assert!(matches!(refused, LoadError::Digest { .. }), "{refused}");
+        let mut beyond = Loader::new();
+        frames.pop();
+        frames.push(frame(&Piece::Nodes(vec![NodeRecord::of(
+            Slot(last + 1),
+            &node,
+        )])));
+        let refused = frames.iter().try_for_each(|frame| beyond.frame(frame));
+        assert_eq!(refused, Err(LoadError::Node { slot: last + 1 }));
     }
 }

@@ -12,6 +12,8 @@ import install
 from kit import HERE, Counts, Failed, Process
 
 QUICK = True
+# On the same port as without, where the target can.
+TLS = True
 # The tests mostly wait, so that three of them fit on two cores.
 SHARDS = 3
 SHARD_SECONDS = 900
@@ -36,6 +38,16 @@ def run(target, folder, is_quick):
     return counts
 
 
+def tls_of(target):
+    """What a client of the target shows and trusts, in the words of kazoo's
+    harness; None where the target speaks no TLS."""
+    made = getattr(target, "certificates", None)
+    if made is None:
+        return None
+    files = {"client_key": "client.key", "client_cert": "client.pem", "ca_cert": "ca.pem"}
+    return {name: made.text(file) for name, file in files.items()}
+
+
 class Shard:
     """One pytest over a part of the suite."""
 
@@ -48,6 +60,7 @@ class Shard:
             "hooks": str(folder / "hooks"),
             "shard": name,
             "report": str(self.report),
+            "tls": tls_of(target),
         }
         place = folder / f"kazoo-{label}"
         place.mkdir()

@@ -9,10 +9,14 @@ use dolmen::peers::{Authority, Identity};
 
 const DAY: u64 = 24 * 3600 * 1000;
 
+pub(super) fn age_of(days: u64) -> u64 {
+    days * DAY
+}
+
 /// Gives a stopped node a certificate that was issued so many days ago.
 fn age(machine: &Machine, authority: &Authority, days: u64) -> Identity {
     let old = machine.identity();
-    let then = Millis(MachineClock::new().now().0 - days * DAY);
+    let then = Millis(MachineClock::new().now().0 - age_of(days));
     let aged = authority.identify(old.node, old.serial, then, &MachineEntropy);
     let aged = aged.unwrap();
     machine.store().keep_identity(&aged).unwrap();
@@ -26,7 +30,7 @@ fn until_renewed(machine: &Machine, old: &Identity) -> Identity {
     })
 }
 
-fn authority_of(machine: &Machine) -> Authority {
+pub(super) fn authority_of(machine: &Machine) -> Authority {
     machine.store().authority().unwrap().unwrap()
 }
 

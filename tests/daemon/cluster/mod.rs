@@ -6,6 +6,7 @@ mod life;
 mod recovery;
 mod room;
 mod settings;
+mod strangers;
 mod tls;
 
 use super::*;
@@ -106,6 +107,14 @@ impl Machine {
 
     fn door(&self, name: &str) -> String {
         self.status()["doors"][name].as_str().unwrap().to_string()
+    }
+
+    /// Where one of its planes listens.
+    fn place(&self, plane: &str) -> String {
+        let key = format!("peers.{plane}.listen = ");
+        let mut lines = self.settings.lines();
+        let place = lines.find_map(|line| line.strip_prefix(&key)).unwrap();
+        place.trim_matches('"').to_string()
     }
 
     fn members(&self) -> Vec<Value> {

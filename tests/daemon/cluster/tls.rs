@@ -7,10 +7,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::sync::Arc;
 
-struct Site(CertifiedIssuer<'static, KeyPair>);
+pub(super) struct Site(CertifiedIssuer<'static, KeyPair>);
 
 impl Site {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -31,6 +31,24 @@ impl Site {
         let (certificate, key) = self.sign("door");
         fs::write(folder.path("door.pem"), certificate).unwrap();
         fs::write(folder.path("door.key"), key).unwrap();
+    }
+
+    /// A door with this site's certificates, in the folder.
+    pub(super) fn settings(&self, folder: &Folder, required: bool) -> String {
+        self.write(folder);
+        fs::write(folder.path("clients.pem"), self.0.as_ref().pem()).unwrap();
+        Self::settings_of(folder, required)
+    }
+
+    fn settings_of(folder: &Folder, required: bool) -> String {
+        let file = |name: &str| folder.path(name).display().to_string();
+        format!(
+            "{SMALL}doors.zookeeper.tls_certificate = \"{}\"\ndoors.zookeeper.tls_key = \"{}\"\n\
+             doors.zookeeper.tls_client_ca = \"{}\"\ndoors.zookeeper.tls_required = {required}\n",
+            file("door.pem"),
+            file("door.key"),
+            file("clients.pem"),
+        )
     }
 
     /// Whether the door shows this site's certificate, and who it then takes
@@ -77,16 +95,7 @@ fn the_door_s_certificates_are_read_again_at_a_reload() {
     old.write(&folder);
     let authorities = format!("{}{}", old.0.as_ref().pem(), new.0.as_ref().pem());
     fs::write(folder.path("clients.pem"), authorities).unwrap();
-    let file = |name: &str| folder.path(name).display().to_string();
-    let settings = |required: bool| {
-        format!(
-            "{SMALL}doors.zookeeper.tls_certificate = \"{}\"\ndoors.zookeeper.tls_key = \"{}\"\n\
-             doors.zookeeper.tls_client_ca = \"{}\"\ndoors.zookeeper.tls_required = {required}\n",
-            file("door.pem"),
-            file("door.key"),
-            file("clients.pem"),
-        )
-    };
+    let settings = |required| Site::settings_of(&folder, required);
     let node = Node::start_with(&folder, &settings(false));
     let door = || {
         let status = node.ask("status").unwrap();

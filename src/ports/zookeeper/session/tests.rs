@@ -159,9 +159,24 @@ fn nothing_is_said_behind_a_greeting_before_it_is_answered() {
     assert_eq!(scene.asks.len(), 1);
     assert!(scene.session.wants_bytes());
     scene.arrive(&pings(3..10_000));
-    assert!(!scene.session.wants_bytes(), "more than 64 KiB wait");
+    assert!(!scene.session.wants_bytes(), "as much as may waits");
     scene.hear(opened());
     assert_eq!(scene.session.owed(), 32, "as many as large answers allow");
+}
+
+#[test]
+fn before_a_session_no_more_is_read_than_may_be_held() {
+    let mut scene = Scene::new();
+    let bytes = ZOOKEEPER_UNOPENED_BYTES_MAX - FRAME_HEAD_BYTES;
+    scene.arrive(&(bytes as i32).to_be_bytes());
+    assert_eq!(scene.session.bytes_wanted(), bytes);
+    scene.arrive(&vec![0; bytes - 1]);
+    assert_eq!(scene.session.bytes_wanted(), 1, "the greeting's last");
+
+    let mut scene = Scene::new();
+    scene.arrive(&greeting());
+    scene.arrive(&vec![0; scene.session.bytes_wanted()]);
+    assert_eq!(scene.session.bytes_wanted(), 0);
 }
 
 #[test]
