@@ -13,21 +13,21 @@ const SEARCHED: u64 = 500;
 /// A seed for each.
 const KNOWN: &[(Fault, u64)] = &[
     (Fault::VoteNotStored, 90),
-    (Fault::SentBeforePersisted, 7),
+    (Fault::SentBeforePersisted, 1),
     (Fault::TailLost, 1),
-    (Fault::RemovedStillVotes, 3),
+    (Fault::RemovedStillVotes, 2),
     (Fault::LocalRead, 0),
     (Fault::TokenReused, 2),
-    (Fault::ZxidNotRaised, 0),
+    (Fault::ZxidNotRaised, 1),
     (Fault::PasswordNotChecked, 0),
-    (Fault::GapApplied, 24),
+    (Fault::GapApplied, 134),
     (Fault::SessionsNotInSnapshot, 1),
     (Fault::AckBeforeFsync, 40),
     (Fault::ExpiryNotProposed, 1),
-    (Fault::TimersNotRestarted, 0),
+    (Fault::TimersNotRestarted, 1),
     (Fault::ReadBeforeSeen, 1),
     (Fault::AnswerBeforeEvent, 0),
-    (Fault::WatchAfterRead, 0),
+    (Fault::WatchAfterRead, 1),
     (Fault::SnapshotOfAnotherIndex, 0),
 ];
 
