@@ -5,6 +5,7 @@ use super::House;
 use super::basic::node;
 use super::client::{Client, greeting};
 use super::identity::Authority;
+use crate::full;
 use dolmen::ids::Zxid;
 use dolmen::ports::zookeeper::codec::{FRAME_HEAD_BYTES, Jute, RequestHeader, Watched};
 use dolmen::ports::zookeeper::errors;
@@ -75,15 +76,16 @@ fn what_is_no_frame_ends_the_connection() {
     ends(&[0x16, 3, 1, 0, 5, 1, 2, 3, 4, 5], false);
 }
 
-/// 2,000 callers who say `first_words` and no more: they are closed at their
+/// So many callers who say `first_words` and no more: they are closed at their
 /// deadline, and those who work beside them are answered all the while.
-fn two_thousand_wait(
+fn many_wait(
+    count: usize,
     house: &House,
     workers: &mut [Client],
     first_words: impl Fn(usize) -> Vec<u8>,
 ) {
     let before = house.counts.cut_off.get();
-    let half_open: Vec<TcpStream> = (0..2000)
+    let half_open: Vec<TcpStream> = (0..count)
         .map(|n| {
             let mut socket = TcpStream::connect(house.door.address()).unwrap();
             socket.write_all(&first_words(n)).unwrap();
@@ -109,7 +111,7 @@ fn two_thousand_wait(
             workers.iter_mut().for_each(ping);
         }
     }
-    assert_eq!(house.counts.cut_off.get(), before + 2000);
+    assert_eq!(house.counts.cut_off.get(), before + count as u64);
     workers.iter_mut().for_each(ping);
 }
 
@@ -123,7 +125,7 @@ fn two_thousand_half_open_connections_hurt_nobody() {
     let house = House::with(for_many);
     let mut client = house.client();
     client.call::<Create>(&node("/a", b"x")).unwrap();
-    two_thousand_wait(&house, &mut [client], |n| match n % 2 {
+    many_wait(2000, &house, &mut [client], |n| match n % 2 {
         0 => Vec::new(),
         _ => vec![0, 0, 0, 45, 0, 0],
     });
@@ -132,7 +134,7 @@ fn two_thousand_half_open_connections_hurt_nobody() {
 /// Stuck in the first byte, in the middle of their first message, behind it, and
 /// in the middle of their last.
 #[test]
-fn two_thousand_slow_tls_handshakes_hurt_nobody() {
+fn many_slow_tls_handshakes_hurt_nobody() {
     let authority = Authority::new();
     let house = House::with(|settings| {
         for_many(settings);
@@ -141,11 +143,15 @@ fn two_thousand_slow_tls_handshakes_hurt_nobody() {
     let mut by_tls = authority.dial(house.door.address(), &[]);
     by_tls.open();
     let hello = authority.hello();
-    two_thousand_wait(&house, &mut [house.client(), by_tls], |n| match n % 4 {
-        0 => hello[..1].to_vec(),
-        1 => hello[..hello.len() / 2].to_vec(),
-        2 => hello.clone(),
-        _ => [&hello[..], &[0x16, 3, 3, 0x40]].concat(),
+    // The door's side of a handshake is work: 2,000 of them take ten seconds.
+    let count = if full() { 2000 } else { 400 };
+    many_wait(count, &house, &mut [house.client(), by_tls], |n| {
+        match n % 4 {
+            0 => hello[..1].to_vec(),
+            1 => hello[..hello.len() / 2].to_vec(),
+            2 => hello.clone(),
+            _ => [&hello[..], &[0x16, 3, 3, 0x40]].concat(),
+        }
     });
 }
 
