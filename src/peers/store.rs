@@ -86,6 +86,9 @@ impl Store {
             .mode(FOLDER_MODE)
             .create(folder)
             .map_err(failed)?;
+        // A life that was killed may have left the newest names unsynced.
+        let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(failed)?;
         Ok(Self {
             folder: folder.into(),
         })

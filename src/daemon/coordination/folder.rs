@@ -65,7 +65,9 @@ impl ReplicaFolder {
         let mark = self.folder.join(MARK);
         let owner = format!("{} {}\n", membership.cluster, membership.node);
         match fs::read_to_string(&mark) {
-            Ok(found) if found == owner => return Ok(()),
+            Ok(found) if found == owner => return self.settle(&mark).map_err(failed),
+            // Torn by a power cut: no state stands behind it yet.
+            Ok(found) if owner.starts_with(&found) => Ok(()),
             Ok(_) => self.move_aside(),
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             Err(_) if membership.is_initialised && !membership.is_fresh => {
@@ -82,10 +84,19 @@ impl ReplicaFolder {
 
     fn make(&self, mark: &Path, owner: &str) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
-        write_synced(mark, owner)?;
-        fs::File::open(&self.folder)?.sync_all()?;
-        let parent = self.folder.parent().unwrap_or(Path::new("."));
-        fs::File::open(parent)?.sync_all()
+        fs::write(mark, owner)?;
+        self.settle(mark)
+    }
+
+    /// The mark, its name, and the names in the data folder, which a process
+    /// that was killed may have left in the page cache only: this life builds
+    /// on them.
+    fn settle(&self, mark: &Path) -> io::Result<()> {
+        let data = self.folder.parent().unwrap_or(Path::new("."));
+        for path in [mark, &self.folder, data] {
+            fs::File::open(path)?.sync_all()?;
+        }
+        Ok(())
     }
 
     fn move_aside(&self) -> io::Result<()> {
@@ -161,12 +172,6 @@ impl ReplicaFolder {
             },
         }
     }
-}
-
-fn write_synced(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = fs::File::create(path)?;
-    io::Write::write_all(&mut file, text.as_bytes())?;
-    file.sync_all()
 }
 
 fn settings(config: &Config, membership: &Membership) -> replica::Settings {

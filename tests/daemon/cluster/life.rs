@@ -27,6 +27,22 @@ fn discarded(machine: &Machine) -> usize {
 }
 
 #[test]
+fn a_mark_that_the_power_has_torn_is_no_other_node_s() {
+    let mut machine = Machine::start();
+    machine.zk(&["create", "/a", "x"]).answer();
+    let mark = machine.folder.path("data/replica/of");
+    let whole = fs::read_to_string(&mark).unwrap();
+    for kept in [0, 10] {
+        machine.stop();
+        fs::write(&mark, &whole[..kept]).unwrap();
+        machine.go_on();
+        assert_eq!(fs::read_to_string(&mark).unwrap(), whole);
+        assert_eq!(machine.zk(&["get", "/a"]).answer(), "x\n");
+    }
+    assert_eq!(discarded(&machine), 0);
+}
+
+#[test]
 fn a_box_joins_leaves_and_joins_again() {
     let first = Machine::start();
     first
