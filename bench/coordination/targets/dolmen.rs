@@ -8,7 +8,7 @@ use crate::process::{Process, eventually};
 use serde::Deserialize;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// `dolmen dev` gives node I the ports from base + 100 I on.
 const PORTS_PER_NODE: u16 = 100;
@@ -20,6 +20,7 @@ struct Written {
 
 #[derive(Deserialize)]
 struct WrittenNode {
+    data: PathBuf,
     pid: u32,
     config: String,
     doors: Doors,
@@ -73,6 +74,7 @@ pub(super) fn start(
             address: node.doors.zookeeper.ok_or_else(why)?,
             argv: [program.clone()].into_iter().chain(serve).collect(),
             standing: Standing::Of(node.pid),
+            starts: Some(node.data.join("dolmen.starts")),
         })
     };
     let nodes: Result<Vec<Node>, Failure> = written.nodes.into_iter().map(node).collect();

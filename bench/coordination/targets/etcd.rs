@@ -41,6 +41,7 @@ pub(super) fn nodes(count: usize, folder: &Path) -> Result<Vec<Node>, Failure> {
             address: SocketAddr::from(([127, 0, 0, 1], port(place))),
             argv,
             standing: Standing::Down,
+            starts: None,
         }
     };
     Ok((0..count).map(node).collect())

@@ -90,6 +90,10 @@ pub struct Node {
     pub address: SocketAddr,
     argv: Vec<String>,
     standing: Standing,
+    /// Removed before each start: a node that was killed three times within a
+    /// minute keeps its doors shut for a while, and here it is killed on
+    /// purpose.
+    starts: Option<PathBuf>,
 }
 
 impl Node {
@@ -227,6 +231,10 @@ impl Cluster {
 
     pub fn restart(&mut self, place: usize) -> Result<(), Failure> {
         assert!(self.nodes[place].pid().is_none(), "only what is down");
+        if let Some(starts) = &self.nodes[place].starts {
+            // It is there only while a start is young.
+            let _ = std::fs::remove_file(starts);
+        }
         self.spawn(place)
     }
 

@@ -63,6 +63,7 @@ pub(super) fn nodes(count: usize, folder: &Path, site: &Site) -> Result<Vec<Node
             address: SocketAddr::from(([127, 0, 0, 1], port(place))),
             argv: argv.to_vec(),
             standing: Standing::Down,
+            starts: None,
         })
     };
     (0..count).map(node).collect()
