@@ -15,6 +15,8 @@ use crate::state::{Command, MemberCommand, Role as Wanted};
 pub(super) const STORAGE_EVERY_TICKS: u64 = 16;
 /// Ticks between two looks at the room on the disk.
 const ROOM_EVERY_TICKS: u64 = 4;
+/// Ticks between two tries to hand over: nothing is proposed during one.
+const HAND_OVER_EVERY_TICKS: u64 = 100;
 /// Ticks between two looks at how long elections should take.
 const SETTLE_EVERY_TICKS: u64 = 64;
 /// A gap between two ticks that is longer than this many of them is time in
@@ -138,8 +140,10 @@ impl Replica {
         let (own, members) = (self.settings.node, self.state.members());
         let was_short = members.is_short_of_room(own);
         let is_heard = self.lead.leader.is_some() && !self.has_left();
-        let since = self.ticks.saturating_sub(self.room_told_at);
-        if !is_heard || since < ROOM_EVERY_TICKS {
+        // On a full disk what was told last may wait for long: it is not said
+        // again meanwhile.
+        let is_telling = self.pending.contains_key(&self.room_told);
+        if !is_heard || is_telling || !self.ticks.is_multiple_of(ROOM_EVERY_TICKS) {
             return;
         }
         let Ok(free) = self.storage.disk().free_bytes() else {
@@ -148,16 +152,14 @@ impl Replica {
         let low = self.settings.room_low_bytes;
         let enough = if was_short { low / 2 * 3 } else { low };
         let is_short = self.storage.is_full() || free < enough;
-        if is_short && self.is_leader() {
-            self.room_told_at = self.ticks;
-            self.hand_over_to_one_with_room();
-        }
         if is_short != was_short {
-            self.room_told_at = self.ticks;
             tracing::warn!(is_short, free, low, "room on the disk");
             let node = own;
             let room = MemberCommand::Room { node, is_short };
             self.submit_inside(Command::Members(room), None);
+            self.room_told = self.last_number;
+        } else if is_short && self.ticks.is_multiple_of(HAND_OVER_EVERY_TICKS) {
+            self.hand_over_to_one_with_room();
         }
     }
 

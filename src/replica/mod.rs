@@ -152,8 +152,8 @@ pub struct Replica {
     digests: VecDeque<(Index, u64)>,
     /// The first that told of another sum than this node's at the same entry.
     differs: Option<NodeId>,
-    /// When the others were last told how this node's disk is, in ticks.
-    room_told_at: u64,
+    /// The number of what this node said last of its disk's room.
+    room_told: u64,
 
     changes: Vec<Change>,
     replies: Vec<Reply>,

@@ -127,7 +127,7 @@ impl Replica {
             pace,
             digests: VecDeque::new(),
             differs: None,
-            room_told_at: 0,
+            room_told: 0,
             changes: Vec::new(),
             replies: Vec::new(),
             sends: Vec::new(),

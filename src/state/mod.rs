@@ -142,7 +142,7 @@ impl State {
         submission: &Submission,
         changes: &mut Vec<Change>,
     ) -> Result<Outcome, Error> {
-        if submission.command.grows() && !self.members.have_room() {
+        if !self.members.have_room() && submission.command.grows() {
             return Err(Error::Unavailable);
         }
         let mut writes = Writes {

@@ -13,14 +13,14 @@ const SEARCHED: u64 = 500;
 /// A seed for each.
 const KNOWN: &[(Fault, u64)] = &[
     (Fault::VoteNotStored, 90),
-    (Fault::SentBeforePersisted, 1),
+    (Fault::SentBeforePersisted, 10),
     (Fault::TailLost, 1),
     (Fault::RemovedStillVotes, 2),
     (Fault::LocalRead, 0),
     (Fault::TokenReused, 2),
-    (Fault::ZxidNotRaised, 1),
+    (Fault::ZxidNotRaised, 0),
     (Fault::PasswordNotChecked, 0),
-    (Fault::GapApplied, 134),
+    (Fault::GapApplied, 25),
     (Fault::SessionsNotInSnapshot, 1),
     (Fault::AckBeforeFsync, 40),
     (Fault::ExpiryNotProposed, 1),
