@@ -44,6 +44,8 @@ mod median;
 mod memory;
 #[path = "coordination/options.rs"]
 mod options;
+#[path = "coordination/place.rs"]
+mod place;
 #[path = "coordination/ports.rs"]
 mod ports;
 #[path = "coordination/process.rs"]

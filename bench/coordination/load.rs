@@ -4,6 +4,7 @@
 use super::crowd::Crowd;
 use super::failure::Failure;
 use super::figures::{Histogram, Round};
+use super::place::Placed;
 use super::process::Cpu;
 use super::talk::{Ask, Heard, Verb, Way};
 use clap::ValueEnum;
@@ -111,6 +112,7 @@ impl Load {
         servers: &[u32],
     ) -> Result<Timed, Failure> {
         let mut crowd = Crowd::open(ways, self.clients)?;
+        let _placed = Placed::on_the_first_core()?;
         let begun = Instant::now();
         let counted_from = begun + time / LEAD_IN;
         let mut run = Run {

@@ -48,7 +48,7 @@ impl Own {
                 self.device.rest();
             }
             if batch.is_empty() && self.device.is_waiting() {
-                self.device.wait(&mut || true);
+                self.device.wait(None, &mut || true);
             }
             for (log, asked, at) in batch {
                 if asked >= counted_from {

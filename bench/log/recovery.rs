@@ -93,7 +93,7 @@ fn crashed(parent: &Path, variant: Variant, settings: &Settings, bytes: u64) -> 
         while answered.load(Relaxed) < (batch + 1) * AT_ONCE {
             device.turn().expect("the bench's disk does not fail");
             if device.is_waiting() && answered.load(Relaxed) < (batch + 1) * AT_ONCE {
-                device.wait(&mut || true);
+                device.wait(None, &mut || true);
             }
         }
     }
