@@ -224,6 +224,9 @@ pub(super) fn streams(plane: Plane) -> (VarInt, VarInt) {
     (VarInt::from_u32(1), VarInt::from_u32(both_ways))
 }
 
+/// What is lost is missed this much later at the most.
+const ACK_DELAY: Duration = Duration::from_millis(5);
+
 fn transport(plane: Plane, settings: &EndpointSettings) -> TransportConfig {
     let mut transport = TransportConfig::default();
     let (one_way, both_ways) = streams(plane);
@@ -245,11 +248,13 @@ fn transport(plane: Plane, settings: &EndpointSettings) -> TransportConfig {
         .initial_rtt(Duration::from_millis(50))
         .datagram_receive_buffer_size(None)
         .congestion_controller_factory(Arc::new(quinn::congestion::CubicConfig::default()));
-    if plane == Plane::Bulk {
-        let mut rarer = AckFrequencyConfig::default();
-        rarer.ack_eliciting_threshold(VarInt::from_u32(10));
-        transport.ack_frequency_config(Some(rarer));
-    }
+    // Nearly all that is said is answered, and an acknowledgement goes with the
+    // answer: by itself it would cost either side a packet and a wake-up.
+    let mut rarer = AckFrequencyConfig::default();
+    rarer
+        .ack_eliciting_threshold(VarInt::from_u32(10))
+        .max_ack_delay(Some(ACK_DELAY));
+    transport.ack_frequency_config(Some(rarer));
     transport
 }
 
