@@ -28,7 +28,9 @@ use crate::wire::{Cursor, Short};
 use std::fmt;
 
 pub use messages::{Kind, rewrite_message};
-pub(super) use messages::{READ_ID_BYTES, encode_message, parse_message, peek};
+pub(super) use messages::{
+    NO_ANSWER, READ_ID_BYTES, encode_message, parse_message, peek, wants_no_answer,
+};
 
 pub const VERSION: u8 = 1;
 

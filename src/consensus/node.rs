@@ -10,6 +10,7 @@ use super::window::Window;
 use crate::ids::{Index, NodeId, Term};
 use crate::limits::{CONSENSUS_ENTRY_BYTES_MAX, CONSENSUS_FETCHED_MESSAGES};
 use crate::planted;
+use raft::eraftpb::MessageType;
 use raft::{ProgressState, RawNode, SnapshotStatus, StateRole};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,11 +69,28 @@ impl Consensus {
         if !self.has_use_for(&message) {
             return Ok(());
         }
+        let wants_no_answer = codec::wants_no_answer(&message);
+        let answers_before = self.raft.raft.msgs.len();
         match self.call(|raft| raft.step(message)) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                if wants_no_answer {
+                    self.keep_the_answer(answers_before);
+                }
+                Ok(())
+            }
             Err(raft::Error::StepPeerNotFound) => Err(StepError::Stranger(from)),
             Err(error) => unreachable!("the library refuses no parsed message so: {error}"),
         }
+    }
+
+    /// A rejection goes all the same: the leader took this log for another.
+    fn keep_the_answer(&mut self, answers_before: usize) {
+        let answers = &mut self.raft.raft.msgs;
+        let is_new = answers.len() > answers_before;
+        answers.pop_if(|answer| {
+            let is_answer = answer.msg_type == MessageType::MsgAppendResponse;
+            is_new && is_answer && !answer.reject
+        });
     }
 
     /// What a message is, so that a snapshot can be held back until its chunks

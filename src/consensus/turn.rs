@@ -89,8 +89,9 @@ impl Consensus {
     /// vote are durable; a voter that is alone leads before they are.
     fn hand_out_messages(&mut self, messages: Vec<Message>, leads: bool, ready: &mut Ready) {
         let is_known = self.persisted >= self.vote_in;
-        for message in messages {
+        for mut message in messages {
             let peer = NodeId(message.to);
+            self.spare_the_answer(&mut message);
             if message.msg_type == MessageType::MsgSnapshot {
                 let index = Index(message.get_snapshot().get_metadata().index);
                 ready.snapshots_sent.push((peer, index));
@@ -104,6 +105,19 @@ impl Consensus {
             } else {
                 ready.send_when_persisted.push((peer, bytes));
             }
+        }
+    }
+
+    /// Mere word of what is committed asks nothing of a follower that has
+    /// answered for all before it: that answer would cost both a wake-up and
+    /// tell nothing.
+    fn spare_the_answer(&mut self, message: &mut Message) {
+        if message.msg_type != MessageType::MsgAppend || !message.entries.is_empty() {
+            return;
+        }
+        let progress = self.raft.raft.prs().get(message.to);
+        if progress.is_some_and(|peer| peer.matched >= message.index) {
+            message.context = codec::NO_ANSWER.into();
         }
     }
 

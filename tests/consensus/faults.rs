@@ -5,7 +5,7 @@ use dolmen::planted::{Fault, plant};
 
 fn known_seed(fault: Fault) -> u64 {
     match fault {
-        Fault::VoteNotStored => 166,
+        Fault::VoteNotStored => 51,
         Fault::SentBeforePersisted => 0,
         Fault::TailLost => 0,
         Fault::RemovedStillVotes => 0,

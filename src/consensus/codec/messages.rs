@@ -12,6 +12,14 @@ use crate::wire::Cursor;
 use bytes::Bytes;
 use raft::eraftpb::{Message, MessageType};
 
+/// The context of an append without entries that needs no answer.
+pub(in crate::consensus) const NO_ANSWER: &[u8] = &[1];
+
+pub(in crate::consensus) fn wants_no_answer(message: &Message) -> bool {
+    let is_append = message.msg_type == MessageType::MsgAppend;
+    is_append && message.entries.is_empty() && message.context == NO_ANSWER
+}
+
 /// A read's context: node, boot, counter.
 pub(in crate::consensus) const READ_ID_BYTES: usize = 24;
 
