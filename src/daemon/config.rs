@@ -5,6 +5,7 @@
 //! may say, because the data directory tells which disk the profile is for and
 //! holds the probe; then it lays all layers in their order.
 
+use crate::disk::class::Core;
 use crate::profile::{
     Choice, Document, Fault, Given, KNOBS, Kind, Knob, Layer, Layers, Machine, Origin, PROBE_FILE,
     Probe, Shelf, Tables, Value, check, choose, expect,
@@ -83,6 +84,7 @@ pub struct Coordination {
 pub struct LogKnobs {
     pub engine: EngineChoice,
     pub ring_entries: u32,
+    pub core: Core,
     pub journal_direct_io: bool,
     pub journal_file_mib: u64,
     pub journal_files_max: u64,
@@ -372,6 +374,10 @@ impl Config {
                     _ => EngineChoice::Auto,
                 },
                 ring_entries: layers.number("log.ring_entries") as u32,
+                core: match layers.text("log.core") {
+                    "any" => Core::Any,
+                    _ => Core::Last,
+                },
                 journal_direct_io: layers.switch("log.journal_direct_io"),
                 journal_file_mib: layers.number("log.journal_file_mib"),
                 journal_files_max: layers.number("log.journal_files_max"),

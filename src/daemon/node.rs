@@ -61,6 +61,7 @@ pub fn run(sources: &Sources, what: &str) -> Result<(), Refused> {
     end_on_panic(failures.clone());
 
     let standing = Arc::new(Standing::new(clock.clone(), data.clone()));
+    class::place(settings.config.log.core);
     // Before the runtime runs: its threads inherit the class.
     standing.doors_take(class::take(Class::Doors));
     let node = Node {

@@ -56,6 +56,8 @@ pub struct RealDisk {
     path: PathBuf,
     root: fs::File,
     settings: Settings,
+    /// Whoever uses its lanes has one durable write on its way, never more.
+    is_one_at_a_time: bool,
     direct_refused: AtomicBool,
 }
 
@@ -72,10 +74,17 @@ impl RealDisk {
                 path,
                 root,
                 settings,
+                is_one_at_a_time: false,
                 direct_refused: AtomicBool::new(false),
             })
         };
         open().map_err(|error| named(format!("open the folder {}", root.display()), error))
+    }
+
+    /// For whoever waits for each durable write before the next.
+    pub fn one_at_a_time(mut self) -> Self {
+        self.is_one_at_a_time = true;
+        self
     }
 
     /// Whether a file was asked for past the page cache and the file system
@@ -230,10 +239,17 @@ impl Disk for RealDisk {
 
     fn lane(&self) -> io::Result<Box<dyn Lane>> {
         Ok(match self.settings.engine {
-            Engine::Uring => Box::new(UringLane::new(
-                self.settings.entries,
-                self.settings.lone_blocking,
-            )?),
+            Engine::Uring => {
+                let (entries, lone) = (self.settings.entries, self.settings.lone_blocking);
+                let lone_bytes_max = match lone {
+                    true if self.is_one_at_a_time => usize::MAX,
+                    // More than one block is a batch, which others are likely
+                    // to follow: there the ring's second flight pays.
+                    true => BLOCK_BYTES,
+                    false => 0,
+                };
+                Box::new(UringLane::new(entries, lone_bytes_max)?)
+            }
             Engine::Threads => Box::new(ThreadsLane::new()?),
         })
     }

@@ -61,6 +61,12 @@ pub static KNOBS: &[Knob] = &[
         doc: "Submissions that one io_uring holds; the engine \"threads\" has no ring.",
     },
     Knob {
+        key: "log.core",
+        kind: Kind::Choice(&["last", "any"]),
+        default: Some(Value::Text(Cow::Borrowed("last"))),
+        doc: "Where the real-time threads of the log, the replica and the peers' control run: together on the last core that the process may use, or wherever the kernel puts them.",
+    },
+    Knob {
         key: "log.journal_direct_io",
         kind: Kind::Switch,
         default: Some(Value::Switch(true)),

@@ -265,6 +265,7 @@ fn every_setting_is_documented_and_read() {
             "doors.zookeeper.tls_certificate" | "doors.zookeeper.sasl_users_file" => "/elsewhere",
             "coordination.election_timeout_ms" => "1700",
             "log.journal_direct_io" => "false",
+            "log.core" => "any",
             _ => "17",
         };
         let mut layers = dolmen::profile::Layers::built_in(SETTINGS);

@@ -131,7 +131,7 @@ impl ReplicaFolder {
     fn open_once(&self) -> Result<(Replica, replica::Opened), OpenError> {
         let disk = RealDisk::open(&self.folder, self.engine.lanes)
             .map_err(OpenError::io("open the replica's folder"))?;
-        let disk = Arc::new(disk);
+        let disk = Arc::new(disk.one_at_a_time());
         let late = disk.clone();
         // Reading back takes as long as it takes, at an ordinary class.
         class::take(Class::Bulk);

@@ -172,7 +172,7 @@ impl Bench<'_> {
                 return outcome.map(|()| (times, now - begun));
             }
             while done.is_empty() {
-                lane.wait(&mut || true);
+                lane.wait(None, &mut || true);
                 lane.reap(&mut done);
             }
             now = self.clock.monotonic();
@@ -197,7 +197,7 @@ pub(super) fn write_one(
     let mut done = Vec::new();
     lane.write_durable(Token(0), file, at, block);
     while done.is_empty() {
-        lane.wait(&mut || true);
+        lane.wait(None, &mut || true);
         lane.reap(&mut done);
     }
     let Done { result, block, .. } = done.remove(0);
