@@ -261,7 +261,7 @@ fn sample(
         let at = turn * BLOCK_BYTES % PROBE_BYTES;
         lane.write_durable(Token(turn as u64), file, at as u64, block);
         while done.is_empty() {
-            lane.wait(&mut || true);
+            lane.wait(None, &mut || true);
             lane.reap(&mut done);
         }
         let Done {

@@ -50,7 +50,7 @@ fn wait_for(lane: &mut dyn Lane, count: usize) -> Vec<Done> {
     let mut done = Vec::new();
     lane.reap(&mut done);
     while done.len() < count {
-        lane.wait(&mut || true);
+        lane.wait(None, &mut || true);
         lane.reap(&mut done);
     }
     done
@@ -210,7 +210,7 @@ fn the_worker_does_not_inherit_the_log_threads_class() {
 fn a_lane_that_finds_work_does_not_sleep() {
     check(|_, lane| {
         let mut asked = 0;
-        lane.wait(&mut || {
+        lane.wait(None, &mut || {
             asked += 1;
             false
         });
@@ -241,7 +241,9 @@ fn no_ring_is_lost_between_two_ringers_and_a_writing_lane() {
             }
             let (mut seen, mut flying, mut done) = (0, 0, Vec::new());
             while seen < 2 * EACH || flying > 0 {
-                lane.wait(&mut || asked.load(Relaxed) == seen && seen < 2 * EACH || flying > 0);
+                lane.wait(None, &mut || {
+                    asked.load(Relaxed) == seen && seen < 2 * EACH || flying > 0
+                });
                 lane.reap(&mut done);
                 flying -= done.len();
                 done.drain(..).for_each(|done| done.result.unwrap());

@@ -12,6 +12,7 @@ use super::{Block, Done, File, Lane, Task, Token, Waker};
 use std::cell::{Cell, OnceCell};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 type Make = Box<dyn FnOnce() -> io::Result<Box<dyn Lane>>>;
 
@@ -65,8 +66,8 @@ impl Lane for LateLane {
         self.lane_mut().reap(done);
     }
 
-    fn wait(&mut self, still_idle: &mut dyn FnMut() -> bool) {
-        self.lane_mut().wait(still_idle);
+    fn wait(&mut self, at_most: Option<Duration>, still_idle: &mut dyn FnMut() -> bool) {
+        self.lane_mut().wait(at_most, still_idle);
     }
 
     fn waker(&self) -> Waker {
@@ -108,7 +109,7 @@ mod tests {
         lane.write_durable(Token(1), file, 0, block);
         let mut done = Vec::new();
         while done.is_empty() {
-            lane.wait(&mut || true);
+            lane.wait(None, &mut || true);
             lane.reap(&mut done);
         }
         done.remove(0).result.unwrap();

@@ -46,6 +46,7 @@ pub use uring::{Ring, try_ring};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,10 +183,10 @@ pub trait Lane {
     fn beside(&mut self, token: Token, task: Task);
     /// Takes what is finished, without waiting.
     fn reap(&mut self, done: &mut Vec<Done>);
-    /// Waits until something is finished or the waker is rung. Calls
-    /// `still_idle` once after it has become wakeable and before it sleeps,
-    /// and does not sleep where that says no.
-    fn wait(&mut self, still_idle: &mut dyn FnMut() -> bool);
+    /// Waits until something is finished or the waker is rung, and no longer
+    /// than `at_most`. Calls `still_idle` once after it has become wakeable and
+    /// before it sleeps, and does not sleep where that says no.
+    fn wait(&mut self, at_most: Option<Duration>, still_idle: &mut dyn FnMut() -> bool);
     fn waker(&self) -> Waker;
     /// "uring", "threads" or "sim".
     fn engine(&self) -> &'static str;

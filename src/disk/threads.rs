@@ -4,6 +4,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::wake::Bell;
 use super::worker::Workers;
@@ -57,13 +58,13 @@ impl Lane for ThreadsLane {
         self.workers.reap(done);
     }
 
-    fn wait(&mut self, still_idle: &mut dyn FnMut() -> bool) {
+    fn wait(&mut self, at_most: Option<Duration>, still_idle: &mut dyn FnMut() -> bool) {
         if !self.finished.is_empty() {
             return;
         }
         self.bell.prepare();
         if !self.workers.has_finished() && still_idle() {
-            self.bell.sleep();
+            self.bell.sleep(at_most);
         }
         self.bell.stay_awake();
     }

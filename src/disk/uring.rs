@@ -12,10 +12,11 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use io_uring::register::Restriction;
 use io_uring::squeue::{Entry, Flags};
-use io_uring::types::{Fd, FsyncFlags};
+use io_uring::types::{Fd, FsyncFlags, SubmitArgs, Timespec};
 use io_uring::{IoUring, opcode};
 
 use super::errors::named;
@@ -47,7 +48,8 @@ pub(super) struct UringLane {
     /// Durable writes for which the ring had no room.
     queued: VecDeque<Flight>,
     finished: Vec<Done>,
-    lone_blocking: bool,
+    /// Up to this a write on an idle ring goes by pwrite and fdatasync.
+    lone_bytes_max: usize,
 }
 
 /// One durable write on its way.
@@ -69,7 +71,7 @@ struct Flight {
 }
 
 impl UringLane {
-    pub(super) fn new(entries: u32, lone_blocking: bool) -> io::Result<Self> {
+    pub(super) fn new(entries: u32, lone_bytes_max: usize) -> io::Result<Self> {
         let ring = make_ring(entries).map_err(refusal)?;
         let bell = Bell::new()?;
         // Two entries a flight, one for the bell.
@@ -82,7 +84,7 @@ impl UringLane {
             flights: (0..flights).map(|_| None).collect(),
             queued: VecDeque::new(),
             finished: Vec::new(),
-            lone_blocking,
+            lone_bytes_max,
         })
     }
 
@@ -136,31 +138,46 @@ impl UringLane {
             .expect("a place for every flight's two entries and the bell");
     }
 
-    /// Hands the queue to the kernel and waits for `count` completions.
-    fn enter(&mut self, count: usize) -> io::Result<()> {
+    /// Hands the queue to the kernel and waits for `count` completions. Never
+    /// says that the time is up.
+    fn enter(&mut self, count: usize) -> io::Result<bool> {
         let queued = self.ring.submission().len();
-        match self.ring.submit_and_wait(count) {
+        let entered = self.ring.submit_and_wait(count);
+        self.entered(queued, entered)
+    }
+
+    /// Hands the queue to the kernel and waits for a completion; says whether
+    /// the time is up.
+    fn enter_for(&mut self, at_most: Duration) -> io::Result<bool> {
+        let at_most = Timespec::from(at_most);
+        let limits = SubmitArgs::new().timespec(&at_most);
+        let queued = self.ring.submission().len();
+        let entered = self.ring.submitter().submit_with_args(1, &limits);
+        self.entered(queued, entered)
+    }
+
+    fn entered(&mut self, queued: usize, entered: io::Result<usize>) -> io::Result<bool> {
+        match entered {
             Ok(taken) if taken < queued => {
                 // The cut may have parted a write from its sync, which then
                 // waits for nothing. Such a sync does not count.
                 for flight in self.flights.iter_mut().flatten() {
                     flight.is_linked = false;
                 }
-                Ok(())
+                Ok(false)
             }
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(false),
             // The queue stays as it is and is handed over at the next turn.
             Err(error) => match error.raw_os_error() {
-                Some(libc::EINTR | libc::EAGAIN | libc::EBUSY) => Ok(()),
+                Some(libc::EINTR | libc::EAGAIN | libc::EBUSY) => Ok(false),
+                Some(libc::ETIME) => Ok(true),
                 _ => Err(error),
             },
         }
     }
 
     fn enter_or_die(&mut self, count: usize) {
-        if let Err(error) = self.enter(count) {
-            panic!("the ring refuses its own thread: {error}");
-        }
+        self.enter(count).unwrap_or_else(refused);
     }
 
     fn completion(&mut self) -> Option<io_uring::cqueue::Entry> {
@@ -175,7 +192,7 @@ impl UringLane {
                 self.is_polled = false;
                 // Takes the ring off; a poll that was called off has none.
                 if entry.result() > 0 {
-                    self.bell.sleep();
+                    self.bell.sleep(None);
                 }
                 rung = true;
                 continue;
@@ -244,9 +261,7 @@ impl UringLane {
 
 impl Lane for UringLane {
     fn write_durable(&mut self, token: Token, file: &Arc<dyn File>, at: u64, block: Block) {
-        // More than one block is a batch, which others are likely to follow:
-        // there the ring's second flight pays.
-        let is_lone = self.lone_blocking && block.len() <= BLOCK_BYTES && self.is_idle();
+        let is_lone = block.len() <= self.lone_bytes_max && self.is_idle();
         if is_lone || file.descriptor().is_none() {
             return self.finished.push(write_now(token, file, at, block));
         }
@@ -282,7 +297,7 @@ impl Lane for UringLane {
         self.workers.reap(done);
     }
 
-    fn wait(&mut self, still_idle: &mut dyn FnMut() -> bool) {
+    fn wait(&mut self, at_most: Option<Duration>, still_idle: &mut dyn FnMut() -> bool) {
         self.absorb();
         if !self.finished.is_empty() {
             return;
@@ -291,10 +306,14 @@ impl Lane for UringLane {
         self.bell.prepare();
         if !self.workers.has_finished() && still_idle() {
             // A write that waits for its sync is no reason to come back.
-            let mut is_rung = false;
-            while !is_rung && self.finished.is_empty() {
-                self.enter_or_die(1);
-                is_rung = self.absorb();
+            let mut is_over = false;
+            while !is_over && self.finished.is_empty() {
+                is_over = match at_most {
+                    None => self.enter(1),
+                    Some(at_most) => self.enter_for(at_most),
+                }
+                .unwrap_or_else(refused);
+                is_over |= self.absorb();
             }
         }
         self.bell.stay_awake();
@@ -321,6 +340,10 @@ impl Drop for UringLane {
             self.absorb();
         }
     }
+}
+
+fn refused(error: io::Error) -> bool {
+    panic!("the ring refuses its own thread: {error}")
 }
 
 /// What follows from the two answers to a linked write and sync.
@@ -558,7 +581,7 @@ mod tests {
     #[test]
     fn a_seccomp_filter_is_met_as_what_it_is() {
         if trial::is_child() {
-            let error = UringLane::new(8, false).err().unwrap();
+            let error = UringLane::new(8, 0).err().unwrap();
             assert_eq!(os_code(&error), Some(libc::EPERM));
             assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
             assert!(error.to_string().contains("log.engine"), "{error}");

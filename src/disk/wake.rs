@@ -11,10 +11,11 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, fence};
+use std::time::Duration;
 
 use super::Waker;
 
@@ -68,10 +69,26 @@ impl Bell {
         self.asleep.store(false, Relaxed);
     }
 
-    /// Sleeps until a ring, and takes it off the eventfd. An interruption by a
-    /// signal counts as a ring.
-    pub(super) fn sleep(&self) {
-        let _ = (&self.eventfd).read(&mut [0; 8]);
+    /// Sleeps until a ring, and takes it off the eventfd, or until the time is
+    /// up. An interruption by a signal counts as a ring.
+    pub(super) fn sleep(&self, at_most: Option<Duration>) {
+        if at_most.is_none_or(|at_most| self.is_rung_within(at_most)) {
+            let _ = (&self.eventfd).read(&mut [0; 8]);
+        }
+    }
+
+    fn is_rung_within(&self, at_most: Duration) -> bool {
+        let mut rung = libc::pollfd {
+            fd: self.eventfd.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        let at_most = libc::timespec {
+            tv_sec: at_most.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+            tv_nsec: at_most.subsec_nanos().into(),
+        };
+        // SAFETY: one pollfd and one timespec, alive for the call; no mask.
+        unsafe { libc::ppoll(&mut rung, 1, &at_most, std::ptr::null()) > 0 }
     }
 
     /// To poll for a ring; after it, `sleep` returns at once.
@@ -90,7 +107,7 @@ mod tests {
         let bell = Bell::new().unwrap();
         bell.prepare();
         bell.ring();
-        bell.sleep();
+        bell.sleep(None);
     }
 
     #[test]
@@ -98,7 +115,7 @@ mod tests {
         let bell = Bell::new().unwrap();
         bell.ring();
         let mut poll = libc::pollfd {
-            fd: std::os::fd::AsRawFd::as_raw_fd(&bell.eventfd),
+            fd: bell.eventfd.as_raw_fd(),
             events: libc::POLLIN,
             revents: 0,
         };
@@ -127,7 +144,7 @@ mod tests {
             while seen < TURNS {
                 bell.prepare();
                 if asked.load(Relaxed) == seen {
-                    bell.sleep();
+                    bell.sleep(None);
                 }
                 bell.stay_awake();
                 seen = asked.load(Relaxed);

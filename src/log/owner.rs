@@ -227,7 +227,7 @@ impl Loop {
                 // A message in the channel shows only by taking it, so the
                 // waker alone tells: it rings after each send.
                 let receiver = &self.receiver;
-                self.device.wait(&mut || {
+                self.device.wait(None, &mut || {
                     late = receiver.try_recv().ok();
                     late.is_none() && !shared.is_closed.load(Ordering::Acquire)
                 });

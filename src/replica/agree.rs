@@ -5,6 +5,7 @@
 
 use super::codec::{Frame, decode};
 use super::desk::{ConnectionId, NotOpened, Reply};
+use super::gather::Gather;
 use super::{Done, Now, Pending, Replica, Sender};
 use crate::consensus::{self, Consensus, Kind, Ready, Role};
 use crate::ids::{Index, NodeId, SessionId};
@@ -84,7 +85,11 @@ impl Replica {
     /// What was gathered while the last entry was on its way to the disk is
     /// the next entry.
     fn propose(&mut self) {
-        if self.applied < self.proposed || self.gathered.is_empty() {
+        if self.applied < self.proposed {
+            return;
+        }
+        self.batch.back(self.now.monotonic, self.gathered.len());
+        if self.gathered.is_empty() || self.is_held(self.gathered.len(), self.gathered_bytes) {
             return;
         }
         let (mut count, mut bytes) = (0, 0);
@@ -101,6 +106,7 @@ impl Replica {
             Ok(()) => {
                 self.gathered.drain(..count);
                 self.gathered_bytes -= bytes;
+                self.batch.went(self.now.monotonic, count);
                 self.proposed = self.consensus.last_index();
                 // The entry carries the commit mark.
                 self.spread = self.applied;
@@ -108,6 +114,13 @@ impl Replica {
             // During a transfer, or with too much uncommitted: at a later turn.
             Err(refused) => tracing::debug!(?refused, "an entry waits"),
         }
+    }
+
+    /// Whether what waits is held for more. What fills an entry is not.
+    fn is_held(&mut self, waiting: usize, bytes: usize) -> bool {
+        self.held_until = self.batch.holds(self.now.monotonic, waiting);
+        self.held_until.take_if(|_| bytes > ENTRY_BYTES);
+        self.held_until.is_some()
     }
 
     /// Tells the followers what is committed, unless an entry that does has
@@ -130,7 +143,13 @@ impl Replica {
         {
             return;
         }
+        let waiting = self.to_forward.len();
+        self.batch.back(self.now.monotonic, waiting);
+        if waiting == 0 || self.is_held(waiting, 0) {
+            return;
+        }
         let numbers = std::mem::take(&mut self.to_forward);
+        self.batch.went(self.now.monotonic, waiting);
         self.forwarded = numbers.last().copied();
         let mut frame = Vec::new();
         let mut bytes = 0;
@@ -272,7 +291,7 @@ impl Replica {
             let (_, messages) = self.unpersisted.pop_front().expect("looked at above");
             self.send_messages(messages);
         }
-        self.pace.flushed(number, self.now.monotonic);
+        self.persisted = Some(number);
         Ok(true)
     }
 
@@ -344,6 +363,8 @@ impl Replica {
         self.lead = lead;
         self.proposed = Index(0);
         self.forwarded = None;
+        self.batch = Gather::default();
+        self.held_until = None;
         if before.leader == lead.leader && before.role == lead.role {
             return;
         }

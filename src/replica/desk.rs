@@ -44,6 +44,16 @@ pub enum Ask {
     Gone { connection: ConnectionId },
 }
 
+impl Ask {
+    /// A write of a session: it waits for the disk in any case.
+    pub fn is_write(&self) -> bool {
+        let Self::Request { request, .. } = self else {
+            return false;
+        };
+        matches!(request, Request::Submit(_))
+    }
+}
+
 /// Where a door and the replica meet. The door is one thread, the replica
 /// another; what passes between them passes in batches.
 pub trait Desk: Send + Sync {

@@ -20,6 +20,7 @@ mod apply;
 mod asks;
 pub mod codec;
 pub mod desk;
+mod gather;
 mod keep;
 mod lacking;
 mod lead;
@@ -46,6 +47,7 @@ use crate::ids::{Index, NodeId, SessionId, Term, Uid};
 use crate::peers::Plane;
 use crate::state::{Change, Command, Error, Outcome, State, Watches};
 use desk::{ConnectionId, Reply, Standing};
+use gather::Gather;
 use keep::Keeping;
 use lacking::Lacking;
 use leases::Leases;
@@ -125,11 +127,18 @@ pub struct Replica {
     /// On the leader: encoded submissions for the next entry.
     gathered: VecDeque<Arc<[u8]>>,
     gathered_bytes: usize,
-    /// On a follower: numbers to be forwarded at the end of this turn.
+    /// On a follower: numbers to be forwarded.
     to_forward: Vec<u64>,
+    /// When what came together goes on.
+    batch: Gather,
+    /// Until when it is held.
+    held_until: Option<Duration>,
     resent_at: Duration,
     /// Ready numbers and what may be sent once each is durable.
     unpersisted: VecDeque<(u64, Vec<ToPeer>)>,
+    /// What the last turn has made durable: a disk may take its time within a
+    /// turn, and the next one knows what it took.
+    persisted: Option<u64>,
     /// The last entry that this node proposed as the leader: what is gathered
     /// until it is applied is the next one.
     proposed: Index,
@@ -186,21 +195,34 @@ impl Replica {
     ///
     /// A node that catches up has much to apply: it comes back after some of
     /// it, so that what has arrived meanwhile is heard, and is called again
-    /// because it is not `is_waiting`.
+    /// because it is not `is_waiting`. The caller takes what is ready to leave
+    /// after each turn.
     pub fn turn(&mut self, now: Now) -> Result<(), crate::log::Fatal> {
         const ROUNDS_MAX: usize = 8;
         self.now = now;
+        if let Some(number) = self.persisted.take() {
+            self.pace.flushed(number, now.monotonic);
+        }
         if self.lacks_state() {
             return self.lacking_turn();
         }
         for _ in 0..ROUNDS_MAX {
             self.begin_syncs();
             self.send_on();
+            // The disk may take its time within the turn: what is ready leaves
+            // first, and the followers' disks work beside this one.
+            let has_ready = !self.sends.is_empty() || !self.replies.is_empty();
+            if has_ready && self.storage.has_new() {
+                return Ok(());
+            }
             let has_persisted = self.persist()?;
             let has_agreed = self.agree()?;
             self.answer_syncs();
             self.go_on_keeping()?;
-            if !has_persisted && !has_agreed {
+            if has_persisted {
+                return Ok(());
+            }
+            if !has_agreed {
                 if self.spread < self.applied && self.is_leader() {
                     self.spread_commit();
                     continue;
@@ -217,11 +239,24 @@ impl Replica {
         if self.lacks_state() {
             return self.storage.is_waiting();
         }
-        self.storage.is_waiting() && !self.consensus.has_ready() && !owes_word
+        let is_idle = self.storage.is_waiting() && !self.consensus.has_ready();
+        is_idle && !owes_word && self.persisted.is_none()
     }
 
-    pub fn wait(&mut self, still_idle: &mut dyn FnMut() -> bool) {
-        self.storage.wait(still_idle);
+    /// The wait ends with `at_most`, or when the disk or the waker ends it.
+    pub fn wait(&mut self, at_most: Option<Duration>, still_idle: &mut dyn FnMut() -> bool) {
+        self.storage.wait(at_most, still_idle);
+    }
+
+    /// Submissions are held for more of their kind: until when, and how many
+    /// more make it worth no longer waiting.
+    pub fn holds(&self) -> Option<(Duration, usize)> {
+        let until = self.held_until?;
+        Some((
+            until,
+            self.batch
+                .misses(self.gathered.len() + self.to_forward.len()),
+        ))
     }
 
     pub fn waker(&self) -> crate::disk::Waker {

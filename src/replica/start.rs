@@ -2,6 +2,7 @@
 //! that reads well, the entries behind it, term and vote. Where they do not
 //! lead to each other, `lacking` has others help.
 
+use super::gather::Gather;
 use super::keep::{Keeping, Kept};
 use super::lacking::Lacking;
 use super::leases::Leases;
@@ -114,8 +115,11 @@ impl Replica {
             gathered: VecDeque::new(),
             gathered_bytes: 0,
             to_forward: Vec::new(),
+            batch: Gather::default(),
+            held_until: None,
             resent_at: now.monotonic,
             unpersisted: VecDeque::new(),
+            persisted: None,
             proposed: Index(0),
             spread: Index(0),
             forwarded: None,

@@ -20,6 +20,7 @@ use crate::log::{
 use crate::planted;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Entries; an entry's place in the log is its index.
 const ENTRIES: LogId = LogId(2);
@@ -478,14 +479,20 @@ impl Storage {
         self.device.waker()
     }
 
+    /// Something is to be remembered that the device does not have yet. A turn
+    /// hands it over, and may not come back before it is durable.
+    pub fn has_new(&self) -> bool {
+        self.under_way == 0 && !self.parts.is_empty()
+    }
+
     /// Whether a turn would find nothing to do until the disk or a waker says
     /// so.
     pub fn is_waiting(&self) -> bool {
-        self.device.is_waiting()
+        !self.has_new() && self.device.is_waiting()
     }
 
-    pub fn wait(&mut self, still_idle: &mut dyn FnMut() -> bool) {
-        self.device.wait(still_idle);
+    pub fn wait(&mut self, at_most: Option<Duration>, still_idle: &mut dyn FnMut() -> bool) {
+        self.device.wait(at_most, still_idle);
     }
 
     pub fn close(self) -> Result<(), Fatal> {

@@ -55,8 +55,30 @@ struct Shared {
 #[derive(Default)]
 struct Inbox {
     messages: Vec<Message>,
+    /// Something came that is looked at without delay.
+    is_urgent: bool,
+    /// Writes that came, which may wait while the thread holds others.
+    patient: usize,
+    /// So many of them wake the thread.
+    enough: usize,
     /// The thread has ended: nobody waits for an answer, the process is ending.
     is_over: bool,
+}
+
+impl Inbox {
+    fn is_quiet(&self) -> bool {
+        !self.is_urgent && self.patient < self.enough.max(1)
+    }
+}
+
+impl Message {
+    /// How many writes it is, where it is nothing but writes.
+    fn patient(&self) -> Option<usize> {
+        let Self::Asks(_, asks) = self else {
+            return None;
+        };
+        asks.iter().all(Ask::is_write).then_some(asks.len())
+    }
 }
 
 impl Shared {
@@ -65,20 +87,33 @@ impl Shared {
         if inbox.is_over {
             return;
         }
+        match message.patient() {
+            Some(count) => inbox.patient += count,
+            None => inbox.is_urgent = true,
+        }
         inbox.messages.push(message);
+        let is_quiet = inbox.is_quiet();
         drop(inbox);
-        self.waker.wake();
+        if !is_quiet {
+            self.waker.wake();
+        }
     }
 
     /// Swaps what came for an empty list.
     fn swap(&self, with: &mut Vec<Message>) {
         let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(&mut inbox.messages, with);
+        inbox.is_urgent = false;
+        inbox.patient = 0;
+        inbox.enough = 1;
     }
 
-    fn is_quiet(&self) -> bool {
-        let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-        inbox.messages.is_empty() && !self.is_closing.load(Ordering::Acquire)
+    /// Whether there is nothing to come back for. Fewer than `enough` patient
+    /// asks are not.
+    fn is_quiet(&self, enough: usize) -> bool {
+        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        inbox.enough = enough;
+        inbox.is_quiet() && !self.is_closing.load(Ordering::Acquire)
     }
 
     fn end(&self) {
@@ -298,8 +333,7 @@ impl Loop {
             self.replica.turn(now)?;
             self.deliver();
             if self.replica.is_waiting() {
-                let shared = &self.shared;
-                self.replica.wait(&mut || shared.is_quiet());
+                self.wait();
                 rested = now.monotonic;
             } else if now.monotonic.saturating_sub(rested) > REST_EVERY {
                 thread::park_timeout(REST);
@@ -307,6 +341,18 @@ impl Loop {
             }
         }
         Ok(())
+    }
+
+    fn wait(&mut self) {
+        let shared = &self.shared;
+        let Some((until, enough)) = self.replica.holds() else {
+            return self.replica.wait(None, &mut || shared.is_quiet(1));
+        };
+        let at_most = until.saturating_sub(self.clock.monotonic());
+        if !at_most.is_zero() {
+            let mut is_quiet = || shared.is_quiet(enough);
+            self.replica.wait(Some(at_most), &mut is_quiet);
+        }
     }
 
     fn now(&self) -> Now {

@@ -118,7 +118,7 @@ impl Workload {
                 _ => {
                     device.turn().map_err(|fatal| fatal.to_string())?;
                     if device.is_waiting() {
-                        device.wait(&mut || true);
+                        device.wait(None, &mut || true);
                     }
                 }
             }

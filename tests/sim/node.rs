@@ -41,6 +41,8 @@ pub enum Input {
     Tick,
     /// The disk may have finished something.
     Disk,
+    /// What it held for a while is due.
+    Time,
 }
 
 /// What a turn gave.
@@ -64,6 +66,7 @@ pub struct Node {
     pub waits: VecDeque<Input>,
     /// The disk will be looked at: no second look need be planned.
     pub is_disk_due: bool,
+    looks_at: Option<Duration>,
     /// Operations of the disk before the last turn.
     recorded_before: usize,
 }
@@ -80,6 +83,7 @@ impl Node {
             is_paused: false,
             waits: VecDeque::new(),
             is_disk_due: false,
+            looks_at: None,
             recorded_before: 0,
         }
     }
@@ -92,6 +96,17 @@ impl Node {
             wall: Millis(wall as u64),
             monotonic,
         }
+    }
+
+    /// When this node should look at what it holds; once for each moment.
+    pub fn held(&mut self, now: Duration) -> Option<Duration> {
+        let (until, _) = self.replica.as_ref()?.holds()?;
+        let is_new = self.looks_at != Some(until);
+        self.looks_at = Some(until);
+        let wait = until.saturating_sub(self.moment(now).monotonic);
+        // Rounded up: a look too early would find it held.
+        let wait = wait * 1000 / self.rate + Duration::from_nanos(1);
+        is_new.then_some(wait)
     }
 
     /// How long a tick of this node's takes by the true time.
@@ -132,6 +147,7 @@ impl Node {
         replica.lead_at_once_if_alone(moment);
         self.replica = Some(replica);
         self.is_disk_due = false;
+        self.looks_at = None;
         self.recorded_before = self.disk.recorded();
         Ok(opened)
     }
@@ -155,19 +171,20 @@ impl Node {
                 Input::Down(node) => replica.peer_down(moment, node),
                 Input::Ask(ask) => replica.ask(moment, ask),
                 Input::Tick => replica.tick(moment)?,
-                Input::Disk => replica.wait(&mut || true),
+                Input::Disk => replica.wait(None, &mut || true),
+                Input::Time => {}
             }
         }
         for turn in 0.. {
             assert!(turn < TURNS_MAX, "node {} never comes to rest", self.id);
             replica.turn(moment)?;
+            output.sends.extend(replica.take_sends());
+            replica.take_replies(&mut output.replies);
             if replica.is_waiting() {
                 break;
             }
-            replica.wait(&mut || true);
+            replica.wait(None, &mut || true);
         }
-        output.sends = replica.take_sends();
-        replica.take_replies(&mut output.replies);
         Ok(output)
     }
 
@@ -190,6 +207,7 @@ impl Node {
         self.waits.clear();
         self.is_paused = false;
         self.is_disk_due = false;
+        self.looks_at = None;
     }
 
     fn cut_power(&mut self, cut: usize, choice: u64) {

@@ -136,7 +136,7 @@ impl Cluster {
                 if !replica.is_waiting() {
                     moved = true;
                 } else {
-                    replica.wait(&mut || false);
+                    replica.wait(None, &mut || false);
                     replica.turn(moment).unwrap();
                 }
                 for (to, _, bytes) in replica.take_sends() {

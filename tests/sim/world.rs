@@ -27,6 +27,8 @@ pub const HEALING: Duration = Duration::from_secs(30);
 pub enum Due {
     Tick(NodeId, u64),
     Disk(NodeId, u64),
+    /// A node has held something for long enough.
+    Held(NodeId, u64),
     /// A client's word arrives.
     Say(Word),
     /// A node's word arrives.
@@ -292,6 +294,12 @@ impl World {
                     self.give(id, Input::Disk);
                 }
             }
+            Due::Held(id, life) => {
+                let node = &self.nodes[&id];
+                if node.life == life && node.replica.is_some() {
+                    self.give(id, Input::Time);
+                }
+            }
             Due::Say((id, ask)) => self.arrive(id, ask),
             Due::Hear(reply) => {
                 self.mix(reply.connection().0, format!("{reply:?}").as_bytes());
@@ -397,6 +405,7 @@ impl World {
         let applied = self.checks.after_turn(replica, &mut self.clients.history);
         let is_disk_busy = node.disk.under_way() > 0 && !node.is_disk_due;
         node.is_disk_due |= is_disk_busy;
+        let held = node.held(self.now);
         let life = node.life;
         if let Some(digest) = applied {
             self.mix(id.0, &digest.to_le_bytes());
@@ -404,6 +413,9 @@ impl World {
         if is_disk_busy {
             let after = self.disk_delay();
             self.plan(after, Due::Disk(id, life));
+        }
+        if let Some(after) = held {
+            self.plan(after, Due::Held(id, life));
         }
         for reply in output.replies {
             self.reply(reply);

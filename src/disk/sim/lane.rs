@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 pub(super) struct SimLane {
     disk: SimDisk,
@@ -233,8 +234,8 @@ impl Lane for SimLane {
     }
 
     /// Finishes one thing, now and then more. What is held back comes a wait
-    /// nearer. A ring may end the wait with nothing finished.
-    fn wait(&mut self, still_idle: &mut dyn FnMut() -> bool) {
+    /// nearer. A ring may end the wait with nothing finished; no time passes.
+    fn wait(&mut self, _at_most: Option<Duration>, still_idle: &mut dyn FnMut() -> bool) {
         let is_woken = self.is_rung.swap(false, Ordering::AcqRel) || !still_idle();
         if is_woken && self.chance.one_in(2) {
             return;

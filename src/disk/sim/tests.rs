@@ -26,7 +26,7 @@ fn journal(seed: u64) -> (SimDisk, Arc<dyn File>) {
 fn finish(lane: &mut dyn Lane) -> Vec<Done> {
     let mut done = Vec::new();
     for _ in 0..64 {
-        lane.wait(&mut || true);
+        lane.wait(None, &mut || true);
         lane.reap(&mut done);
     }
     done
@@ -360,7 +360,7 @@ fn what_is_slow_is_held_back_for_its_waits() {
     lane.write_durable(Token(1), &file, 0, block(1, 1));
     let mut done = Vec::new();
     for _ in 0..4 {
-        lane.wait(&mut || true);
+        lane.wait(None, &mut || true);
         lane.reap(&mut done);
     }
     assert!(done.is_empty());
@@ -371,10 +371,10 @@ fn what_is_slow_is_held_back_for_its_waits() {
 fn a_wait_finishes_something_where_it_can() {
     let (disk, file) = journal(0);
     let mut lane = disk.lane().unwrap();
-    lane.wait(&mut || true);
+    lane.wait(None, &mut || true);
     for round in 0..50 {
         lane.write_durable(Token(round), &file, 0, block(1, 1));
-        lane.wait(&mut || true);
+        lane.wait(None, &mut || true);
         let mut done = Vec::new();
         lane.reap(&mut done);
         assert_eq!(done.len(), 1);
@@ -389,7 +389,7 @@ fn a_ring_may_end_a_wait_with_nothing_finished() {
     for round in 0..50 {
         lane.write_durable(Token(round), &file, 0, block(1, 1));
         lane.waker().wake();
-        lane.wait(&mut || true);
+        lane.wait(None, &mut || true);
         empty += usize::from(
             trace_of(&disk)
                 .last()
@@ -461,7 +461,7 @@ fn toy_log(seed: u64, records: u8) -> Trace {
             let at = u64::from(asked - 1) * BLOCK;
             lane.write_durable(Token(asked.into()), &file, at, block(asked, 1));
         }
-        lane.wait(&mut || true);
+        lane.wait(None, &mut || true);
         lane.reap(&mut done);
         while done
             .iter()

@@ -89,7 +89,7 @@ impl Device {
         self.journal.await_opening(token);
         self.lane.write_durable(token, &file, at, block);
         while self.journal.is_opening() {
-            self.lane.wait(&mut || true);
+            self.lane.wait(None, &mut || true);
             self.reap()?;
         }
         if !planted!(FolderNotSynced) {

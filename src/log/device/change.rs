@@ -16,7 +16,7 @@ impl Device {
         }
         self.show();
         while !self.is_shown() {
-            self.lane.wait(&mut || true);
+            self.lane.wait(None, &mut || true);
             self.reap()?;
         }
         let outcome = match request {

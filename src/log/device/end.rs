@@ -69,7 +69,7 @@ impl Device {
         });
         self.finish_sweep()?;
         while !self.running.is_empty() || !self.in_flight.is_empty() {
-            self.lane.wait(&mut || true);
+            self.lane.wait(None, &mut || true);
             self.collect()?;
         }
         if self.roll(Roll::Stopping)? {
@@ -86,7 +86,7 @@ impl Device {
         while self.sweep.is_some() {
             self.go_on_sweeping();
             if self.sweep.is_some() {
-                self.lane.wait(&mut || true);
+                self.lane.wait(None, &mut || true);
             }
             self.collect()?;
         }

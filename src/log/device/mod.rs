@@ -36,6 +36,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 /// Where an append went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -420,8 +421,8 @@ impl Device {
     }
 
     /// Waits until the disk has finished something, or the waker is rung.
-    pub fn wait(&mut self, still_idle: &mut dyn FnMut() -> bool) {
-        self.lane.wait(still_idle);
+    pub fn wait(&mut self, at_most: Option<Duration>, still_idle: &mut dyn FnMut() -> bool) {
+        self.lane.wait(at_most, still_idle);
     }
 
     /// Whether waiting makes sense: something is under way at the disk, or
@@ -470,7 +471,7 @@ impl Device {
             }
             match receiver.try_recv() {
                 Ok(outcome) => return outcome,
-                Err(_) if self.is_waiting() => self.lane.wait(&mut || true),
+                Err(_) if self.is_waiting() => self.lane.wait(None, &mut || true),
                 Err(_) => {}
             }
         }
@@ -503,7 +504,7 @@ impl Device {
                 return Ok(());
             }
             if self.is_waiting() {
-                self.lane.wait(&mut || true);
+                self.lane.wait(None, &mut || true);
             }
         }
     }

@@ -181,7 +181,7 @@ impl Device {
                 return Ok(false);
             }
             if self.is_under_way() {
-                self.lane.wait(&mut || true);
+                self.lane.wait(None, &mut || true);
             }
             self.reap()?;
         }
@@ -191,7 +191,7 @@ impl Device {
     pub(super) fn drain_in_flight(&mut self) -> Result<(), Fatal> {
         self.reap()?;
         while !self.in_flight.is_empty() {
-            self.lane.wait(&mut || true);
+            self.lane.wait(None, &mut || true);
             self.reap()?;
         }
         Ok(())

@@ -53,7 +53,7 @@ fn turn_until(storage: &mut Storage, ready: u64) {
         if storage.turn().expect("the disk is sound") == Some(ready) {
             return;
         }
-        storage.wait(&mut || true);
+        storage.wait(None, &mut || true);
         storage.tick().expect("the disk is sound");
     }
     panic!("Ready {ready} never became durable");
