@@ -1,6 +1,6 @@
 //! One node, and messages made by hand: what only the right moment shows.
 
-use super::codec::encode_message;
+use super::codec::{self, encode_message};
 use super::*;
 use crate::ids::{Index, NodeId, Term};
 use raft::eraftpb::{Message, MessageType};
@@ -380,4 +380,77 @@ fn what_an_earlier_life_applied_is_not_given_again() {
         .collect();
     assert_eq!(given, [8]);
     assert_eq!(node.status().applied, Index(8));
+}
+
+/// Node 2 of three, which follows node 1's twin, node 3, and has its entry 2.
+fn follower() -> Consensus {
+    let mut follower = founded(3);
+    let mut append = message(MessageType::MsgAppend, 3, 2);
+    append.index = 1;
+    append.log_term = 1;
+    let mut entry = raft::eraftpb::Entry::default();
+    (entry.index, entry.term) = (2, 2);
+    append.entries = vec![entry].into();
+    step(&mut follower, &append).unwrap();
+    let answers = answers_of(&mut follower);
+    assert_eq!(answers, 1, "entries are answered for");
+    follower
+}
+
+fn answers_of(consensus: &mut Consensus) -> usize {
+    let turns = settle(consensus);
+    let messages = turns.iter().flat_map(|turn| &turn.send_when_persisted);
+    messages.count()
+}
+
+fn word_of(commit: u64, index: u64, asks: bool) -> Message {
+    let mut word = message(MessageType::MsgAppend, 3, 2);
+    word.index = index;
+    word.log_term = 2;
+    word.commit = commit;
+    if !asks {
+        word.context = codec::NO_ANSWER.into();
+    }
+    word
+}
+
+#[test]
+fn word_of_what_is_committed_is_taken_and_answered_only_where_asked() {
+    for asks in [true, false] {
+        let mut follower = follower();
+        step(&mut follower, &word_of(2, 2, asks)).unwrap();
+        assert_eq!(answers_of(&mut follower), usize::from(asks));
+        assert_eq!(follower.status().commit, Index(2));
+    }
+}
+
+/// The leader takes this log for one that holds entry 9, and must hear of it.
+#[test]
+fn a_rejection_goes_even_where_no_answer_is_asked_for() {
+    let mut follower = follower();
+    step(&mut follower, &word_of(2, 9, false)).unwrap();
+    assert_eq!(answers_of(&mut follower), 1);
+}
+
+#[test]
+fn a_leader_asks_an_answer_of_those_that_owe_one() {
+    let mut leader = leader();
+    step(&mut leader, &answer(2, None)).unwrap();
+    settle(&mut leader);
+    let asks = |leader: &mut Consensus| {
+        let turns = settle(leader);
+        let words = turns.iter().flat_map(|turn| &turn.send_now);
+        let to_two = words.filter(|(to, _)| *to == NodeId(2));
+        let asks = to_two.map(|(_, bytes)| {
+            let word = codec::parse_message(bytes).unwrap();
+            !codec::wants_no_answer(&word)
+        });
+        asks.collect::<Vec<bool>>()
+    };
+    leader.spread_commit();
+    assert_eq!(asks(&mut leader), [false], "it has answered for all");
+    leader.propose(vec![1]).unwrap();
+    assert_eq!(asks(&mut leader), [true], "an entry");
+    leader.spread_commit();
+    assert_eq!(asks(&mut leader), [true], "it owes the answer to that");
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use super::class::{self, Class};
 use super::trial::{self, Folder};
@@ -215,6 +216,25 @@ fn a_lane_that_finds_work_does_not_sleep() {
             false
         });
         assert_eq!(asked, 1);
+    });
+}
+
+/// Nothing else would end this wait, nor the test. Twice: what a ring was
+/// asked to watch for is still watched for.
+#[test]
+fn a_wait_with_a_limit_ends_with_it_and_a_ring_still_ends_the_next() {
+    check(|_, lane| {
+        for _ in 0..2 {
+            lane.wait(Some(Duration::from_millis(1)), &mut || true);
+        }
+        let waker = lane.waker();
+        let asked = std::cell::Cell::new(false);
+        lane.wait(None, &mut || {
+            asked.set(true);
+            waker.wake();
+            true
+        });
+        assert!(asked.get());
     });
 }
 

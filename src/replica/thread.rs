@@ -484,3 +484,79 @@ impl Pulse {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replica::desk::{Question, Request};
+
+    fn ask(request: Request) -> Ask {
+        Ask::Request {
+            connection: ConnectionId(1),
+            tag: 1,
+            request,
+        }
+    }
+
+    fn writes(count: usize) -> Message {
+        let write = || ask(Request::Submit(Command::CloseSession));
+        Message::Asks(1, (0..count).map(|_| write()).collect())
+    }
+
+    /// The wakes of a sleeper who comes back for `enough` writes.
+    fn wakes(enough: usize, messages: Vec<Message>) -> Vec<bool> {
+        let woken = Arc::new(AtomicU64::new(0));
+        let seen = woken.clone();
+        let shared = Shared {
+            inbox: Mutex::default(),
+            waker: Waker::new(move || _ = seen.fetch_add(1, Ordering::Relaxed)),
+            doors: AtomicU64::new(0),
+            is_closing: AtomicBool::new(false),
+        };
+        assert!(shared.is_quiet(enough), "nothing has come");
+        let mut send = |message| {
+            let before = woken.load(Ordering::Relaxed);
+            shared.send(message);
+            woken.load(Ordering::Relaxed) > before
+        };
+        messages.into_iter().map(&mut send).collect()
+    }
+
+    #[test]
+    fn who_holds_nothing_is_woken_by_the_first() {
+        assert_eq!(wakes(1, vec![writes(1)]), [true]);
+        assert_eq!(wakes(0, vec![writes(1)]), [true]);
+    }
+
+    #[test]
+    fn who_holds_writes_is_woken_when_enough_have_come() {
+        let three = vec![writes(1), writes(1), writes(2), writes(1)];
+        assert_eq!(wakes(4, three), [false, false, true, true]);
+    }
+
+    #[test]
+    fn what_is_no_write_wakes_at_once() {
+        let ping = Message::Asks(1, vec![ask(Request::Ping)]);
+        assert_eq!(wakes(9, vec![writes(1), ping]), [false, true]);
+        let question = Ask::Question {
+            connection: ConnectionId(1),
+            question: Question::Standing,
+        };
+        assert_eq!(wakes(9, vec![Message::Asks(1, vec![question])]), [true]);
+        assert_eq!(wakes(9, vec![Message::PeerUp(NodeId(2))]), [true]);
+    }
+
+    #[test]
+    fn what_was_taken_counts_no_more() {
+        let shared = Shared {
+            inbox: Mutex::default(),
+            waker: Waker::new(|| {}),
+            doors: AtomicU64::new(0),
+            is_closing: AtomicBool::new(false),
+        };
+        shared.send(writes(3));
+        assert!(!shared.is_quiet(2));
+        shared.swap(&mut Vec::new());
+        assert!(shared.is_quiet(2));
+    }
+}

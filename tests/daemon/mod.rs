@@ -14,6 +14,7 @@ mod log;
 mod reduced;
 mod refusals;
 mod systemd;
+mod threads;
 
 use dolmen::daemon::ask::ask;
 use serde_json::{Value, json};
