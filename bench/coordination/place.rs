@@ -1,6 +1,6 @@
-//! The generator's core, while a load runs: as one of the machine's first
-//! core, so that its own wanderings are not measured. Servers are started
-//! outside of a load and go where they and the kernel like.
+//! The generator's core while a load runs: the first of the machine's, so that
+//! its own wanderings are not measured. Servers are started outside of a load
+//! and go where they and the kernel like.
 
 use super::failure::Failure;
 use std::fs;

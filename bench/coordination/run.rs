@@ -78,7 +78,7 @@ fn settings(options: &Options, site: &Site) -> Vec<String> {
             options.rounds, options.seconds
         ),
         "clients spread evenly over the nodes; all clusters of the table run, others idle".into(),
-        "the load generator has its place on the first core, servers theirs where they like".into(),
+        "the load generator stays on the first core, servers go where they like".into(),
         "get: from the node's own state; sync+get: no older than the asking; etcd: serializable \
          and linearizable Range; etcd's create: Put of a new key"
             .into(),

@@ -74,7 +74,7 @@ impl Consensus {
         match self.call(|raft| raft.step(message)) {
             Ok(()) => {
                 if wants_no_answer {
-                    self.keep_the_answer(answers_before);
+                    self.withhold_the_answer(answers_before);
                 }
                 Ok(())
             }
@@ -84,7 +84,7 @@ impl Consensus {
     }
 
     /// A rejection goes all the same: the leader took this log for another.
-    fn keep_the_answer(&mut self, answers_before: usize) {
+    fn withhold_the_answer(&mut self, answers_before: usize) {
         let answers = &mut self.raft.raft.msgs;
         let is_new = answers.len() > answers_before;
         answers.pop_if(|answer| {

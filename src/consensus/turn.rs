@@ -111,7 +111,7 @@ impl Consensus {
     /// Mere word of what is committed asks nothing of a follower that has
     /// answered for all before it: that answer would cost both a wake-up and
     /// tell nothing.
-    fn spare_the_answer(&mut self, message: &mut Message) {
+    fn spare_the_answer(&self, message: &mut Message) {
         if message.msg_type != MessageType::MsgAppend || !message.entries.is_empty() {
             return;
         }

@@ -63,7 +63,7 @@ impl Gather {
     }
 
     /// So many more make the crowd whole.
-    pub fn misses(&self, waiting: usize) -> usize {
+    pub fn lacks(&self, waiting: usize) -> usize {
         self.crowd.saturating_sub(waiting)
     }
 }
@@ -99,7 +99,7 @@ mod tests {
     fn who_comes_first_waits_for_as_many_as_there_were() {
         let mut gather = after_one(3, 1);
         assert_eq!(gather.holds(us(1010), 1), Some(us(2000)));
-        assert_eq!(gather.misses(1), 3);
+        assert_eq!(gather.lacks(1), 3);
         assert_eq!(gather.holds(us(1500), 3), Some(us(2000)));
         assert_eq!(gather.holds(us(1600), 4), None);
     }

@@ -252,11 +252,8 @@ impl Replica {
     /// more make it worth no longer waiting.
     pub fn holds(&self) -> Option<(Duration, usize)> {
         let until = self.held_until?;
-        Some((
-            until,
-            self.batch
-                .misses(self.gathered.len() + self.to_forward.len()),
-        ))
+        let waiting = self.gathered.len() + self.to_forward.len();
+        Some((until, self.batch.lacks(waiting)))
     }
 
     pub fn waker(&self) -> crate::disk::Waker {
