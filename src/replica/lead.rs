@@ -23,6 +23,15 @@ const SETTLE_EVERY_TICKS: u64 = 64;
 /// which this process did not run.
 const PAUSE_TICKS: u32 = 4;
 
+/// What a node says by itself, at a tick, for as long as it is so.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Word {
+    Expire(SessionId),
+    Reap(Box<str>),
+    Role(NodeId),
+    Room,
+}
+
 impl Replica {
     /// Called every `settings.tick`; late calls are one call.
     pub fn tick(&mut self, now: Now) -> Result<(), Fatal> {
@@ -36,6 +45,8 @@ impl Replica {
         }
         self.ticked_at = now.monotonic;
         self.ticks += 1;
+        self.said
+            .retain(|_, number| self.pending.contains_key(number));
         self.tick_consensus();
         if self.ticks.is_multiple_of(STORAGE_EVERY_TICKS) {
             self.storage.tick()?;
@@ -82,6 +93,20 @@ impl Replica {
         }
     }
 
+    /// Not again while it is on its way: on a full disk that may be for long,
+    /// and all of it would wait in memory.
+    fn say(&mut self, word: Word, command: Command) {
+        if !self.is_saying(&word) {
+            self.submit_inside(command, None);
+            self.said.insert(word, self.last_number);
+        }
+    }
+
+    fn is_saying(&self, word: &Word) -> bool {
+        let number = self.said.get(word);
+        number.is_some_and(|number| self.pending.contains_key(number))
+    }
+
     pub(super) fn touch(&mut self, session: SessionId) {
         match self.is_leader() {
             true => self.leases.touch(self.now.monotonic, session),
@@ -120,7 +145,7 @@ impl Replica {
                 session,
                 connection,
             };
-            self.submit_inside(expire, None);
+            self.say(Word::Expire(session), expire);
         }
     }
 
@@ -129,7 +154,7 @@ impl Replica {
             return;
         }
         for path in self.state.reapable(self.now.wall, REAPED_AT_ONCE) {
-            self.submit_inside(Command::Reap { path }, None);
+            self.say(Word::Reap(path.clone()), Command::Reap { path });
         }
     }
 
@@ -140,10 +165,8 @@ impl Replica {
         let (own, members) = (self.settings.node, self.state.members());
         let was_short = members.is_short_of_room(own);
         let is_heard = self.lead.leader.is_some() && !self.has_left();
-        // On a full disk what was told last may wait for long: it is not said
-        // again meanwhile.
-        let is_telling = self.pending.contains_key(&self.room_told);
-        if !is_heard || is_telling || !self.ticks.is_multiple_of(ROOM_EVERY_TICKS) {
+        if !is_heard || self.is_saying(&Word::Room) || !self.ticks.is_multiple_of(ROOM_EVERY_TICKS)
+        {
             return;
         }
         let Ok(free) = self.storage.disk().free_bytes() else {
@@ -156,8 +179,7 @@ impl Replica {
             tracing::warn!(is_short, free, low, "room on the disk");
             let node = own;
             let room = MemberCommand::Room { node, is_short };
-            self.submit_inside(Command::Members(room), None);
-            self.room_told = self.last_number;
+            self.say(Word::Room, Command::Members(room));
         } else if is_short && self.ticks.is_multiple_of(HAND_OVER_EVERY_TICKS) {
             self.hand_over_to_one_with_room();
         }
@@ -211,7 +233,7 @@ impl Replica {
         for node in become_voter {
             let role = Wanted::Voter;
             let command = MemberCommand::SetRole { node, role };
-            self.submit_inside(Command::Members(command), None);
+            self.say(Word::Role(node), Command::Members(command));
         }
         let Some(step) = step else {
             return;

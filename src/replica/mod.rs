@@ -161,8 +161,8 @@ pub struct Replica {
     digests: VecDeque<(Index, u64)>,
     /// The first that told of another sum than this node's at the same entry.
     differs: Option<NodeId>,
-    /// The number of what this node said last of its disk's room.
-    room_told: u64,
+    /// What this node says by itself and is on its way, with its number.
+    said: BTreeMap<lead::Word, u64>,
 
     changes: Vec<Change>,
     replies: Vec<Reply>,

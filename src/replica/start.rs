@@ -131,7 +131,7 @@ impl Replica {
             pace,
             digests: VecDeque::new(),
             differs: None,
-            room_told: 0,
+            said: BTreeMap::new(),
             changes: Vec::new(),
             replies: Vec::new(),
             sends: Vec::new(),

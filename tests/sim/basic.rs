@@ -4,7 +4,7 @@ use super::quiet::Cluster;
 use dolmen::ids::{Index, NodeId};
 use dolmen::limits::DIGEST_EVERY;
 use dolmen::replica::codec::Frame;
-use dolmen::replica::desk::{Answer, Answered, Read, Request};
+use dolmen::replica::desk::{Answer, Answered, Ask, Read, Request};
 use dolmen::state::{AclEntry, Command, Create, Identity, NodeKind, Permissions, Write};
 
 pub fn create(path: &str, data: &[u8]) -> Request {
@@ -112,4 +112,43 @@ fn another_leads_when_the_leader_is_gone() {
         .collect();
     assert_eq!(digests[0], digests[1]);
     assert_eq!(digests[0], digests[2]);
+}
+
+/// What a leader says by itself it would say again at every chance; on a full
+/// disk each of those would wait in memory.
+#[test]
+fn a_leader_without_room_says_everything_once() {
+    let mut cluster = Cluster::of(5, 1);
+    for _ in 0..3 {
+        cluster.connect(1);
+    }
+    let disk = cluster.nodes[&NodeId(1)].disk.clone();
+    disk.faults(|faults| faults.room = Some(0));
+    // Until what was allocated before is used up as well.
+    let (writer, _) = cluster.connect(1);
+    cluster.until("the disk is full", |cluster| {
+        let moment = cluster.moment();
+        let ask = Ask::Request {
+            connection: writer,
+            tag: 1,
+            request: create("/a", &[7; 200_000]),
+        };
+        cluster.replica(1).ask(moment, ask);
+        cluster.settle();
+        cluster.replica(1).standing().is_disk_full
+    });
+    let waiting = cluster.replica(1).standing().outstanding;
+    // The sessions are silent for nine of their timeouts.
+    cluster.ticks(1800);
+    let standing = cluster.replica(1).standing();
+    assert_eq!(standing.sessions, 4, "nothing can be agreed on");
+    assert!(
+        standing.outstanding <= waiting + 5,
+        "four ends, and the lack of room"
+    );
+
+    disk.faults(|faults| faults.room = None);
+    cluster.until("the sessions have ended", |cluster| {
+        cluster.replica(1).standing().sessions == 0
+    });
 }
