@@ -15,6 +15,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 /// What a node is told to be.
@@ -85,6 +86,8 @@ pub struct LogKnobs {
     pub engine: EngineChoice,
     pub ring_entries: u32,
     pub core: Core,
+    /// Zero where the core may sleep.
+    pub keep_awake: Duration,
     pub journal_direct_io: bool,
     pub journal_file_mib: u64,
     pub journal_files_max: u64,
@@ -378,6 +381,7 @@ impl Config {
                     "any" => Core::Any,
                     _ => Core::Last,
                 },
+                keep_awake: Duration::from_micros(layers.number("log.keep_awake_us")),
                 journal_direct_io: layers.switch("log.journal_direct_io"),
                 journal_file_mib: layers.number("log.journal_file_mib"),
                 journal_files_max: layers.number("log.journal_files_max"),

@@ -17,6 +17,7 @@ use super::standing::{Phase, Standing};
 use crate::clock::{Clock, MachineClock};
 use crate::disk::class::{self, Class};
 use crate::disk::end_process;
+use crate::disk::vigil;
 use crate::ids::Uid;
 use crate::log::identity::{self, Identity};
 use crate::log::{Fatal, Hooks};
@@ -62,6 +63,7 @@ pub fn run(sources: &Sources, what: &str) -> Result<(), Refused> {
 
     let standing = Arc::new(Standing::new(clock.clone(), data.clone()));
     class::place(settings.config.log.core);
+    vigil::start(settings.config.log.keep_awake);
     // Before the runtime runs: its threads inherit the class.
     standing.doors_take(class::take(Class::Doors));
     let node = Node {

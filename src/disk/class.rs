@@ -14,6 +14,7 @@
 
 use std::io;
 use std::sync::{Once, OnceLock};
+use std::time::Duration;
 
 use libc::c_int;
 
@@ -27,6 +28,8 @@ pub enum Class {
     Bulk,
     /// Queries, which take all they are given.
     Compute,
+    /// What keeps the log's core awake, and gives way to everybody.
+    Vigil,
 }
 
 /// How much of a class the machine granted.
@@ -106,12 +109,27 @@ fn places() -> Option<Places> {
     })
 }
 
+/// Has the calling thread, which is none of class Log, run on the log's core
+/// with it, or on any.
+pub fn sit(beside_log: bool) {
+    take_place(if beside_log { Class::Log } else { Class::Doors });
+}
+
+/// How long the calling thread has been ready to run and was not let, in all.
+/// None where this kernel does not tell.
+#[allow(clippy::disallowed_methods)] // the kernel's word, not a file of ours
+pub fn waited() -> Option<Duration> {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let waited_ns = told.split_whitespace().nth(1)?.parse().ok()?;
+    Some(Duration::from_nanos(waited_ns))
+}
+
 /// A thread inherits the place of its maker, so every class takes its own. It
 /// is a matter of speed: where it is refused, the thread runs anywhere.
 fn take_place(class: Class) {
     if let Some(places) = PLACES.get() {
         let set = match class {
-            Class::Log => &places.log,
+            Class::Log | Class::Vigil => &places.log,
             Class::Doors | Class::Bulk | Class::Compute => &places.all,
         };
         // SAFETY: reads one set of the size told; 0 is the calling thread.
@@ -130,7 +148,13 @@ pub fn take(class: Class) -> Granted {
         Class::Doors => take_ordinary(libc::SCHED_OTHER, DOORS_NICE),
         Class::Bulk => take_ordinary(libc::SCHED_OTHER, 0),
         Class::Compute => take_ordinary(libc::SCHED_BATCH, COMPUTE_NICE),
+        Class::Vigil => take_ordinary(libc::SCHED_IDLE, 0),
     }
+}
+
+/// Whether class Log has a core of its own.
+pub fn has_place() -> bool {
+    PLACES.get().is_some()
 }
 
 fn take_real_time() -> Granted {

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use super::class::{self, Class};
@@ -279,6 +279,75 @@ fn no_ring_is_lost_between_two_ringers_and_a_writing_lane() {
             }
         });
     });
+}
+
+/// A file whose first syncs take their time, and the later ones until they are
+/// let go.
+struct SlowFile {
+    file: Arc<dyn File>,
+    slow: AtomicU64,
+    go_on: Mutex<mpsc::Receiver<()>>,
+}
+
+impl File for SlowFile {
+    fn name(&self) -> &str {
+        self.file.name()
+    }
+
+    fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize> {
+        self.file.read_at(at, into)
+    }
+
+    fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write_at(at, bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let go_on = self.go_on.lock().unwrap();
+        let is_slow = |slow: u64| slow.checked_sub(1);
+        match self.slow.fetch_update(Relaxed, Relaxed, is_slow) {
+            Ok(_) => _ = go_on.recv_timeout(Duration::from_millis(6)),
+            Err(_) => go_on.recv().unwrap(),
+        }
+        self.file.sync()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn allocate(&self, until: u64) -> io::Result<()> {
+        self.file.allocate(until)
+    }
+
+    fn map(&self, length: u64) -> io::Result<Option<super::Map>> {
+        self.file.map(length)
+    }
+}
+
+/// Where it did, this would wait for itself.
+#[test]
+fn the_thread_of_a_slow_disk_does_not_wait_for_it() {
+    let folder = Folder::new();
+    let disk = open(folder.path(), Engine::Threads, false);
+    let mut lane = disk.lane().unwrap();
+    let (let_go, go_on) = mpsc::channel();
+    let file: Arc<dyn File> = Arc::new(SlowFile {
+        file: disk.open("log", How::Create).unwrap(),
+        slow: AtomicU64::new(1),
+        go_on: Mutex::new(go_on),
+    });
+    lane.write_durable(Token(0), &file, 0, filled(1, 1));
+    assert_eq!(wait_for(&mut *lane, 1).len(), 1);
+
+    lane.write_durable(Token(1), &file, 0, filled(2, 1));
+    let mut done = Vec::new();
+    lane.reap(&mut done);
+    assert!(done.is_empty(), "it is with the disk still");
+    let_go.send(()).unwrap();
+    let done = wait_for(&mut *lane, 1).remove(0);
+    assert_eq!((done.token, done.block.unwrap()[0]), (Token(1), 2));
+    done.result.unwrap();
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod fatal;
 mod lane_tests;
 mod late;
 mod map;
+mod pace;
 mod real;
 mod reserve;
 mod room;
@@ -29,6 +30,7 @@ mod threads;
 mod trial;
 mod unsynced;
 mod uring;
+pub mod vigil;
 mod wake;
 mod worker;
 

@@ -242,7 +242,9 @@ impl Disk for RealDisk {
             Engine::Uring => {
                 let (entries, lone) = (self.settings.entries, self.settings.lone_blocking);
                 let lone_bytes_max = match lone {
-                    true if self.is_one_at_a_time => usize::MAX,
+                    // Nothing is in flight beside it, so the ring has nothing
+                    // to give: decision 11.
+                    _ if self.is_one_at_a_time => usize::MAX,
                     // More than one block is a batch, which others are likely
                     // to follow: there the ring's second flight pays.
                     true => BLOCK_BYTES,

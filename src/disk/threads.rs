@@ -1,11 +1,13 @@
-//! The lane `threads`: a durable write is pwrite and fdatasync on the log
-//! thread itself, finished when the call returns. Needs nothing of the kernel
-//! that any machine refuses, and for a lone write nothing is faster.
+//! The lane `threads`: a durable write is pwrite and fdatasync, on the log
+//! thread itself while the disk is quick, by a worker where it is slow. Needs
+//! nothing of the kernel that any machine refuses, and for a lone write nothing
+//! is faster.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::pace::Pace;
 use super::wake::Bell;
 use super::worker::Workers;
 use super::{Block, Done, File, Lane, Task, Token, Waker};
@@ -14,6 +16,7 @@ pub(super) struct ThreadsLane {
     bell: Arc<Bell>,
     workers: Workers,
     finished: Vec<Done>,
+    pace: Pace,
 }
 
 impl ThreadsLane {
@@ -23,22 +26,24 @@ impl ThreadsLane {
             workers: Workers::start(bell.clone())?,
             bell,
             finished: Vec::new(),
+            pace: Pace::default(),
         })
-    }
-}
-
-/// Writes and syncs on the calling thread.
-pub(super) fn write_now(token: Token, file: &Arc<dyn File>, at: u64, block: Block) -> Done {
-    Done {
-        token,
-        result: file.write_all_at(at, &block).and_then(|()| file.sync()),
-        block: Some(block),
     }
 }
 
 impl Lane for ThreadsLane {
     fn write_durable(&mut self, token: Token, file: &Arc<dyn File>, at: u64, block: Block) {
-        self.finished.push(write_now(token, file, at, block));
+        if !self.pace.is_slow() {
+            return self
+                .finished
+                .push(self.pace.write_now(token, file, at, block));
+        }
+        let (file, pace) = (file.clone(), self.pace.clone());
+        let work = move || {
+            let done = pace.write_now(token, &file, at, block);
+            (done.result, done.block)
+        };
+        self.workers.durable(token, Box::new(work));
     }
 
     fn depth(&self) -> usize {

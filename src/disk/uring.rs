@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use io_uring::register::Restriction;
 use io_uring::squeue::{Entry, Flags};
@@ -20,7 +20,7 @@ use io_uring::types::{Fd, FsyncFlags, SubmitArgs, Timespec};
 use io_uring::{IoUring, opcode};
 
 use super::errors::named;
-use super::threads::write_now;
+use super::pace::Pace;
 use super::wake::Bell;
 use super::worker::Workers;
 use super::{Block, Done, File, Lane, Task, Token, Waker};
@@ -48,8 +48,10 @@ pub(super) struct UringLane {
     /// Durable writes for which the ring had no room.
     queued: VecDeque<Flight>,
     finished: Vec<Done>,
-    /// Up to this a write on an idle ring goes by pwrite and fdatasync.
+    /// Up to this a write on an idle ring goes by pwrite and fdatasync, unless
+    /// the disk is slow.
     lone_bytes_max: usize,
+    pace: Pace,
 }
 
 /// One durable write on its way.
@@ -62,6 +64,7 @@ struct Flight {
     block: Block,
     /// Bytes that earlier rounds have written.
     written: usize,
+    begun: Instant,
     /// Rounds that got no further.
     stalls: u32,
     /// Whether the kernel took write and sync as one chain.
@@ -85,6 +88,7 @@ impl UringLane {
             queued: VecDeque::new(),
             finished: Vec::new(),
             lone_bytes_max,
+            pace: Pace::default(),
         })
     }
 
@@ -238,6 +242,7 @@ impl UringLane {
             )),
             _ => Ok(()),
         };
+        self.pace.note(flight.begun.elapsed());
         self.finished.push(Done {
             token: flight.token,
             result,
@@ -262,8 +267,10 @@ impl UringLane {
 impl Lane for UringLane {
     fn write_durable(&mut self, token: Token, file: &Arc<dyn File>, at: u64, block: Block) {
         let is_lone = block.len() <= self.lone_bytes_max && self.is_idle();
-        if is_lone || file.descriptor().is_none() {
-            return self.finished.push(write_now(token, file, at, block));
+        if (is_lone && !self.pace.is_slow()) || file.descriptor().is_none() {
+            return self
+                .finished
+                .push(self.pace.write_now(token, file, at, block));
         }
         self.take_off(Flight {
             token,
@@ -271,6 +278,7 @@ impl Lane for UringLane {
             at,
             block,
             written: 0,
+            begun: now(),
             stalls: 0,
             is_linked: true,
             write: None,
@@ -340,6 +348,11 @@ impl Drop for UringLane {
             self.absorb();
         }
     }
+}
+
+#[allow(clippy::disallowed_methods)] // a lane of this machine looks at its clock
+fn now() -> Instant {
+    Instant::now()
 }
 
 fn refused(error: io::Error) -> bool {

@@ -1,6 +1,6 @@
 //! A worker of a lane: one thread that does one task after another. One of
 //! class Bulk takes what may take its time, one of class Log what an append
-//! waits for.
+//! waits for, and another of class Log the durable writes of a slow disk.
 //!
 //! It sets its own class. SCHED_RESET_ON_FORK on the log thread would do it
 //! too, but would also take the class from the kernel's workers of a ring,
@@ -16,11 +16,14 @@ use std::{io, panic};
 
 use super::class::{self, Class};
 use super::wake::Bell;
-use super::{Done, Task, Token};
+use super::{Block, Done, Task, Token};
+
+/// What a worker does, and the memory that it gives back.
+pub(super) type Work = Box<dyn FnOnce() -> (io::Result<()>, Option<Block>) + Send>;
 
 struct Worker {
     /// None once the lane is going.
-    tasks: Option<mpsc::Sender<(Token, Task)>>,
+    tasks: Option<mpsc::Sender<(Token, Work)>>,
     finished: Arc<Finished>,
     thread: Option<JoinHandle<()>>,
 }
@@ -43,13 +46,13 @@ impl Worker {
         })
     }
 
-    fn give(&self, token: Token, task: Task) {
+    fn give(&self, token: Token, work: Work) {
         let tasks = self
             .tasks
             .as_ref()
             .expect("present until the lane is dropped");
         tasks
-            .send((token, task))
+            .send((token, work))
             .expect("the worker lives as long as the lane");
     }
 
@@ -68,8 +71,11 @@ impl Worker {
 pub(super) struct Workers {
     bell: Arc<Bell>,
     background: Worker,
-    /// Of the lane's own class; started when it is first needed.
+    /// Of the lane's own class, as the next; each is started when it is first
+    /// needed.
     beside: Option<Worker>,
+    /// Durable writes wait for nothing but each other.
+    durable: Option<Worker>,
 }
 
 impl Workers {
@@ -77,27 +83,31 @@ impl Workers {
         Ok(Self {
             background: Worker::start(bell.clone(), Class::Bulk)?,
             beside: None,
+            durable: None,
             bell,
         })
     }
 
     pub(super) fn background(&self, token: Token, task: Task) {
-        self.background.give(token, task);
+        self.background.give(token, work_of(task));
     }
 
     pub(super) fn beside(&mut self, token: Token, task: Task) {
-        if self.beside.is_none() {
-            // Without a second thread the first does it all.
-            self.beside = Worker::start(self.bell.clone(), Class::Log).ok();
-        }
-        self.beside
-            .as_ref()
-            .unwrap_or(&self.background)
-            .give(token, task);
+        start_where_needed(&mut self.beside, &self.bell);
+        let worker = self.beside.as_ref().unwrap_or(&self.background);
+        worker.give(token, work_of(task));
+    }
+
+    pub(super) fn durable(&mut self, token: Token, work: Work) {
+        start_where_needed(&mut self.durable, &self.bell);
+        let worker = self.durable.as_ref().unwrap_or(&self.background);
+        worker.give(token, work);
     }
 
     fn all(&self) -> impl Iterator<Item = &Worker> {
-        std::iter::once(&self.background).chain(&self.beside)
+        std::iter::once(&self.background)
+            .chain(&self.beside)
+            .chain(&self.durable)
     }
 
     pub(super) fn has_finished(&self) -> bool {
@@ -109,16 +119,27 @@ impl Workers {
     }
 }
 
-fn work(queue: &mpsc::Receiver<(Token, Task)>, finished: &Finished, bell: &Bell) {
-    for (token, task) in queue {
+/// Where no further thread is to be had, the one at hand does it all.
+fn start_where_needed(worker: &mut Option<Worker>, bell: &Arc<Bell>) {
+    if worker.is_none() {
+        *worker = Worker::start(bell.clone(), Class::Log).ok();
+    }
+}
+
+fn work_of(task: Task) -> Work {
+    Box::new(|| (task(), None))
+}
+
+fn work(queue: &mpsc::Receiver<(Token, Work)>, finished: &Finished, bell: &Bell) {
+    for (token, work) in queue {
         // A panic must reach the lane: a task that never finishes would stall
         // whoever waits for it.
-        let result = panic::catch_unwind(panic::AssertUnwindSafe(task))
-            .unwrap_or_else(|_| Err(io::Error::other("a background task panicked")));
+        let (result, block) = panic::catch_unwind(panic::AssertUnwindSafe(work))
+            .unwrap_or_else(|_| (Err(io::Error::other("a background task panicked")), None));
         finished.push(Done {
             token,
             result,
-            block: None,
+            block,
         });
         bell.ring();
     }

@@ -67,6 +67,16 @@ pub static KNOBS: &[Knob] = &[
         doc: "Where the real-time threads of the log, the replica and the peers' control run: together on the last core that the process may use, or wherever the kernel puts them.",
     },
     Knob {
+        key: "log.keep_awake_us",
+        kind: Kind::Number {
+            unit: "us",
+            min: 0,
+            max: 1000,
+        },
+        default: Some(Value::Number(300)),
+        doc: "For how long a write on its way to the disk keeps the log's core from falling asleep, where the disk is as quick as that; 0 lets the core sleep, which spares power and costs writes a wake-up or two.",
+    },
+    Knob {
         key: "log.journal_direct_io",
         kind: Kind::Switch,
         default: Some(Value::Switch(true)),
