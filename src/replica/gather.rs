@@ -4,10 +4,13 @@
 //! One batch is on its way at a time, and what comes meanwhile is the next. A
 //! batch costs nearly the same whatever is in it, so the first client that is
 //! back from the last one is not sent on alone: the batch waits for the others,
-//! as many as there were, and never longer than a batch takes.
+//! as many as there were, and never much longer than a batch takes.
 
 use std::time::Duration;
 
+/// A crowd that is back within so many times what a batch takes is worth the
+/// wait: it costs the clients as long, and spares the cores all but one batch.
+const HOLD_BATCHES: u32 = 3;
 /// On a slow disk a batch takes long, and clients come back as soon as ever.
 const HOLD_MAX: Duration = Duration::from_millis(2);
 /// Batches that go at once after waits that were in vain, at the most.
@@ -51,7 +54,7 @@ impl Gather {
         if let Some(count) = self.count.take() {
             let took = now.saturating_sub(self.went_at);
             self.crowd = count + waiting;
-            self.until = now + took.min(HOLD_MAX);
+            self.until = now + (took * HOLD_BATCHES).min(HOLD_MAX);
         }
     }
 
@@ -77,11 +80,11 @@ mod tests {
     }
 
     /// One that had `count` in its last batch, which left at 0 and was done at
-    /// 1,000 us with `waiting` behind it.
+    /// 400 us with `waiting` behind it.
     fn after_one(count: usize, waiting: usize) -> Gather {
         let mut gather = Gather::default();
         gather.went(us(0), count);
-        gather.back(us(1000), waiting);
+        gather.back(us(400), waiting);
         gather
     }
 
@@ -92,21 +95,21 @@ mod tests {
 
     #[test]
     fn a_lone_client_is_never_held() {
-        assert_eq!(after_one(1, 0).holds(us(1010), 1), None);
+        assert_eq!(after_one(1, 0).holds(us(410), 1), None);
     }
 
     #[test]
     fn who_comes_first_waits_for_as_many_as_there_were() {
         let mut gather = after_one(3, 1);
-        assert_eq!(gather.holds(us(1010), 1), Some(us(2000)));
+        assert_eq!(gather.holds(us(410), 1), Some(us(1600)));
         assert_eq!(gather.lacks(1), 3);
-        assert_eq!(gather.holds(us(1500), 3), Some(us(2000)));
-        assert_eq!(gather.holds(us(1600), 4), None);
+        assert_eq!(gather.holds(us(900), 3), Some(us(1600)));
+        assert_eq!(gather.holds(us(1000), 4), None);
     }
 
     #[test]
-    fn nobody_waits_longer_than_a_batch_takes_or_than_the_bound() {
-        assert_eq!(after_one(3, 0).holds(us(2000), 1), None);
+    fn nobody_waits_longer_than_three_batches_take_or_than_the_bound() {
+        assert_eq!(after_one(3, 0).holds(us(1600), 1), None);
         let mut slow = Gather::default();
         slow.went(us(0), 3);
         slow.back(us(500_000), 0);

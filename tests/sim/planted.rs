@@ -13,14 +13,14 @@ const SEARCHED: u64 = 500;
 /// A seed for each.
 const KNOWN: &[(Fault, u64)] = &[
     (Fault::VoteNotStored, 96),
-    (Fault::SentBeforePersisted, 7),
+    (Fault::SentBeforePersisted, 6),
     (Fault::TailLost, 0),
     (Fault::RemovedStillVotes, 0),
-    (Fault::LocalRead, 2),
+    (Fault::LocalRead, 3),
     (Fault::TokenReused, 2),
     (Fault::ZxidNotRaised, 0),
     (Fault::PasswordNotChecked, 1),
-    (Fault::GapApplied, 50),
+    (Fault::GapApplied, 238),
     (Fault::SessionsNotInSnapshot, 0),
     (Fault::AckBeforeFsync, 34),
     (Fault::ExpiryNotProposed, 1),

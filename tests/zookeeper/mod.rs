@@ -1,7 +1,7 @@
 //! The ZooKeeper door over loopback, with a small stand-in for the replica.
 
 mod basic;
-mod client;
+pub mod client;
 mod desk;
 mod hostile;
 mod identity;

@@ -14,6 +14,7 @@ mod counts;
 pub mod errors;
 pub mod handlers;
 mod sasl;
+mod seat;
 mod server;
 pub mod session;
 mod terms;

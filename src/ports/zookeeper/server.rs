@@ -4,6 +4,7 @@
 
 use super::connection::{Connection, End};
 use super::counts::Counts;
+use super::seat::Seat;
 use super::session::{AtHand, Session};
 use super::words::{self, ConnectionShown, Figures, Latency, Sight, Word};
 use super::{Limits, Settings, Shared};
@@ -122,6 +123,7 @@ pub struct Server {
     received_before: u64,
     sent_before: u64,
     closing_until_us: Option<u64>,
+    seat: Seat,
 }
 
 impl Server {
@@ -187,6 +189,7 @@ impl Server {
             received_before: 0,
             sent_before: 0,
             closing_until_us: None,
+            seat: Seat::default(),
         })
     }
 
@@ -277,6 +280,7 @@ impl Server {
             self.say();
         }
         self.flush_all();
+        self.seat.look(self.work.now_us);
         if self.work.now_us >= self.next_sweep_us {
             self.sweep();
         }
@@ -450,6 +454,8 @@ impl Server {
     /// Hands over what has been asked, as one batch.
     fn say(&mut self) {
         if !self.work.asks.is_empty() {
+            let writes = self.work.asks.iter().filter(|ask| ask.is_write()).count();
+            self.seat.count(self.work.asks.len(), writes);
             self.desk.say(&mut self.work.asks);
             assert!(self.work.asks.is_empty(), "the replica takes every ask");
         }
