@@ -1,7 +1,7 @@
 """One file a set: `prepare` installs, `run` plays it against a target, `QUICK`
 tells whether the quick run takes it."""
 
-from sets import c_client, curator, golden, kazoo_suite, spark, zkcli
+from sets import c_client, curator, golden, kazoo_suite, spark, tutorials, zkcli
 
 SETS = {
     "golden": golden,
@@ -9,5 +9,6 @@ SETS = {
     "c": c_client,
     "kazoo": kazoo_suite,
     "curator": curator,
+    "tutorials": tutorials,
     "spark": spark,
 }
