@@ -122,7 +122,6 @@ mod tests {
                 thread::yield_now();
             }
             vigil.keep();
-            assert!(vigil.until.load(SeqCst) > 0);
         }
     }
 }
