@@ -45,13 +45,13 @@ impl Seat {
     /// Called at each turn; moves the thread where that pays.
     pub fn look(&mut self, now_us: u64) {
         let span_us = now_us.saturating_sub(self.looked_us);
-        if span_us < LOOK_US {
+        if span_us < LOOK_US || !class::has_place() {
             return;
         }
         self.looked_us = now_us;
         let (asks, writes) = (self.asks, self.writes);
         (self.asks, self.writes) = (0, 0);
-        let Some(waited) = class::waited().filter(|_| class::has_place()) else {
+        let Some(waited) = class::waited() else {
             return;
         };
         let waited_us = waited.saturating_sub(self.waited).as_micros() as u64;
