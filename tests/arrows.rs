@@ -138,7 +138,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls", &["src/peers/tls", "src/ports"]),
     ("slog", &["src/consensus"]),
     ("snap", &["src/cli/import"]),
-    ("sysinfo", &["src/profile/detect"]),
+    ("sysinfo", &["src/profile/detect", "src/profile/interfaces"]),
     ("toml", &["src/profile", "src/daemon/config"]),
     ("tonic", &["src/compute", "src/ports"]),
     ("tracing_journald", &["src/daemon/journal"]),

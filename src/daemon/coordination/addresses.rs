@@ -3,13 +3,24 @@
 use super::Shared;
 use crate::limits::PLACE_BYTES_MAX;
 use crate::peers::{PeerAddress, Plane};
+use crate::profile::{interface_addresses, only_one};
 use crate::state::{Member, Role};
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 impl Shared {
-    /// The host by which others reach this node.
+    /// The host by which the other members reach this node.
     pub(super) fn own_host(&self) -> Result<String, String> {
+        let others = self.membership().peers;
+        let mut hosts = others
+            .iter()
+            .filter_map(|peer| peer.control.parse::<SocketAddr>().ok());
+        self.host_towards(hosts.next().map(|other| other.ip()))
+    }
+
+    /// The host by which a machine there reaches this node; whichever machine
+    /// where none is named.
+    fn host_towards(&self, there: Option<IpAddr>) -> Result<String, String> {
         let peers = &self.config.peers;
         if let Some(host) = &peers.advertise {
             return Ok(host.clone());
@@ -18,14 +29,26 @@ impl Shared {
         if !ip.is_unspecified() {
             return Ok(ip.to_string());
         }
-        interface_address().map_err(|error| {
-            format!("this machine has no address to be reached at ({error}): set peers.advertise")
-        })
+        if let Some(own) = there.and_then(|there| interface_towards(there).ok()) {
+            return Ok(own.to_string());
+        }
+        // A site whose network leads nowhere else has no route to the world.
+        let own = interface_towards(WORLD).or_else(|_| the_only_interface())?;
+        Ok(own.to_string())
     }
 
-    /// Of the control and the bulk endpoint.
+    /// Of the control and the bulk endpoint, for the members.
     pub(super) fn own_addresses(&self) -> Result<(String, String), String> {
-        let host = self.own_host()?;
+        self.addresses_at(self.own_host()?)
+    }
+
+    /// The same, for a cluster that is reached at this host.
+    pub(super) fn own_addresses_towards(&self, host: &str) -> Result<(String, String), String> {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        self.addresses_at(self.host_towards(bare.parse().ok())?)
+    }
+
+    fn addresses_at(&self, host: String) -> Result<(String, String), String> {
         let bracketed = match host.contains(':') {
             true => format!("[{host}]"),
             false => host,
@@ -72,12 +95,39 @@ impl Shared {
     }
 }
 
-/// The address of the interface towards the world. Nothing is sent.
-fn interface_address() -> io::Result<String> {
-    // An address of RFC 5737, for documents: it is nobody's.
-    let socket = UdpSocket::bind("0.0.0.0:0")?;
-    socket.connect("192.0.2.1:9")?;
-    Ok(socket.local_addr()?.ip().to_string())
+/// An address of RFC 5737, for documents: it is nobody's.
+const WORLD: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+/// The address of the interface that a machine is reached by. Nothing is sent.
+fn interface_towards(there: IpAddr) -> io::Result<IpAddr> {
+    let unspecified: IpAddr = match there {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((unspecified, 0))?;
+    socket.connect((there, 9))?;
+    Ok(socket.local_addr()?.ip())
+}
+
+fn the_only_interface() -> Result<IpAddr, String> {
+    let addresses = interface_addresses();
+    if let Some(only) = only_one(&addresses) {
+        return Ok(only);
+    }
+    let listed: Vec<String> = addresses
+        .iter()
+        .map(|(interface, address)| format!("{interface} {address}"))
+        .collect();
+    Err(match listed.is_empty() {
+        true => "this machine has no address to be reached at: give an interface one, or set \
+                 peers.advertise"
+            .into(),
+        false => format!(
+            "this machine has several addresses ({}) and no default route that tells which the \
+             other machines reach: set peers.advertise to that one",
+            listed.join(", ")
+        ),
+    })
 }
 
 pub(super) fn address_of(member: &Member) -> PeerAddress {

@@ -68,7 +68,7 @@ impl Shared {
                 );
             }
         }
-        let (control, bulk) = self.own_addresses()?;
+        let (control, bulk) = self.own_addresses_towards(&token.host)?;
         let applicant = Applicant {
             control,
             bulk,
