@@ -106,6 +106,7 @@ const IMPURE: &[(&str, &str)] = &[
 const HOMES: &[(&str, &[&str])] = &[
     ("base64", &["src/peers", "src/ports", "src/cli"]),
     ("clap", &["src/cli"]),
+    ("clap_complete", &["src/cli/manual"]),
     ("crc32c", &["src/wire"]),
     ("datafusion", &["src/compute"]),
     ("flate2", &["src/cli/import"]),
@@ -135,6 +136,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "src/daemon/chronicle",
         ],
     ),
+    ("roff", &["src/cli/manual"]),
     ("rustls", &["src/peers/tls", "src/ports"]),
     ("slog", &["src/consensus"]),
     ("snap", &["src/cli/import"]),

@@ -6,8 +6,8 @@ mod table;
 
 use crate::daemon::journal;
 use crate::daemon::refused::Refused;
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -50,6 +50,7 @@ subcommands! {
     Log log,
     Import import,
     Zk zk,
+    Manual manual,
 }
 
 /// Coordination, event log, file store and query engine for an edge site.
@@ -110,6 +111,21 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The program as its help shows it, without what is hidden.
+fn visible() -> clap::Command {
+    let whole = Arguments::command();
+    let shown = whole.get_subcommands().filter(|one| !one.is_hide_set());
+    let mut program = clap::Command::new("dolmen")
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_help_subcommand(true)
+        .subcommand_required(true)
+        .subcommands(shown.cloned());
+    if let Some(about) = whole.get_about() {
+        program = program.about(about.clone());
+    }
+    program
+}
+
 /// Help and version are answers; the rest is clap's complaint on one line.
 fn answer_usage(error: &clap::Error) -> Result<(), Failure> {
     let text = error.render().to_string();
@@ -149,7 +165,6 @@ fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_table_is_well_formed_and_every_command_says_what_it_does() {

@@ -47,6 +47,7 @@ pub struct Show {
 
 #[derive(Debug, clap::Args)]
 pub struct Verify {
+    /// The files to check
     pub files: Vec<PathBuf>,
     /// Print JSON
     #[arg(long)]

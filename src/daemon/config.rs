@@ -277,9 +277,12 @@ pub struct Loaded {
     pub notes: Vec<String>,
 }
 
+/// Where an installed node has its settings.
+pub const FILE: &str = "/etc/dolmen/dolmen.toml";
+
 /// The file of an installed node, where there is one.
 pub fn installed_file() -> Option<PathBuf> {
-    let file = PathBuf::from("/etc/dolmen/dolmen.toml");
+    let file = PathBuf::from(FILE);
     file.exists().then_some(file)
 }
 

@@ -22,7 +22,7 @@ mod notify;
 mod open_files;
 mod presence;
 pub mod probe;
-mod quick_failures;
+pub mod quick_failures;
 pub mod recovery;
 pub mod refused;
 mod standing;

@@ -28,7 +28,7 @@ const fn number(unit: &'static str, max: i64) -> Kind {
 }
 
 /// The keys of `[match]`.
-pub(super) static RULES: &[Knob] = &[
+pub static RULES: &[Knob] = &[
     rule!(
         "match.arch",
         Kind::Words(&["x86_64", "aarch64"]),

@@ -32,6 +32,6 @@ pub use interfaces::{interface_addresses, only_one};
 pub use knobs::{KNOBS, Kind, Knob, Tables, check, expect};
 pub use layers::{Given, Layer, Layers, Origin, Setting};
 pub use machine::{Device, Machine};
-pub use matching::{Pattern, Rule};
+pub use matching::{Pattern, RULES, Rule};
 pub use probe::{PROBE_FILE, Probe};
-pub use shelf::{Profile, Shelf, Tested};
+pub use shelf::{HEAD, Profile, Shelf, Tested};

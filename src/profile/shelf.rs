@@ -34,7 +34,7 @@ static VENDOR: &[(&str, &str)] = vendor![
 ];
 
 /// What stands above `[match]`.
-static HEAD: &[Knob] = &[
+pub static HEAD: &[Knob] = &[
     Knob {
         key: "schema",
         kind: Kind::Number {

@@ -7,6 +7,8 @@
 
 mod pages;
 
+pub use pages::listed;
+
 use crate::limits::{
     OPERATOR_CONNECTIONS_MAX, OPERATOR_HEAD_BYTES_MAX, OPERATOR_HEADERS_MAX,
     OPERATOR_UNREAD_BYTES_MAX,

@@ -49,6 +49,11 @@ const PAGES: &[Page] = &[
     },
 ];
 
+/// The path of each page, and what it says.
+pub fn listed() -> impl Iterator<Item = (&'static str, &'static str)> {
+    PAGES.iter().map(|page| (page.path, page.says))
+}
+
 pub(super) fn page(method: &Method, path: &str, report: &dyn Report) -> Response<Full<Bytes>> {
     if method != Method::GET && method != Method::HEAD {
         let says = "this door only tells: use GET or HEAD; changes go through the dolmen command\n";
