@@ -6,11 +6,13 @@ mod table;
 
 use crate::daemon::journal;
 use crate::daemon::refused::Refused;
+use crate::state::FEATURES;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 /// A line here is a subcommand: its name, and the file with its `Args` (whose
 /// doc comment is the help) and its `run`.
@@ -55,10 +57,18 @@ subcommands! {
 
 /// Coordination, event log, file store and query engine for an edge site.
 #[derive(Parser)]
-#[command(name = "dolmen", version, disable_help_subcommand = true)]
+#[command(name = "dolmen", version, long_version = long_version(), disable_help_subcommand = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
+}
+
+/// The second line is for packages, which must not put an older release on
+/// newer data.
+fn long_version() -> &'static str {
+    static TEXT: LazyLock<String> =
+        LazyLock::new(|| format!("{}\nfeatures up to {FEATURES}", env!("CARGO_PKG_VERSION")));
+    &TEXT
 }
 
 /// Why a command did not do what was asked: one line, which says what to do

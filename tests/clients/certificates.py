@@ -12,11 +12,12 @@ KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 class Certificates:
     """PEM files in a folder: `ca.pem`, and NAME.pem with NAME.key."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, addresses=("127.0.0.1",)):
         folder.mkdir()
         self.folder = folder
         self._openssl("req", "-x509", *KEY, "-days", DAYS, "-subj", "/CN=ca", *self._out("ca"))
-        self._sign("server", "subjectAltName=DNS:localhost,IP:127.0.0.1")
+        names = ",".join(f"IP:{address}" for address in addresses)
+        self._sign("server", f"subjectAltName=DNS:localhost,{names}")
         self._sign("client", "basicConstraints=CA:FALSE")
 
     def path(self, name):
