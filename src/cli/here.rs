@@ -3,6 +3,7 @@
 use super::{Failure, dev};
 use crate::daemon::ask::ask_to_agree;
 use crate::daemon::compose::{self, Sources};
+use crate::daemon::config::ADMIN_SOCKET;
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -24,11 +25,23 @@ impl Here {
         Ok(match (&self.socket, &self.data) {
             (Some(socket), _) => socket.clone(),
             (None, Some(data)) => dev::admin_socket(data, self.dev_node),
-            (None, None) => compose::load(&Sources::default())?.config.admin_socket,
+            (None, None) => installed_socket(),
         })
     }
 
     pub fn ask(&self, question: &Value) -> Result<Value, Failure> {
         ask_to_agree(&self.socket()?, question).map_err(Failure::failed)
+    }
+}
+
+/// Where the settings put it. The daemon may well be running with the settings
+/// from before they were broken, and is then found where they usually put it.
+fn installed_socket() -> PathBuf {
+    match compose::load(&Sources::default()) {
+        Ok(loaded) => loaded.config.admin_socket,
+        Err(refused) => {
+            eprintln!("dolmen: {refused}; asking the daemon on {ADMIN_SOCKET}");
+            ADMIN_SOCKET.into()
+        }
     }
 }

@@ -104,6 +104,9 @@ pub enum EngineChoice {
     Threads,
 }
 
+/// The admin socket of an installed daemon.
+pub const ADMIN_SOCKET: &str = "/run/dolmen/admin.sock";
+
 /// What dolmen.toml holds beside the knobs: what this node is, not what its
 /// machine is good at, so no hardware profile and no probe may say it.
 pub static NODE: &[Knob] = &[
@@ -122,7 +125,7 @@ pub static NODE: &[Knob] = &[
     Knob {
         key: "admin.socket",
         kind: Kind::Path,
-        default: Some(Value::Text(Cow::Borrowed("/run/dolmen/admin.sock"))),
+        default: Some(Value::Text(Cow::Borrowed(ADMIN_SOCKET))),
         doc: "Where the commands on the same host reach the daemon.",
     },
     Knob {

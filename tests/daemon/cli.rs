@@ -79,3 +79,16 @@ fn a_daemon_that_is_not_there_is_not_waited_for() {
         "{words}"
     );
 }
+
+#[test]
+fn settings_that_are_broken_do_not_hide_the_daemon() {
+    let mut status = dolmen();
+    status.arg("status").env("DOLMEN_LOG_SEGMENT_MIB", "many");
+    let (_, _, says) = run(&mut status);
+    let first = says.lines().next().unwrap_or_default();
+    assert!(first.contains("log.segment_mib is"), "{says}");
+    assert!(
+        first.ends_with("; asking the daemon on /run/dolmen/admin.sock"),
+        "{says}"
+    );
+}

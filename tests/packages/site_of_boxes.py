@@ -23,7 +23,7 @@ class Site:
     def __init__(self, folder, packs, deb, secured):
         self.folder, self.packs, self.deb, self.secured = folder, packs, deb, secured
         self.switch = Switch(f"dolmen{os.getpid()}")
-        self.boxes, self.addresses = {}, {}
+        self.boxes, self.addresses, self.loads = {}, {}, []
         self.certificates = None
         self.client, _ = self.switch.plug("client")
         # The switch counts: the boxes come behind the client.
@@ -107,7 +107,9 @@ class Site:
 
     def load(self, names):
         """Clients that write until they are told to stop."""
-        return Load(self, names)
+        load = Load(self, names)
+        self.loads.append(load)
+        return load
 
     def look(self, name, paths):
         """What one node, asked alone, has of these paths: those that it lacks."""
@@ -120,6 +122,8 @@ class Site:
         return json.loads(done.stdout)
 
     def end(self):
+        for load in self.loads:
+            load.process.kill()
         for box in self.boxes.values():
             box.end()
         self.switch.end()

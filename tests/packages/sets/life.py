@@ -237,7 +237,7 @@ class Life:
         said = box.say("dolmen check-config /etc/dolmen/dolmen.toml", check=False)
         self.check(said.status == 1 and f"dolmen.toml:{line}:1" in said.all, f"check-config says {said.all}")
         said = box.say("systemctl reload dolmen; dolmen status", check=False)
-        self.check("serving" in said.out, "a reload with a broken file leaves the node serving")
+        self.check("serving" in said.out, f"behind a reload with a broken file status says {said.all}")
         path.write_text(good)
 
     def survives_the_night(self):
