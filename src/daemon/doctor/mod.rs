@@ -14,6 +14,7 @@ mod file_system;
 mod flush;
 mod kernel;
 mod limits;
+mod log_core;
 mod ownership;
 mod probe;
 mod profile;
@@ -134,6 +135,11 @@ pub const CHECKS: &[Check] = &[
         name: "threads",
         looks_at: "the priorities that threads are granted",
         run: threads::check,
+    },
+    Check {
+        name: "log core",
+        looks_at: "the core of the log's threads, and what keeping it awake costs",
+        run: log_core::check,
     },
     Check {
         name: "file system",
