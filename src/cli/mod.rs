@@ -47,6 +47,7 @@ subcommands! {
     CheckConfig check_config,
     Probe probe,
     Profile profile,
+    Tune tune,
     Log log,
     Import import,
     Zk zk,

@@ -26,3 +26,4 @@ mod quick_failures;
 pub mod recovery;
 pub mod refused;
 mod standing;
+pub mod tune;

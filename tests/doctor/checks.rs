@@ -44,6 +44,30 @@ fn a_card_wears_out_and_a_cache_is_told() {
 }
 
 #[test]
+fn what_is_not_tuned_is_a_note_and_never_more() {
+    check(
+        "tuning",
+        "rpi5-sd",
+        &[
+            "note: 0 of 3 in force, without socket_buffers, swappiness, dirty_background: \
+             `dolmen tune apply` sets them until the next start of the machine, `systemctl \
+             enable --now dolmen-tune` at each",
+        ],
+    );
+    check(
+        "tuning",
+        "container",
+        &["ok: nothing that is named can be set here; `dolmen tune list` says why"],
+    );
+    let folder = Folder::new();
+    for name in ["rmem_max", "wmem_max"] {
+        folder.file(&format!("proc/sys/net/core/{name}"), "4194304\n");
+    }
+    let said = says("tuning", &folder, made(&folder), None);
+    assert_eq!(said, ["ok: 1 of 1 in force"]);
+}
+
+#[test]
 fn a_profile_says_whether_it_was_tried() {
     check(
         "profile",

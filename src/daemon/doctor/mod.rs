@@ -21,6 +21,7 @@ mod profile;
 mod room;
 mod site;
 mod threads;
+mod tuning;
 mod uring;
 
 pub use site::{Life, Site};
@@ -155,6 +156,11 @@ pub const CHECKS: &[Check] = &[
         name: "flush",
         looks_at: "how long fdatasync takes in the data folder",
         run: flush::check,
+    },
+    Check {
+        name: "tuning",
+        looks_at: "the kernel's settings that the hardware profile names",
+        run: tuning::check,
     },
     Check {
         name: "room",
