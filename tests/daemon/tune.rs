@@ -278,3 +278,43 @@ fn whoever_is_not_root_is_told_so_and_may_look() {
     assert_eq!(machine.says("proc/sys/vm/swappiness"), "60");
     assert_eq!(machine.tune(&["list"]).0, 0);
 }
+
+/// The unit may write where the tuners do, and sees this machine's network.
+#[test]
+fn the_unit_lets_every_tuner_write() {
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/dolmen-tune.service");
+    let unit = fs::read_to_string(unit).unwrap();
+    let value = |key: &str| {
+        let line = unit.lines().find_map(|line| line.strip_prefix(key));
+        line.and_then(|line| line.strip_prefix('='))
+    };
+    let open: Vec<&str> = value("ReadWritePaths").unwrap().split(' ').collect();
+    let machine = Machine::copy("rack-nvme-plp");
+    for file in machine.now().keys() {
+        // The kernel's own folders behind the links of /sys/class.
+        let place = fs::canonicalize(machine.path(&file[1..])).unwrap();
+        let place = Path::new("/").join(
+            place
+                .strip_prefix(fs::canonicalize(machine.path("")).unwrap())
+                .unwrap(),
+        );
+        assert!(
+            open.iter().any(|open| place.starts_with(open)),
+            "{}",
+            place.display()
+        );
+    }
+    for hides in [
+        "PrivateNetwork",
+        "PrivateUsers",
+        "ProtectKernelTunables",
+        "ProcSubset",
+    ] {
+        assert_eq!(value(hides), None);
+    }
+    assert_eq!(value("Before"), Some("dolmen.service"));
+    for (key, command) in [("ExecStart", "apply"), ("ExecStop", "off")] {
+        let wanted = format!("/usr/bin/dolmen tune {command}");
+        assert_eq!(value(key), Some(&*wanted));
+    }
+}
