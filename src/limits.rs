@@ -109,6 +109,10 @@ pub const MACHINE_FILE_BYTES_MAX: u64 = 1 << 20;
 /// partitions is 5.
 pub const BLOCK_DEVICE_LAYERS_MAX: usize = 8;
 
+/// What `dolmen tune` keeps of how a machine was: some 200 bytes for each disk
+/// and each core's frequency, of which there may be 4096.
+pub const TUNED_BYTES_MAX: u64 = 1 << 20;
+
 /// Submissions in one frame to the leader, and the bytes after which a frame
 /// is sent and another begun. Many small writes share a frame; a large one has
 /// its own.

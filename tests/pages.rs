@@ -3,6 +3,7 @@
 //! there. `DOLMEN_REWRITE=1` writes the tables anew; notes that stand behind
 //! what the code knows are kept.
 
+use dolmen::daemon::tune::TUNERS;
 use dolmen::ports::zookeeper::handlers::TABLE;
 use dolmen::ports::zookeeper::words::Word;
 use dolmen::state::settings;
@@ -102,6 +103,19 @@ fn the_live_settings_are_those_of_the_state() {
         let (name, default, doc) = (row.name, row.default, row.doc);
         let (least, most) = (row.range.start(), row.range.end());
         format!("| `{name}` | {default} | {least} to {most} | {doc} |")
+    }));
+}
+
+#[test]
+fn the_tuners_are_those_of_the_table() {
+    let table = Table {
+        page: "docs/operating.md",
+        heading: "## Tuning the machine",
+        has_notes: false,
+    };
+    table.hold(TUNERS.iter().map(|tuner| {
+        let (name, key, sets, reason) = (tuner.name, tuner.key, tuner.sets, tuner.reason);
+        format!("| `{name}` | `{key}` | {sets} | {reason} |")
     }));
 }
 

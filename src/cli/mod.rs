@@ -49,6 +49,7 @@ subcommands! {
     CheckConfig check_config,
     Probe probe,
     Profile profile,
+    Tune tune,
     Log log,
     Import import,
     Zk zk,

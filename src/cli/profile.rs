@@ -219,7 +219,7 @@ pub(super) fn load(node: Node) -> Result<Loaded, Failure> {
 }
 
 /// Faults where a result was asked for: the result of the command is none.
-fn told(faults: Vec<Fault>) -> Failure {
+pub(super) fn told(faults: Vec<Fault>) -> Failure {
     let lines: Vec<String> = faults.iter().map(Fault::to_string).collect();
     lines.join("\n").into()
 }
@@ -251,7 +251,7 @@ fn settings_json(settings: &[Setting]) -> Json {
     settings.iter().map(setting).collect()
 }
 
-fn value_json(value: &Value) -> Json {
+pub(super) fn value_json(value: &Value) -> Json {
     match value {
         Value::Text(text) => json!(text),
         Value::Number(number) => json!(number),

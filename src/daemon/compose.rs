@@ -20,6 +20,8 @@ pub struct Sources {
 
 /// The settings that a running node takes.
 const LIVE: &[&str] = &["node.log_level"];
+/// Those that `dolmen tune` reads, and no daemon.
+const TUNE: &str = "tune.";
 
 /// The settings of the node on this machine.
 pub fn load(sources: &Sources) -> Result<Loaded, Refused> {
@@ -41,7 +43,7 @@ pub fn needing_restart(old: &Loaded, new: &Loaded) -> Vec<&'static str> {
         .zip(new.layers.settings())
         .filter(|(old, new)| old.value != new.value)
         .map(|(old, _)| old.knob.key)
-        .filter(|key| !LIVE.contains(key))
+        .filter(|key| !LIVE.contains(key) && !key.starts_with(TUNE))
         .collect()
 }
 
@@ -109,7 +111,11 @@ mod tests {
     #[test]
     fn only_the_level_changes_in_a_running_node() {
         let old = with(&[]);
-        let new = with(&["node.log_level=debug", "node.data=/tmp/d"]);
+        let new = with(&[
+            "node.log_level=debug",
+            "node.data=/tmp/d",
+            "tune.swappiness=1",
+        ]);
         assert_eq!(needing_restart(&old, &new), ["node.data"]);
     }
 

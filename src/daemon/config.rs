@@ -636,8 +636,8 @@ pub fn example() -> String {
         "# /etc/dolmen/dolmen.toml: the settings of this node.\n\
          #\n\
          # Each setting below is what is built in; take the # away to change it. Those of\n\
-         # [log] are set by the hardware profile of this machine: `dolmen profile show`\n\
-         # prints every value with its origin. After a change, run\n\
+         # [log] and [tune] are set by the hardware profile of this machine: `dolmen\n\
+         # profile show` prints every value with its origin. After a change, run\n\
          # `dolmen check-config /etc/dolmen/dolmen.toml`.\n\
          #\n\
          # The environment and the command line are above this file:\n\

@@ -26,3 +26,4 @@ pub mod quick_failures;
 pub mod recovery;
 pub mod refused;
 mod standing;
+pub mod tune;

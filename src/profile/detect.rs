@@ -6,6 +6,7 @@
 //! is in no file.
 
 use super::block::device;
+use super::groups::memory_limit_bytes;
 use super::machine::Machine;
 use super::mount::Mount;
 use super::virt::virt;
@@ -13,7 +14,7 @@ use crate::limits::MACHINE_FILE_BYTES_MAX;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// Where /sys and /proc are.
 #[derive(Clone, Debug)]
@@ -138,43 +139,6 @@ fn memory_bytes(roots: &Roots) -> Option<u64> {
         .find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kib: u64 = total.trim().strip_suffix(" kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
-}
-
-/// The least limit of our control group and of those above it.
-fn memory_limit_bytes(roots: &Roots) -> Option<u64> {
-    let groups = text(&roots.proc.join("self/cgroup"))?;
-    let limits = groups.lines().flat_map(|line| {
-        let mut fields = line.splitn(3, ':');
-        let (_, controllers, group) = (fields.next(), fields.next(), fields.next());
-        // Version 2 names no controllers.
-        let (root, file) = match controllers {
-            Some("") => ("fs/cgroup", "memory.max"),
-            Some(names) if names.split(',').any(|name| name == "memory") => {
-                ("fs/cgroup/memory", "memory.limit_in_bytes")
-            }
-            _ => return Vec::new(),
-        };
-        limits_up(&roots.sys.join(root), group.unwrap_or_default(), file)
-    });
-    limits.min()
-}
-
-/// Inside a container the path may be one that only the host knows, so a
-/// folder that is absent is stepped over.
-fn limits_up(root: &Path, group: &str, file: &str) -> Vec<u64> {
-    let below_root = |component| match component {
-        Component::Normal(name) => Some(name),
-        _ => None,
-    };
-    let group: PathBuf = Path::new(group)
-        .components()
-        .filter_map(below_root)
-        .collect();
-    group
-        .ancestors()
-        .filter_map(|folder| text(&root.join(folder).join(file)))
-        .filter_map(|limit| limit.parse().ok()) // "max" is none
-        .collect()
 }
 
 fn nic_speed_mbps(roots: &Roots) -> Option<u64> {

@@ -1,8 +1,8 @@
 //! The one table of knobs, and the check of an entry against a table.
 //!
 //! A knob is here because `daemon` reads it. Its field and its reader are in
-//! `daemon/config.rs`; its check, its default, the example file and the manual
-//! page come from this table.
+//! `daemon/config.rs`, those of `tune.*` in `daemon/tune`; its check, its default,
+//! the example file and the manual page come from this table.
 
 use super::document::{Document, Entry, Value, shown};
 use super::fault::{Fault, Place};
@@ -131,6 +131,67 @@ pub static KNOBS: &[Knob] = &[
         },
         default: Some(Value::Number(8)),
         doc: "Disk space held back beside that of one journal file, so that a node can still start on a full disk.",
+    },
+    // What nobody names is left as the machine has it, so these have no default.
+    Knob {
+        key: "tune.disk_scheduler",
+        kind: Kind::Choice(&["none", "mq-deadline", "kyber", "bfq"]),
+        default: None,
+        doc: "The I/O scheduler of the disks under the data folder; set by `dolmen tune apply`, as are all in this section.",
+    },
+    Knob {
+        key: "tune.socket_buffers_kib",
+        kind: Kind::Number {
+            unit: "KiB",
+            min: 208, // what Linux has by itself
+            max: 64 << 10,
+        },
+        default: None,
+        doc: "What a socket may ask for as its buffer, at least; the peers' ask for 2048.",
+    },
+    Knob {
+        key: "tune.swappiness",
+        kind: Kind::Number {
+            unit: "",
+            min: 0,
+            max: 100,
+        },
+        default: None,
+        doc: "How readily the kernel puts memory of programs on the swap disk, rather than forget what it can read again from files.",
+    },
+    Knob {
+        key: "tune.dirty_background_mib",
+        kind: Kind::Number {
+            unit: "MiB",
+            min: 1,
+            max: 64 << 10,
+        },
+        default: None,
+        doc: "How much written data may gather in memory before the kernel begins to write it to its disk.",
+    },
+    Knob {
+        key: "tune.cpu_governor",
+        kind: Kind::Choice(&[
+            "performance",
+            "schedutil",
+            "ondemand",
+            "conservative",
+            "powersave",
+        ]),
+        default: None,
+        doc: "Who chooses the cores' frequency; \"performance\" has them run at their highest and takes power.",
+    },
+    Knob {
+        key: "tune.leave_alone",
+        kind: Kind::Words(&[
+            "disk_scheduler",
+            "socket_buffers",
+            "swappiness",
+            "dirty_background",
+            "cpu_governor",
+        ]),
+        default: None,
+        doc: "Those of `dolmen tune list` that stay as they are, whatever is named here or by the hardware profile.",
     },
 ];
 
@@ -358,8 +419,10 @@ mod tests {
     #[test]
     fn every_default_is_one_that_is_taken() {
         for knob in KNOBS {
-            let default = knob.default.as_ref().expect(knob.key);
-            assert!(knob.kind.takes(default), "{}", knob.key);
+            match &knob.default {
+                Some(default) => assert!(knob.kind.takes(default), "{}", knob.key),
+                None => assert!(knob.key.starts_with("tune."), "{}", knob.key),
+            }
         }
     }
 

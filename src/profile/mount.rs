@@ -50,6 +50,22 @@ impl Mount {
     }
 }
 
+/// Everything that is mounted.
+pub struct Mounts(Vec<Mount>);
+
+impl Mounts {
+    pub fn read(roots: &Roots) -> Self {
+        Self(Mount::read_all(roots))
+    }
+
+    /// Whether what is mounted there takes no writes, as /proc/sys in a
+    /// container. The path holds no symbolic link.
+    pub fn is_read_only(&self, path: &Path) -> bool {
+        let mount = Mount::of(&self.0, path);
+        mount.is_some_and(|mount| mount.options.split(',').any(|option| option == "ro"))
+    }
+}
+
 /// mountinfo writes blank, tab, newline and backslash in octal.
 fn unescaped(field: &str) -> String {
     let octal = [

@@ -15,6 +15,7 @@ mod reduced;
 mod refusals;
 mod systemd;
 mod threads;
+mod tune;
 
 use dolmen::daemon::ask::ask;
 use serde_json::{Value, json};

@@ -44,6 +44,30 @@ fn a_card_wears_out_and_a_cache_is_told() {
 }
 
 #[test]
+fn what_is_not_tuned_is_a_note_and_never_more() {
+    check(
+        "tuning",
+        "rpi5-sd",
+        &[
+            "note: 0 of 3 in force, without socket_buffers, swappiness, dirty_background: \
+             `dolmen tune apply` sets them until the next start of the machine, `systemctl \
+             enable --now dolmen-tune` at each",
+        ],
+    );
+    check(
+        "tuning",
+        "container",
+        &["ok: nothing that is named can be set here; `dolmen tune list` says why"],
+    );
+    let folder = Folder::new();
+    for name in ["rmem_max", "wmem_max"] {
+        folder.file(&format!("proc/sys/net/core/{name}"), "4194304\n");
+    }
+    let said = says("tuning", &folder, made(&folder), None);
+    assert_eq!(said, ["ok: 1 of 1 in force"]);
+}
+
+#[test]
 fn a_profile_says_whether_it_was_tried() {
     check(
         "profile",
@@ -148,6 +172,69 @@ fn limits_that_are_met_too_soon_are_told() {
     assert_eq!(said[0], head);
     assert_eq!(said.len(), 2);
     assert!(said[1].starts_with("warning: 1024 open files"), "{said:?}");
+}
+
+/// What is said of the log's core where a process may use four, with some lines
+/// of settings and the files of its control group.
+fn of_log_core(settings: &str, group: &str, files: &[(&str, &str)]) -> Vec<String> {
+    let folder = Folder::new();
+    folder.file(
+        "proc/self/status",
+        "Name:\tdolmen\nCpus_allowed_list:\t0-3\n",
+    );
+    folder.file("proc/self/cgroup", group);
+    for (file, text) in files {
+        folder.file(&format!("sys/fs/cgroup/{file}"), text);
+    }
+    let config = Some(folder.file("dolmen.toml", settings));
+    says("log core", &folder, made(&folder), config)
+}
+
+#[test]
+fn keeping_a_core_awake_is_told_and_a_quota_warned_of() {
+    let place = "ok: the log's threads share core 3, the last of 4 (of this command)";
+    let awake = "ok: a write under way keeps it awake, for 300 us at the most (log.keep_awake_us)";
+    let quota = |cores: &str| {
+        format!(
+            "warning: a write under way keeps it awake, for 300 us at the most, and that counts \
+             against the quota of {cores} cores like work > set log.keep_awake_us = 0, or take \
+             the quota away (CPUQuota= in the unit, --cpus of the container)"
+        )
+    };
+    let (two, one) = (
+        "0::/system.slice/dolmen.service\n",
+        "4:cpu,cpuacct:/docker/ab12\n",
+    );
+    let unbound = ("system.slice/dolmen.service/cpu.max", "max 100000\n");
+    assert_eq!(of_log_core("", two, &[unbound]), [place, awake]);
+    // The slice's is what counts where the service has none.
+    let slice = ("system.slice/cpu.max", "150000 100000\n");
+    assert_eq!(
+        of_log_core("", two, &[unbound, slice]),
+        [place, &quota("1.50")]
+    );
+    // A group that only the host knows: the root of the container's own view.
+    let files = [
+        ("cpu/cpu.cfs_quota_us", "50000\n"),
+        ("cpu/cpu.cfs_period_us", "100000\n"),
+    ];
+    assert_eq!(of_log_core("", one, &files), [place, &quota("0.50")]);
+    let none = [("cpu/cpu.cfs_quota_us", "-1\n"), files[1]];
+    assert_eq!(of_log_core("", one, &none), [place, awake]);
+    // All the cores that there are is no less than without.
+    let all = ("cpu.max", "400000 100000\n");
+    assert_eq!(of_log_core("", "0::/\n", &[all]), [place, awake]);
+
+    let asleep = "ok: it may fall asleep under a write (log.keep_awake_us = 0)";
+    assert_eq!(
+        of_log_core("log.keep_awake_us = 0", two, &[slice]),
+        [place, asleep]
+    );
+    let any = of_log_core("log.core = \"any\"", two, &[slice]);
+    assert!(
+        any.len() == 1 && any[0].starts_with("ok: log.core = \"any\""),
+        "{any:?}"
+    );
 }
 
 #[test]

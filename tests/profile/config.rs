@@ -2,7 +2,7 @@
 
 use super::{Folder, fixtures, recorded};
 use dolmen::daemon::config::{Config, Loaded, SETTINGS, Sources, example, variable};
-use dolmen::profile::{Document, Fault, Given, Machine};
+use dolmen::profile::{Document, Fault, Given, Machine, Value};
 use std::path::{Path, PathBuf};
 
 /// What a test changes of a node's sources.
@@ -266,6 +266,8 @@ fn every_setting_is_documented_and_read() {
             "coordination.election_timeout_ms" => "1700",
             "log.journal_direct_io" => "false",
             "log.core" => "any",
+            // Read by `dolmen tune`, whose own test asks for a reader of each.
+            key if key.starts_with("tune.") => continue,
             _ => "17",
         };
         let mut layers = dolmen::profile::Layers::built_in(SETTINGS);
@@ -313,9 +315,11 @@ fn the_example_says_what_is_built_in() {
         })
         .collect();
     let document = Document::parse("dolmen.toml", uncommented.as_bytes()).unwrap();
+    // A section of which nothing is built in says nothing.
     let shown: Vec<String> = document
         .entries
         .iter()
+        .filter(|entry| entry.value != Value::Other("a table"))
         .map(|entry| format!("{} = {}", entry.key, entry.value))
         .collect();
     let built_in: Vec<String> = SETTINGS

@@ -36,7 +36,7 @@ fn an_unknown_key_is_shown_the_nearest() {
     check(
         "[quic]\ngso = true",
         &[
-            "x.toml:5:1: unknown key quic.gso; here are schema, name, description, inherits, priority, tested, match, log",
+            "x.toml:5:1: unknown key quic.gso; here are schema, name, description, inherits, priority, tested, match, log, tune",
         ],
     );
 }
@@ -52,7 +52,7 @@ fn a_profile_says_nothing_about_the_node() {
     check(
         "[node]\ndata = \"/srv\"",
         &[
-            "x.toml:5:1: unknown key node.data; here are schema, name, description, inherits, priority, tested, match, log",
+            "x.toml:5:1: unknown key node.data; here are schema, name, description, inherits, priority, tested, match, log, tune",
         ],
     );
 }

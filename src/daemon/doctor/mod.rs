@@ -14,12 +14,14 @@ mod file_system;
 mod flush;
 mod kernel;
 mod limits;
+mod log_core;
 mod ownership;
 mod probe;
 mod profile;
 mod room;
 mod site;
 mod threads;
+mod tuning;
 mod uring;
 
 pub use site::{Life, Site};
@@ -136,6 +138,11 @@ pub const CHECKS: &[Check] = &[
         run: threads::check,
     },
     Check {
+        name: "log core",
+        looks_at: "the core of the log's threads, and what keeping it awake costs",
+        run: log_core::check,
+    },
+    Check {
         name: "file system",
         looks_at: "the file system of the data folder and its mount options",
         run: file_system::check,
@@ -149,6 +156,11 @@ pub const CHECKS: &[Check] = &[
         name: "flush",
         looks_at: "how long fdatasync takes in the data folder",
         run: flush::check,
+    },
+    Check {
+        name: "tuning",
+        looks_at: "the kernel's settings that the hardware profile names",
+        run: tuning::check,
     },
     Check {
         name: "room",

@@ -1,10 +1,10 @@
 //! What the checks look at: the machine, the node's settings, and whether a
 //! daemon runs on its data folder.
 
-use crate::daemon::config::{Config, Loaded, Sources};
+use crate::daemon::config::{Config, Loaded, SETTINGS, Sources};
 use crate::daemon::lock::{self, Lock};
 use crate::daemon::refused::Refused;
-use crate::profile::{Choice, Fault, Machine, Roots, Shelf, choose};
+use crate::profile::{Choice, Fault, Layers, Machine, Roots, Shelf, choose};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,8 @@ pub struct Site {
     pub run: PathBuf,
     pub config_file: Option<PathBuf>,
     pub config: Config,
+    /// Where each of the settings comes from.
+    pub layers: Layers,
     /// Why the settings are refused; `config` is then what is built in.
     pub faults: Vec<Fault>,
     pub notes: Vec<String>,
@@ -36,14 +38,15 @@ impl Site {
     pub fn look(sources: Sources<'_>, roots: Roots, run: PathBuf) -> Self {
         let (config_file, data) = (sources.file.clone(), sources.data.clone());
         let machine_of = sources.machine;
-        let (config, machine, profile, notes, faults) = match Config::load(sources) {
+        let (config, layers, machine, profile, notes, faults) = match Config::load(sources) {
             Ok(Loaded {
                 config,
+                layers,
                 machine,
                 profile,
                 notes,
                 ..
-            }) => (config, machine, profile, notes, Vec::new()),
+            }) => (config, layers, machine, profile, notes, Vec::new()),
             Err(faults) => {
                 let mut config = Config::built_in();
                 if let Some(data) = data.and_then(|data| std::path::absolute(data).ok()) {
@@ -51,7 +54,8 @@ impl Site {
                 }
                 let machine = machine_of(&config.data);
                 let profile = choose(&Shelf::built_in(), &machine);
-                (config, machine, profile, Vec::new(), faults)
+                let layers = Layers::built_in(SETTINGS);
+                (config, layers, machine, profile, Vec::new(), faults)
             }
         };
         Self {
@@ -60,6 +64,7 @@ impl Site {
             config_file,
             life: life(&config.data),
             config,
+            layers,
             faults,
             notes,
             machine,

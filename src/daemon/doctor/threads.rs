@@ -59,8 +59,8 @@ fn on_trial() -> Finding {
     // A class cannot be given back, so each is tried on a thread of its own.
     let granted = |class| thread::spawn(move || take(class)).join().ok();
     let doors = match granted(Class::Doors) {
-        Some(Granted::Full) => "",
-        _ => "; the doors' threads get no more than others (LimitNICE=-10)",
+        Some(Granted::Ordinary { why }) => format!("; to the doors' threads {why}"),
+        _ => String::new(),
     };
     match granted(Class::Log) {
         Some(Granted::Full) => Finding::ok(format!(
