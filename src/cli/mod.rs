@@ -6,6 +6,7 @@ mod table;
 
 use crate::daemon::journal;
 use crate::daemon::refused::Refused;
+use crate::daemon::release::VERSION;
 use clap::Parser;
 use clap::error::ErrorKind;
 use std::fmt;
@@ -42,6 +43,7 @@ subcommands! {
     Token token,
     Node node,
     Recover recover,
+    Upgrade upgrade,
     Status status,
     Doctor doctor,
     CheckConfig check_config,
@@ -54,7 +56,7 @@ subcommands! {
 
 /// Coordination, event log, file store and query engine for an edge site.
 #[derive(Parser)]
-#[command(name = "dolmen", version, disable_help_subcommand = true)]
+#[command(name = "dolmen", version = VERSION, disable_help_subcommand = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

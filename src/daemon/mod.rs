@@ -25,4 +25,5 @@ pub mod probe;
 mod quick_failures;
 pub mod recovery;
 pub mod refused;
+pub mod release;
 mod standing;

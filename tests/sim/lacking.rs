@@ -1,6 +1,7 @@
 //! A node whose newest snapshot has rotted, and whose log begins behind it.
 
 use super::basic::create;
+use super::node::release;
 use super::quiet::{CLUSTER, Cluster, TICK};
 use dolmen::disk::Disk;
 use dolmen::disk::sim::SimDisk;
@@ -30,8 +31,12 @@ fn with_a_rotten_third() -> Cluster {
 
 fn meet(cluster: &mut Cluster, one: u64, other: u64) {
     let moment = cluster.moment();
-    cluster.replica(one).peer_up(moment, NodeId(other));
-    cluster.replica(other).peer_up(moment, NodeId(one));
+    cluster
+        .replica(one)
+        .peer_up(moment, NodeId(other), release(1));
+    cluster
+        .replica(other)
+        .peer_up(moment, NodeId(one), release(1));
 }
 
 #[test]
@@ -111,6 +116,7 @@ fn open_alone(disk: &SimDisk) -> Result<Replica, OpenError> {
     let settings = Settings {
         node: NodeId(3),
         cluster: CLUSTER,
+        release: release(1),
         tick: TICK,
         election_ticks: 10,
         seed: 1,
@@ -133,6 +139,7 @@ fn open_alone(disk: &SimDisk) -> Result<Replica, OpenError> {
             },
             formats: &[&FRAMES],
         },
+        data: Arc::new(disk.clone()),
         entropy: Arc::new(MachineEntropy),
         now: Default::default(),
     };

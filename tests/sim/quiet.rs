@@ -1,5 +1,7 @@
 //! Nodes, the net between them, and simulated time.
 
+use super::node::release;
+
 use dolmen::clock::Millis;
 use dolmen::disk::Disk;
 use dolmen::disk::sim::SimDisk;
@@ -87,6 +89,7 @@ impl Cluster {
         let settings = Settings {
             node: id,
             cluster: CLUSTER,
+            release: release(1),
             tick: TICK,
             election_ticks: 10,
             seed: self.seed,
@@ -110,6 +113,7 @@ impl Cluster {
             is_founder: id == FOUNDER,
             has_others: true,
             opening,
+            data: Arc::new(node.disk.clone()),
             entropy: dice.clone(),
             now: moment,
         };
@@ -222,6 +226,7 @@ impl Cluster {
                 control: format!("n{id}:1").into(),
                 bulk: format!("n{id}:2").into(),
                 in_place_of: None,
+                features: 1,
             };
             cluster.command(1, Command::Members(admit)).unwrap();
             cluster.add(id);

@@ -265,7 +265,7 @@ impl World {
                     self.mix(from.0 << 32 | to.0, &bytes);
                     (to, Input::Heard(from, bytes))
                 }
-                Delivery::Up { at, node, .. } => (at, Input::Up(node)),
+                Delivery::Up { at, node, .. } => (at, Input::Up(node, self.nodes[&node].knows)),
                 Delivery::Down { at, node } => (at, Input::Down(node)),
             };
             self.give(to, input);
@@ -596,5 +596,6 @@ pub fn admission_by(token: u8, key: u8) -> MemberCommand {
         control: format!("t{key}:1").into(),
         bulk: format!("t{key}:2").into(),
         in_place_of: None,
+        features: 1,
     }
 }

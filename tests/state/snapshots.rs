@@ -97,10 +97,10 @@ fn replicas_that_apply_the_same_entries_have_the_same_digest() {
     for _ in 0..500 {
         let count = 1 + dice.seeded.below(4);
         let encoded: Vec<_> = (0..count)
-            .map(|_| codec::encode(&dice.submission(&leader)))
+            .map(|_| codec::encode(1, &dice.submission(&leader)))
             .collect();
-        let entry = codec::encode_entry(dice.now, &encoded);
-        let (now, submissions) = codec::decode_entry(&entry).unwrap();
+        let entry = codec::encode_entry(1, dice.now, &encoded);
+        let (now, submissions) = codec::decode_entry(1, &entry).unwrap();
         assert_eq!(now, dice.now);
         assert_eq!(submissions.clone().count() as u64, count);
         for submission in submissions {
@@ -227,25 +227,28 @@ fn damaged_submissions_are_errors() {
     let rounds = if full() { 20_000 } else { 300 };
     for _ in 0..rounds {
         let submission = dice.submission(&state);
-        let bytes = codec::encode(&submission);
-        assert_eq!(codec::decode(&bytes), Ok(submission));
+        let bytes = codec::encode(1, &submission);
+        assert_eq!(codec::decode(1, &bytes), Ok(submission));
         for length in 0..bytes.len() {
-            assert!(codec::decode(&bytes[..length]).is_err(), "cut to {length}");
+            assert!(
+                codec::decode(1, &bytes[..length]).is_err(),
+                "cut to {length}"
+            );
         }
         let mut longer = bytes.clone();
         longer.push(0);
-        assert!(codec::decode(&longer).is_err());
+        assert!(codec::decode(1, &longer).is_err());
         for _ in 0..20 {
             let mut damaged = bytes.clone();
             let place = dice.seeded.below(damaged.len() as u64) as usize;
             damaged[place] = dice.seeded.below(256) as u8;
             // Whatever reads is written as it was read.
-            if let Ok(read) = codec::decode(&damaged) {
-                assert_eq!(codec::encode(&read), damaged);
+            if let Ok(read) = codec::decode(1, &damaged) {
+                assert_eq!(codec::encode(1, &read), damaged);
             }
-            let entry = codec::encode_entry(dice.now, &[&bytes, &damaged]);
+            let entry = codec::encode_entry(1, dice.now, &[&bytes, &damaged]);
             let cut = dice.seeded.below(entry.len() as u64) as usize;
-            if let Ok((_, submissions)) = codec::decode_entry(&entry[..cut]) {
+            if let Ok((_, submissions)) = codec::decode_entry(1, &entry[..cut]) {
                 assert!(
                     submissions.last().is_none_or(|last| last.is_err()),
                     "cut to {cut}"
@@ -257,9 +260,9 @@ fn damaged_submissions_are_errors() {
 
 #[test]
 fn a_declared_count_allocates_nothing() {
-    let mut entry = codec::encode_entry::<&[u8]>(Millis(1), &[]);
+    let mut entry = codec::encode_entry::<&[u8]>(1, Millis(1), &[]);
     let count = entry.len() - 4;
     entry[count..].copy_from_slice(&u32::MAX.to_le_bytes());
-    let refused = codec::decode_entry(&entry).map(drop).unwrap_err();
+    let refused = codec::decode_entry(1, &entry).map(drop).unwrap_err();
     assert_eq!(refused.to_string(), "4294967295 items declared in 0 bytes");
 }
