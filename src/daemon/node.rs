@@ -353,7 +353,9 @@ impl Node {
             if let Some(coordination) = coordination.get() {
                 notify.status("stopping: clients are being sent away");
                 coordination.shut_door();
-                notify.status("stopping: the other nodes are being told");
+                if coordination.has_peers() {
+                    notify.status("stopping: the other nodes are being told");
+                }
                 coordination.say_goodbye();
                 notify.status("stopping: the log is being sealed");
                 coordination.seal()?;

@@ -196,9 +196,9 @@ impl Replica {
         }
     }
 
-    /// Who should lead where this node leaves: of the voters that are heard and
-    /// have room the one that is connected and has most of the log. None where
-    /// this node does not lead, or nobody else can.
+    /// Who should lead where this node leaves: of the voters that are there and
+    /// have room the one that has most of the log. None where this node does not
+    /// lead, or nobody else can.
     pub fn heir(&self, but: &[NodeId]) -> Option<NodeId> {
         if !self.is_leader() {
             return None;
@@ -209,10 +209,13 @@ impl Replica {
         let may_lead = status.peers.iter().filter(|peer| {
             let node = peer.node;
             let is_fit = members.get(node).is_some() && !members.is_short_of_room(node);
-            node != own && is_fit && voters.contains(&node) && peer.is_active
+            // At each look for a majority all are taken for silent until they
+            // answer; a connection says more, where one is known.
+            let is_there = self.levels.is_up(node) || peer.is_active;
+            let is_voter = node != own && voters.contains(&node);
+            is_voter && is_fit && is_there && peer.matched > Index(0) && !but.contains(&node)
         });
-        let heirs = may_lead.filter(|peer| peer.matched > Index(0) && !but.contains(&peer.node));
-        let heir = heirs.max_by_key(|peer| (self.levels.is_up(peer.node), peer.matched));
+        let heir = may_lead.max_by_key(|peer| (self.levels.is_up(peer.node), peer.matched));
         heir.map(|peer| peer.node)
     }
 

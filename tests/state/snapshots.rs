@@ -6,9 +6,11 @@ use super::dice::Dice;
 use super::script::bare;
 use crate::full;
 use dolmen::clock::Millis;
-use dolmen::ids::{Term, Uid};
+use dolmen::ids::{NodeId, SessionId, Term, Uid, Zxid};
 use dolmen::state::codec;
-use dolmen::state::{LoadError, Loader, State, Submission};
+use dolmen::state::{
+    Command, LoadError, Loader, MemberCommand, MemberOutcome, Outcome, Raised, State, Submission,
+};
 
 fn load(frames: &[Vec<u8>]) -> Result<State, LoadError> {
     let mut loader = Loader::new();
@@ -265,4 +267,55 @@ fn a_declared_count_allocates_nothing() {
     entry[count..].copy_from_slice(&u32::MAX.to_le_bytes());
     let refused = codec::decode_entry(1, &entry).map(drop).unwrap_err();
     assert_eq!(refused.to_string(), "4294967295 items declared in 0 bytes");
+}
+
+/// A build that does not know the level reads nothing of it; a submission of a
+/// higher level than its entry is nobody's.
+#[test]
+fn what_is_written_at_a_higher_level_is_not_read() {
+    let submission = Dice::new(1).submission(&State::new(Uid::default()));
+    let bytes = codec::encode(2, &submission);
+    assert_eq!(codec::level_of(&bytes), 2);
+    assert_eq!(codec::decode(2, &bytes), Ok(submission));
+    let refused = codec::decode(1, &bytes).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "written at level 2, where up to 1 is read"
+    );
+
+    let entry = codec::encode_entry(2, Millis(1), &[&bytes]);
+    assert!(codec::decode_entry(1, &entry).is_err());
+    let (_, mut submissions) = codec::decode_entry(2, &entry).unwrap();
+    assert!(submissions.next().unwrap().is_ok());
+    let entry = codec::encode_entry(1, Millis(1), &[&bytes]);
+    let (_, mut submissions) = codec::decode_entry(2, &entry).unwrap();
+    assert!(submissions.next().unwrap().is_err());
+}
+
+#[test]
+fn a_snapshot_of_a_higher_level_is_refused_by_its_first_frame() {
+    let mut state = State::new(Uid::default());
+    let raise = MemberCommand::RaiseFeatures {
+        level: 2,
+        members_of: Zxid(0),
+    };
+    let submission = Submission {
+        origin: NodeId(1),
+        tag: 1,
+        session: SessionId(0),
+        connection: 0,
+        sequence: 0,
+        who: Vec::new(),
+        command: Command::Members(raise),
+    };
+    assert!(state.is_untouched());
+    let applied = state.apply(Millis(1), &submission, &mut Vec::new());
+    assert_eq!(applied.outcome, Ok(Outcome::Members(MemberOutcome::Done)));
+    assert!(!state.is_untouched());
+    state.begin_walk();
+    let first = state.walk_slice(1).unwrap();
+    let raised = Raised { found: 2, known: 1 };
+    let refused = Loader::knowing(1).frame(&first);
+    assert_eq!(refused, Err(LoadError::Raised(raised)));
+    assert_eq!(Loader::knowing(2).frame(&first), Ok(()));
 }

@@ -2,7 +2,7 @@
 //! door is shut, the peers hear goodbye, the log is sealed. Each has its bound,
 //! so that a stop ends where no majority is left, too.
 
-use super::{Coordination, take};
+use super::{Coordination, held, take};
 use crate::ids::NodeId;
 use crate::log::Fatal;
 use crate::replica::Running;
@@ -68,6 +68,10 @@ impl Coordination {
         if let Some(door) = take(&self.door) {
             door.close();
         }
+    }
+
+    pub fn has_peers(&self) -> bool {
+        held(&self.closing).is_some()
     }
 
     pub fn say_goodbye(&self) {
