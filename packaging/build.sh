@@ -113,8 +113,8 @@ manual=${DOLMEN_MANUAL:-$binary}
 "$manual" manual --out "$work/manual"
 
 # The highest level of data that this release reads.
-features_max=$("$manual" --version | sed -n 's/^features up to //p')
-[[ -n $features_max ]] || die "$manual --version does not say which features it knows"
+features_max=$("$manual" upgrade supports)
+[[ $features_max =~ ^[0-9]+$ ]] || die "$manual does not say which feature level it knows"
 
 python3 packaging/notices.py --target "$target" --version "$version" --out "$work"
 cat >"$work/changelog" <<EOF

@@ -158,6 +158,8 @@ pub const WATCHES_MAX: usize = 1 << 20;
 pub const TOKENS_MAX: usize = 64;
 /// Observers that ZooKeeper's reconfig has announced and that never joined.
 pub const ANNOUNCED_MAX: usize = 64;
+/// Feature levels: one byte before each entry of the log.
+pub const FEATURES_MAX: u32 = u8::MAX as u32;
 /// Members, learners included.
 pub const MEMBERS_MAX: usize = 32;
 /// Ids of nodes and serials of certificates that somebody says. They are given
@@ -230,6 +232,8 @@ pub const PEER_QUEUE_BYTES_MAX: usize = 64 << 20;
 /// Small frames that leave together: ten datagrams of a jumbo network, and as
 /// much as one call to the kernel takes.
 pub const PEER_BATCH_BYTES: usize = 64 << 10;
+/// What a node calls its release: `0.1.0`, and room for a suffix.
+pub const RELEASE_BYTES_MAX: usize = 64;
 /// Members of a cluster: seven that vote, the workers, and room for those that
 /// are being replaced.
 pub const PEERS_MAX: usize = 32;

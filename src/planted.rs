@@ -71,6 +71,16 @@ pub enum Fault {
     WatchAfterRead,
     /// A snapshot is named for another place in history than it holds.
     SnapshotOfAnotherIndex,
+    /// The feature level is raised over a member that was not asked.
+    RaisedUnasked,
+    /// It is raised over one that came behind the asking.
+    RaisedOverNewcomer,
+    /// A box whose release is too old for the cluster's level is admitted.
+    AdmittedBelowLevel,
+    /// A node goes on though the level was raised above its own.
+    LevelNotMinded,
+    /// The file that tells the level is left as it was.
+    LevelNotKept,
 }
 
 impl Fault {
@@ -116,7 +126,16 @@ impl Fault {
         Fault::SnapshotOfAnotherIndex,
     ];
 
-    /// Those of them that the suite of the state catches.
+    /// Those that the simulation of mixed releases catches.
+    pub const LEVELS: &[Fault] = &[
+        Fault::RaisedUnasked,
+        Fault::RaisedOverNewcomer,
+        Fault::AdmittedBelowLevel,
+        Fault::LevelNotMinded,
+        Fault::LevelNotKept,
+    ];
+
+    /// Those of COORDINATION that the suite of the state catches.
     pub const STATE: &[Fault] = &[
         Fault::TokenReused,
         Fault::ZxidNotRaised,
@@ -125,7 +144,7 @@ impl Fault {
         Fault::SessionsNotInSnapshot,
     ];
 
-    /// Those of them that the suite of consensus catches.
+    /// Those of COORDINATION that the suite of consensus catches.
     pub const CONSENSUS: &[Fault] = &[
         Fault::VoteNotStored,
         Fault::SentBeforePersisted,

@@ -6,13 +6,12 @@ mod table;
 
 use crate::daemon::journal;
 use crate::daemon::refused::Refused;
-use crate::state::FEATURES;
+use crate::daemon::release::VERSION;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::LazyLock;
 
 /// A line here is a subcommand: its name, and the file with its `Args` (whose
 /// doc comment is the help) and its `run`.
@@ -44,6 +43,7 @@ subcommands! {
     Token token,
     Node node,
     Recover recover,
+    Upgrade upgrade,
     Status status,
     Doctor doctor,
     CheckConfig check_config,
@@ -58,18 +58,10 @@ subcommands! {
 
 /// Coordination, event log, file store and query engine for an edge site.
 #[derive(Parser)]
-#[command(name = "dolmen", version, long_version = long_version(), disable_help_subcommand = true)]
+#[command(name = "dolmen", version = VERSION, disable_help_subcommand = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-}
-
-/// The second line is for packages, which must not put an older release on
-/// newer data.
-fn long_version() -> &'static str {
-    static TEXT: LazyLock<String> =
-        LazyLock::new(|| format!("{}\nfeatures up to {FEATURES}", env!("CARGO_PKG_VERSION")));
-    &TEXT
 }
 
 /// Why a command did not do what was asked: one line, which says what to do

@@ -183,6 +183,11 @@ impl Consensus {
         }
     }
 
+    /// To whom the leadership is being handed.
+    pub fn heir(&self) -> Option<NodeId> {
+        self.raft.raft.lead_transferee.map(NodeId)
+    }
+
     /// Asks which index a read that begins now must see applied. The question
     /// or its answer may be lost: the caller asks again, under the same id if
     /// it likes.

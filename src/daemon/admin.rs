@@ -70,6 +70,9 @@ enum Ask {
     NodeTransfer {
         node: u64,
     },
+    /// The feature level, and who keeps the cluster from the next.
+    UpgradeStatus,
+    UpgradeFinalize,
     /// Take the nodes of another service in, as `daemon::import` says.
     Import {
         nodes: u64,
@@ -93,6 +96,8 @@ impl Ask {
             Self::NodeRemove { .. } => "node remove",
             Self::NodeReplace { .. } => "node replace",
             Self::NodeTransfer { .. } => "node transfer",
+            Self::UpgradeStatus => "upgrade status",
+            Self::UpgradeFinalize => "upgrade finalize",
             Self::Import { .. } => "import",
         }
     }
@@ -194,6 +199,8 @@ impl Desk {
             Ask::NodeRemove { node } => shared.remove_node(node).await,
             Ask::NodeReplace { node } => shared.replace_node(node).await,
             Ask::NodeTransfer { node } => shared.transfer(node).await,
+            Ask::UpgradeStatus => shared.upgrade_status().await,
+            Ask::UpgradeFinalize => shared.finalize().await,
             Ask::Import {
                 nodes,
                 data_bytes,

@@ -1,6 +1,9 @@
-//! The data folder is there and ours. What lies in it is the log's matter.
+//! The data folder is there, ours, and of no newer release. What lies in it
+//! otherwise is the log's matter.
 
 use super::refused::Refused;
+use crate::replica::level_file;
+use crate::state::{FEATURES, Raised};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -28,7 +31,23 @@ pub fn check(folder: &Path) -> Result<(), Refused> {
             ours,
         });
     }
-    Ok(())
+    check_level(folder)
+}
+
+/// Before anything is written there, be it a lock. What the file says is
+/// looked at once more where the state is read.
+fn check_level(folder: &Path) -> Result<(), Refused> {
+    let text = match fs::read_to_string(folder.join(level_file::NAME)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(()),
+        Err(error) => return Err(Refused::data_folder(folder.into())(error)),
+    };
+    let found = level_file::parse(&text).unwrap_or(0);
+    match Raised::above(FEATURES, found) {
+        Some(raised) => Err(Refused::Raised(folder.into(), raised)),
+        None => Ok(()),
+    }
 }
 
 /// The second figure of `Uid:` in proc(5): real, effective, saved, file system.

@@ -25,5 +25,6 @@ pub mod probe;
 pub mod quick_failures;
 pub mod recovery;
 pub mod refused;
+pub mod release;
 mod standing;
 pub mod tune;

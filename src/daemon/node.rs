@@ -13,6 +13,7 @@ use super::logs::NodeLogs;
 use super::notify::Notify;
 use super::quick_failures::{QuickFailures, REDUCED_LASTS, SERVED_LONG_ENOUGH, Start};
 use super::refused::Refused;
+use super::release::VERSION;
 use super::standing::{Phase, Standing};
 use crate::clock::{Clock, MachineClock};
 use crate::disk::class::{self, Class};
@@ -247,7 +248,7 @@ impl Node {
         if let Some((engine, opening)) = self.standing.opening() {
             let says = format!("the log is open: {opening}");
             let started = Event::Started {
-                version: env!("CARGO_PKG_VERSION").into(),
+                version: VERSION.into(),
                 engine: engine.into(),
                 opening,
             };
@@ -334,13 +335,31 @@ impl Node {
         self.notify.stopping(status);
     }
 
+    /// From serving to sealed, a step at a time; each step has its bound.
     async fn seal(&self, logs: NodeLogs, why: &str) -> Result<(), Refused> {
-        self.say_stopping("stopping: the log is being sealed");
+        self.say_stopping("stopping");
         let index = self.write_down(Event::Stopping { why: why.into() }).await;
         tracing::info!(why, chronicle = index, "stopping");
-        let coordination = self.coordination.clone();
+        if let Some(coordination) = self.coordination.get()
+            && coordination.leads_others().await
+        {
+            let is_said = "stopping: the leadership is being handed on";
+            self.notify.status(is_said);
+            let handed = coordination.hand_over().await;
+            tracing::info!(?handed, "the leadership");
+        }
+        let (coordination, notify) = (self.coordination.clone(), self.notify.clone());
         let sealed = off_the_doors(move || {
-            coordination.get().map_or(Ok(()), Coordination::close)?;
+            if let Some(coordination) = coordination.get() {
+                notify.status("stopping: clients are being sent away");
+                coordination.shut_door();
+                if coordination.has_peers() {
+                    notify.status("stopping: the other nodes are being told");
+                }
+                coordination.say_goodbye();
+                notify.status("stopping: the log is being sealed");
+                coordination.seal()?;
+            }
             logs.close()
         })
         .await;
@@ -372,6 +391,10 @@ impl Node {
                     is_young = false;
                 }
                 Some(work) = work.recv() => {
+                    if let Work::Outgrown(why) = &work {
+                        self.notify.status(&format!("reduced: {why}"));
+                        self.standing.enter(Phase::Outgrown { reason: why.to_string() });
+                    }
                     if let Some(coordination) = self.coordination.get() {
                         coordination.work(work);
                     }

@@ -5,10 +5,13 @@ use crate::ids::{NodeId, SessionId, Zxid};
 use crate::replica::Doorway;
 use crate::replica::desk::{Ask, ConnectionId, Desk, Hello, Reply, Request};
 use crate::state::{AclEntry, Command, Create, Identity, NodeKind, Permissions, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
 
 /// Longer than an election, shorter than people wait.
 const TIMEOUT_MS: u32 = 10_000;
+/// A majority agrees in far less.
+const LEAVING_TIME_MAX: Duration = Duration::from_secs(1);
 
 pub struct Presence {
     doorway: Doorway,
@@ -65,12 +68,21 @@ impl Presence {
         self.doorway.say(&mut asks);
     }
 
-    /// The node stops: its line goes at once.
+    /// The node stops: its line goes at once. Waits until all have agreed on
+    /// that, or for a moment where they cannot.
     pub fn leave(&self) {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.step == Step::Open {
-            let close = held.ask(Request::Submit(Command::CloseSession));
-            self.doorway.say(&mut vec![close]);
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.step != Step::Open {
+            return;
+        }
+        let (tell, told) = mpsc::channel();
+        self.doorway.call(Arc::new(move || _ = tell.send(())));
+        let close = held.ask(Request::Submit(Command::CloseSession));
+        self.doorway.say(&mut vec![close]);
+        while held.step != Step::Away && told.recv_timeout(LEAVING_TIME_MAX).is_ok() {
+            let mut replies = Vec::new();
+            self.doorway.take(&mut replies);
+            replies.iter().for_each(|reply| held.hear(reply));
         }
     }
 }

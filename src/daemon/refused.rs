@@ -6,6 +6,7 @@ use crate::ids::NodeId;
 use crate::log::OpenError;
 use crate::peers::StoreError;
 use crate::profile::Fault;
+use crate::state::Raised;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -56,6 +57,8 @@ pub enum Refused {
     Peers(String),
     /// The file that says who this node is among others.
     Membership(PathBuf, String),
+    /// The data folder was raised above what this release knows.
+    Raised(PathBuf, Raised),
     /// Why a cluster cannot begin again from this node.
     NotRecoverable(String),
     /// A member's replicated state is not where it was.
@@ -118,6 +121,9 @@ impl fmt::Display for Refused {
                  aside and join again",
                 path.display()
             ),
+            Self::Raised(folder, raised) => {
+                write!(f, "the data folder {} was {raised}", folder.display())
+            }
             Self::NotRecoverable(why) => f.write_str(why),
             Self::StateGone { folder, node } => write!(
                 f,

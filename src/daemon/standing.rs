@@ -32,6 +32,10 @@ pub enum Phase {
     Reduced {
         reason: String,
     },
+    /// The cluster was raised above this release while the node ran.
+    Outgrown {
+        reason: String,
+    },
     Stopping,
 }
 
@@ -40,7 +44,7 @@ impl Phase {
         match self {
             Self::Starting => "starting",
             Self::Serving => "serving",
-            Self::Reduced { .. } => "reduced",
+            Self::Reduced { .. } | Self::Outgrown { .. } => "reduced",
             Self::Stopping => "stopping",
         }
     }
@@ -281,6 +285,7 @@ impl operator::Report for Standing {
                 "reduced after quick failures, the last one: {reason}; remove the cause, then \
                  restart dolmen"
             )),
+            Phase::Outgrown { reason } => Some(format!("reduced: {reason}")),
             Phase::Stopping => Some("stopping".into()),
         }
     }

@@ -6,6 +6,7 @@ use super::address::PeerAddress;
 use crate::ids::{NodeId, Uid};
 use crate::limits::{
     CERTIFICATE_BYTES_MAX, JOIN_BYTES_MAX, PEER_ADDRESS_BYTES_MAX, PEERS_MAX, REFUSAL_BYTES_MAX,
+    RELEASE_BYTES_MAX,
 };
 use crate::wire::{Cursor, Short};
 use std::fmt;
@@ -14,12 +15,23 @@ use std::fmt;
 /// refuses with both numbers.
 const VERSION: u16 = 1;
 
-/// The first frame of each direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a node runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Release {
+    /// The feature level up to which it writes and reads.
+    pub features: u32,
+    /// For people.
+    pub version: String,
+}
+
+/// The first frame of each direction. A later release may say more behind it,
+/// which is passed over: members of two releases have to understand each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
     pub node: NodeId,
     pub cluster: Uid,
     pub incarnation: u64,
+    pub release: Release,
 }
 
 /// All that a joiner says. The secret goes only to who has shown the
@@ -34,6 +46,8 @@ pub struct JoinWords {
     pub possession: Vec<u8>,
     pub control: String,
     pub bulk: String,
+    /// The feature level up to which its build writes and reads.
+    pub features: u32,
 }
 
 /// What a joiner hears.
@@ -103,17 +117,23 @@ impl Hello {
         out.extend_from_slice(&self.node.0.to_le_bytes());
         out.extend_from_slice(&self.cluster.0);
         out.extend_from_slice(&self.incarnation.to_le_bytes());
+        out.extend_from_slice(&self.release.features.to_le_bytes());
+        let version = cut_to(&self.release.version, RELEASE_BYTES_MAX);
+        put(&mut out, version.as_bytes());
         out
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut from = opened(bytes)?;
-        let hello = Self {
+        Ok(Self {
             node: NodeId(from.u64()?),
             cluster: Uid(from.bytes16()?),
             incarnation: from.u64()?,
-        };
-        ended(from).map(|()| hello)
+            release: Release {
+                features: from.u32()?,
+                version: text(&mut from, "version", RELEASE_BYTES_MAX)?,
+            },
+        })
     }
 }
 
@@ -126,6 +146,7 @@ impl JoinWords {
         put(&mut out, &self.possession);
         put(&mut out, self.control.as_bytes());
         put(&mut out, self.bulk.as_bytes());
+        out.extend_from_slice(&self.features.to_le_bytes());
         out
     }
 
@@ -138,6 +159,7 @@ impl JoinWords {
             possession: taken(&mut from, "signature", CERTIFICATE_BYTES_MAX)?,
             control: text(&mut from, "control address", PEER_ADDRESS_BYTES_MAX)?,
             bulk: text(&mut from, "bulk address", PEER_ADDRESS_BYTES_MAX)?,
+            features: from.u32()?,
         };
         ended(from).map(|()| words)
     }
@@ -307,6 +329,10 @@ mod tests {
             node: NodeId(3),
             cluster: Uid([7; 16]),
             incarnation: 1 << 40,
+            release: Release {
+                features: 2,
+                version: "0.2.0".into(),
+            },
         }
     }
 
@@ -318,6 +344,7 @@ mod tests {
             possession: vec![9; 70],
             control: "box-3:7300".into(),
             bulk: "box-3:7301".into(),
+            features: 2,
         }
     }
 
@@ -382,11 +409,30 @@ mod tests {
             let longer = [bytes, &[0]].concat();
             assert_eq!(decode(&longer).unwrap_err(), Malformed::Left(1));
         }
-        check(&hello().encode(), Hello::decode);
         check(&words().encode(), JoinWords::decode);
         for reply in replies() {
             check(&reply.encode(), JoinReply::decode);
         }
+    }
+
+    #[test]
+    fn what_a_later_release_adds_to_a_greeting_is_passed_over() {
+        let bytes = hello().encode();
+        for length in 0..bytes.len() {
+            assert!(Hello::decode(&bytes[..length]).is_err(), "{length}");
+        }
+        let longer = [&bytes[..], b"and more"].concat();
+        assert_eq!(Hello::decode(&longer), Ok(hello()));
+    }
+
+    #[test]
+    fn the_longest_greeting_fits_its_frame() {
+        let mut long = hello();
+        long.release.version = "v".repeat(1000);
+        let bytes = long.encode();
+        assert!(bytes.len() <= super::super::link::HELLO_BYTES_MAX / 2);
+        let version = Hello::decode(&bytes).unwrap().release.version;
+        assert_eq!(version.len(), RELEASE_BYTES_MAX);
     }
 
     #[test]

@@ -137,12 +137,15 @@ mod tests {
     use super::*;
     use crate::clock::MachineClock;
     use crate::entropy::MachineEntropy;
+    use crate::peers::Release;
 
     #[test]
     fn waits_double_up_to_the_bound_and_differ() {
         let here = "127.0.0.1:0".parse().unwrap();
         let clock = Arc::new(MachineClock::new());
-        let mut settings = Settings::new(here, here, 1, clock, Arc::new(MachineEntropy));
+        let release = Release::default();
+        let entropy = Arc::new(MachineEntropy);
+        let mut settings = Settings::new(here, here, 1, release, clock, entropy);
         settings.dial_again_first = Duration::from_millis(100);
         settings.dial_again_last = Duration::from_millis(400);
         settings.head_start = Duration::from_millis(1000);

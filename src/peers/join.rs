@@ -48,6 +48,8 @@ pub struct JoinRequest {
     pub public_key: Vec<u8>,
     pub control: String,
     pub bulk: String,
+    /// The feature level up to which its build writes and reads.
+    pub features: u32,
     pub from: SocketAddr,
 }
 
@@ -129,6 +131,7 @@ async fn read_request(connection: &Connection, mut receive: RecvStream) -> Heard
         public_key: words.public_key,
         control: words.control,
         bulk: words.bulk,
+        features: words.features,
         from: connection.remote_address(),
     })
 }
@@ -174,6 +177,8 @@ pub struct Applicant {
     /// Where it will be reached, `host:port`.
     pub control: String,
     pub bulk: String,
+    /// The feature level up to which its build writes and reads.
+    pub features: u32,
     /// For each step: the handshake, and then the answer.
     pub within: Duration,
     pub clock: Arc<dyn Clock>,
@@ -370,6 +375,7 @@ async fn speak(
         possession: key.sign(&value).map_err(|error| error.to_string())?,
         control: applicant.control.clone(),
         bulk: applicant.bulk.clone(),
+        features: applicant.features,
     };
     let (mut send, mut receive) = connection.open_bi().await.map_err(|error| said(&error))?;
     send.write_all(&words.encode())

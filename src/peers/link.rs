@@ -18,9 +18,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
-/// A greeting has 34 bytes; room for a later version's, so that it can be
-/// refused by its number.
-const HELLO_BYTES_MAX: usize = 256;
+/// A greeting has 104 bytes at the most; room for what a later release adds.
+pub(super) const HELLO_BYTES_MAX: usize = 256;
 
 pub(super) struct Link {
     pub(super) node: NodeId,

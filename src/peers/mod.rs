@@ -43,7 +43,7 @@ mod token;
 pub use address::{PeerAddress, Plane};
 pub use authority::{Authority, AuthorityError, NodeKey, is_signed};
 pub use certificate::sha256;
-pub use codec::{Admission, JoinReply};
+pub use codec::{Admission, JoinReply, Release};
 pub use endpoint::{Socket, StartError};
 pub use figures::{ConnectionFigures, PeerFigures};
 pub use identity::{Identity, Unusable};
@@ -71,6 +71,7 @@ pub enum FromPeers {
     Up {
         node: NodeId,
         incarnation: u64,
+        release: Release,
     },
     Down {
         node: NodeId,

@@ -5,7 +5,7 @@
 
 use super::address::{PeerAddress, Plane};
 use super::certificate::Shown;
-use super::codec::Hello;
+use super::codec::{Hello, Release};
 use super::complaints::Complaints;
 use super::dial;
 use super::endpoint::{self, Socket, StartError};
@@ -454,6 +454,7 @@ impl Shell {
             node: us.node,
             cluster: us.cluster,
             incarnation: self.settings.incarnation,
+            release: self.settings.release.clone(),
         };
         let within = self.settings.handshake_within;
         let greeted = timeout(within, link::greet(connection, &hello))
@@ -476,13 +477,13 @@ impl Shell {
             incarnation: greeted.hello.incarnation,
         };
         let link = link::new(self, connection.clone(), &shown, standing);
-        self.register(&link, &shown)?;
+        self.register(&link, &shown, greeted.hello.release.clone())?;
         tokio::spawn(link::run(self.clone(), link, greeted));
         Ok(())
     }
 
     /// On the plane's thread, like `unregister`.
-    fn register(&self, link: &Arc<Link>, shown: &Shown) -> Result<(), Refusal> {
+    fn register(&self, link: &Arc<Link>, shown: &Shown, release: Release) -> Result<(), Refusal> {
         let old = {
             let mut book = self.book();
             // Once more: the members may have changed during the greeting.
@@ -509,7 +510,11 @@ impl Shell {
             self.plane.name()
         );
         if self.plane == Plane::Control {
-            (self.hear)(FromPeers::Up { node, incarnation });
+            (self.hear)(FromPeers::Up {
+                node,
+                incarnation,
+                release,
+            });
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What the peers need to be told; `daemon/compose.rs` fills it from the
 //! profile.
 
+use super::codec::Release;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use std::net::SocketAddr;
@@ -14,6 +15,8 @@ pub struct Settings {
     /// Which start of this node it is; grows with each. By it a peer tells a
     /// restarted process from one that dialed twice.
     pub incarnation: u64,
+    /// What this node runs; peers are told.
+    pub release: Release,
     /// A handshake and the greeting after it.
     pub handshake_within: Duration,
     /// A joiner's request from its first packet, and then again the answer.
@@ -57,6 +60,7 @@ impl Settings {
         control: SocketAddr,
         bulk: SocketAddr,
         incarnation: u64,
+        release: Release,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
@@ -64,6 +68,7 @@ impl Settings {
             control: EndpointSettings::control(control),
             bulk: EndpointSettings::bulk(bulk),
             incarnation,
+            release,
             handshake_within: Duration::from_secs(5),
             join_within: Duration::from_secs(10),
             dial_again_first: Duration::from_millis(50),

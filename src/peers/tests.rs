@@ -39,11 +39,20 @@ fn runtime() -> tokio::runtime::Runtime {
     builder.enable_all().build().unwrap()
 }
 
+/// What a node runs in its so-manieth life: another release in each.
+fn release_of(incarnation: u64) -> Release {
+    Release {
+        features: incarnation as u32,
+        version: format!("0.{incarnation}.0"),
+    }
+}
+
 fn settings(incarnation: u64) -> Settings {
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let clock = Arc::new(MachineClock::new());
     let entropy = Arc::new(MachineEntropy);
-    let mut settings = Settings::new(any_port, any_port, incarnation, clock, entropy);
+    let release = release_of(incarnation);
+    let mut settings = Settings::new(any_port, any_port, incarnation, release, clock, entropy);
     settings.dial_again_first = Duration::from_millis(10);
     settings.dial_again_last = Duration::from_millis(100);
     settings.head_start = PATIENCE;
@@ -137,7 +146,14 @@ fn show(from: &FromPeers) -> String {
             let text = String::from_utf8_lossy(bytes);
             format!("{} from {from}: {text}", plane.name())
         }
-        FromPeers::Up { node, incarnation } => format!("up {node}.{incarnation}"),
+        FromPeers::Up {
+            node,
+            incarnation,
+            release,
+        } => {
+            assert_eq!(*release, release_of(*incarnation));
+            format!("up {node}.{incarnation}")
+        }
         FromPeers::Down { node } => format!("down {node}"),
         FromPeers::Join { request, .. } => format!("join by {}", request.control),
         FromPeers::Stream { from, .. } => format!("stream from {from}"),

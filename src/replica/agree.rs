@@ -6,6 +6,7 @@
 use super::codec::{Frame, decode};
 use super::desk::{ConnectionId, NotOpened, Reply};
 use super::gather::Gather;
+use super::levels::level_of;
 use super::{Done, Now, Pending, Replica, Sender};
 use crate::consensus::{self, Consensus, Kind, Ready, Role};
 use crate::ids::{Index, NodeId, SessionId};
@@ -13,7 +14,7 @@ use crate::limits::{
     ENTRY_BYTES, FORWARDED_BYTES, FORWARDED_PER_FRAME_MAX, GATHERED_BYTES_MAX, RESEND_AFTER_TICKS,
 };
 use crate::log::Fatal;
-use crate::peers::Plane;
+use crate::peers::{Plane, Release};
 use crate::state::{Command, Error, Submission, codec};
 use std::sync::Arc;
 
@@ -49,7 +50,7 @@ impl Replica {
             submission.sequence = sequence;
             submission.who = line.who.clone();
         }
-        let encoded: Arc<[u8]> = codec::encode(&submission).into();
+        let encoded: Arc<[u8]> = codec::encode(self.level(), &submission).into();
         self.route(number, &encoded);
         self.pending.insert(number, Pending { encoded, sender });
     }
@@ -93,15 +94,18 @@ impl Replica {
             return;
         }
         let (mut count, mut bytes) = (0, 0);
+        // A follower may have seen the level raised before this new leader.
+        let mut level = self.level();
         for submission in &self.gathered {
             if count > 0 && bytes + submission.len() > ENTRY_BYTES {
                 break;
             }
             count += 1;
             bytes += submission.len();
+            level = level.max(codec::level_of(submission));
         }
         let submissions: Vec<&[u8]> = self.gathered.iter().take(count).map(|one| &**one).collect();
-        let entry = codec::encode_entry(self.now.wall, &submissions);
+        let entry = codec::encode_entry(level, self.now.wall, &submissions);
         match self.consensus.propose(entry) {
             Ok(()) => {
                 self.gathered.drain(..count);
@@ -214,6 +218,9 @@ impl Replica {
         if self.lacks_state() {
             return self.lacking_frame(from, frame);
         }
+        if !self.takes_part() {
+            return;
+        }
         match frame {
             Frame::Consensus(message) => self.step(from, message),
             Frame::Forward(submissions) => {
@@ -263,8 +270,9 @@ impl Replica {
         }
     }
 
-    pub fn peer_up(&mut self, now: Now, node: NodeId) {
+    pub fn peer_up(&mut self, now: Now, node: NodeId, release: Release) {
         self.now = now;
+        self.levels.up(node, release);
         self.note_peer(node, true);
         // What was on its way when the connection broke is lost.
         if self.lead.leader == Some(node) {
@@ -274,8 +282,12 @@ impl Replica {
 
     pub fn peer_down(&mut self, now: Now, node: NodeId) {
         self.now = now;
+        self.levels.down(node);
+        self.levels.forget_strangers(self.state.members());
         self.note_peer(node, false);
-        self.consensus.report_unreachable(node);
+        if self.takes_part() {
+            self.consensus.report_unreachable(node);
+        }
     }
 
     /// Has the disk go on; what it has made durable lets messages go and
@@ -305,6 +317,9 @@ impl Replica {
 
     fn take_ready(&mut self, ready: Ready) -> Result<(), Fatal> {
         let number = ready.number;
+        if !self.may_keep(level_of(&ready.entries))? {
+            return Ok(());
+        }
         if let Some(standing) = ready.standing {
             self.lead_changes(standing);
         }
@@ -329,7 +344,10 @@ impl Replica {
                 .push_back((number, ready.send_when_persisted));
         }
         for entry in &ready.committed {
-            self.apply_entry(entry);
+            self.apply_entry(entry)?;
+            if !self.takes_part() {
+                return Ok(());
+            }
         }
         // A snapshot counts as well: a node that has not said so may not ask for
         // votes, and its time stands still for consensus.

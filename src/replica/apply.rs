@@ -7,21 +7,26 @@ use crate::clock::Millis;
 use crate::consensus::{Body, Entry};
 use crate::ids::{Index, Term};
 use crate::limits::{DIGEST_EVERY, DIGESTS_KEPT};
+use crate::log::Fatal;
 use crate::planted;
 use crate::state::{Applied, Command, Outcome, Submission, codec};
 
 impl Replica {
-    pub(super) fn apply_entry(&mut self, entry: &Entry) {
+    /// Gives up in the middle where the level is raised above this build's.
+    pub(super) fn apply_entry(&mut self, entry: &Entry) -> Result<(), Fatal> {
         assert_eq!(
             entry.index.0,
             self.applied.0 + 1,
             "entries are applied in order"
         );
-        self.begin_term(entry.term);
+        let is_first = self.begin_term(entry.term);
         match &entry.body {
             Body::Data(bytes) => {
                 self.keeping.log_bytes += bytes.len() as u64;
-                self.apply_data(entry.index, bytes);
+                self.apply_data(entry.index, bytes)?;
+                if !self.takes_part() {
+                    return Ok(());
+                }
             }
             // Who is leaving may have left with it.
             Body::Members(_) => self.members_changed = true,
@@ -37,32 +42,56 @@ impl Replica {
         if entry.index.0.is_multiple_of(DIGEST_EVERY) {
             self.note_digest(entry.index);
         }
+        if is_first && self.is_leader() && self.lead.term == entry.term {
+            self.raise_if_new();
+        }
+        Ok(())
     }
 
-    fn begin_term(&mut self, term: Term) {
-        if term > self.applied_term {
+    /// Whether the term is a new one.
+    fn begin_term(&mut self, term: Term) -> bool {
+        let is_new = term > self.applied_term;
+        if is_new {
             self.applied_term = term;
             self.state.begin_term(term);
         }
+        is_new
     }
 
-    fn apply_data(&mut self, index: Index, bytes: &[u8]) {
-        let (now, submissions) = match codec::decode_entry(bytes) {
+    fn apply_data(&mut self, index: Index, bytes: &[u8]) -> Result<(), Fatal> {
+        if let Some(raised) = self.raised(codec::level_of(bytes)) {
+            self.outgrow(&raised);
+            return Ok(());
+        }
+        let known = self.settings.release.features;
+        let (now, submissions) = match codec::decode_entry(known, bytes) {
             Ok(entry) => entry,
-            Err(bad) => return tracing::error!(%index, %bad, "an entry is passed over"),
+            Err(bad) => {
+                tracing::error!(%index, %bad, "an entry is passed over");
+                return Ok(());
+            }
         };
         for submission in submissions {
             match submission {
-                Ok(submission) => self.apply_submission(now, submission),
+                Ok(submission) => self.apply_submission(now, submission)?,
                 // Every replica passes over the same bytes.
                 Err(bad) => tracing::error!(%index, %bad, "a submission is passed over"),
             }
+            if !self.takes_part() {
+                break;
+            }
         }
+        Ok(())
     }
 
-    fn apply_submission(&mut self, now: Millis, submission: Submission) {
+    fn apply_submission(&mut self, now: Millis, submission: Submission) -> Result<(), Fatal> {
         let mut changes = std::mem::take(&mut self.changes);
+        let before = self.level();
         let applied = self.state.apply(now, &submission, &mut changes);
+        // Before anybody hears of it, and before anything else is kept.
+        if self.level() > before && !self.may_keep(self.level())? {
+            return Ok(());
+        }
         if planted!(AnswerBeforeEvent) {
             self.follow(submission.clone(), applied.clone());
         }
@@ -73,6 +102,7 @@ impl Replica {
         if !planted!(AnswerBeforeEvent) {
             self.follow(submission, applied);
         }
+        Ok(())
     }
 
     fn follow(&mut self, submission: Submission, applied: Applied) {

@@ -305,6 +305,10 @@ pub struct Standing {
     pub takes_more: bool,
     /// It waits for another node to give it the state.
     pub lacks_state: bool,
+    /// The level at which the cluster writes.
+    pub features: u32,
+    /// Why it stands still: its cluster was raised above its release.
+    pub outgrown: Option<Box<str>>,
     /// A node whose replicated state was found to be another than this one's.
     pub differs: Option<crate::ids::NodeId>,
     /// It was removed from its cluster.

@@ -6,7 +6,7 @@
 
 use super::Replica;
 use super::desk::CloseReason;
-use super::snapshots::{self, Fetching, Head, Loaded, Manifest, Place, Taking};
+use super::snapshots::{self, Fetching, Head, Loaded, Manifest, NotLoaded, Place, Taking};
 use crate::consensus::{Fetch, Snapshot};
 use crate::ids::{Index, NodeId, Term};
 use crate::limits::{
@@ -62,7 +62,7 @@ enum Outcome {
     Took(Snapshot, io::Result<()>),
     /// By the number of the fetch: it may have given way to another.
     WrotePiece(u64, io::Result<()>),
-    Fetched(u64, Result<Box<Loaded>, String>),
+    Fetched(u64, Result<Box<Loaded>, NotLoaded>),
     Piece(NodeId, Vec<u8>),
 }
 
@@ -414,7 +414,8 @@ impl Replica {
         if let Some(ask) = fetching.ask() {
             return self.sends.push((fetching.from, Plane::Bulk, ask));
         }
-        let finish = fetching.finish(self.storage.disk());
+        let known = self.settings.release.features;
+        let finish = fetching.finish(self.storage.disk(), &self.levels.file, known);
         fetching.is_writing = true;
         let number = fetching.number;
         let put = self.keeping.put();
@@ -454,7 +455,11 @@ impl Replica {
             .take_if(|fetching| fetching.from == from && fetching.place == Place { index, term });
     }
 
-    fn fetched(&mut self, number: u64, loaded: Result<Box<Loaded>, String>) -> Result<(), Fatal> {
+    fn fetched(
+        &mut self,
+        number: u64,
+        loaded: Result<Box<Loaded>, NotLoaded>,
+    ) -> Result<(), Fatal> {
         let is_same = |fetching: &mut Fetching| fetching.number == number;
         let Some(fetching) = self.keeping.fetching.take_if(is_same) else {
             return Ok(());
@@ -470,9 +475,10 @@ impl Replica {
             Ok(loaded) => {
                 tracing::error!(cluster = %loaded.head.cluster, "a snapshot of another cluster")
             }
-            Err(wrong) => {
+            Err(NotLoaded::Damaged(wrong)) => {
                 tracing::error!(wrong, "a fetched snapshot is not whole; asked for again")
             }
+            Err(NotLoaded::Newer(why)) => self.stand_still(format!("the cluster was {why}")),
         }
         Ok(())
     }
@@ -531,6 +537,15 @@ impl Replica {
         self.close_all(CloseReason::NotServing);
         self.give_up_all();
         snapshot.index
+    }
+
+    /// Nothing more is taken, and nothing more is fetched.
+    pub(super) fn stop_keeping(&mut self) {
+        if self.keeping.taking.is_some() {
+            self.state.drop_walk();
+            self.abandon_taking();
+        }
+        (self.keeping.fetching, self.keeping.loaded) = (None, None);
     }
 
     /// Reads entries for a follower that is behind what is in memory.

@@ -36,7 +36,7 @@ impl Replica {
     /// Called every `settings.tick`; late calls are one call.
     pub fn tick(&mut self, now: Now) -> Result<(), Fatal> {
         self.now = now;
-        if self.lacks_state() {
+        if !self.takes_part() {
             return self.lacking_tick(now);
         }
         let gap = now.monotonic.saturating_sub(self.ticked_at);
@@ -196,6 +196,42 @@ impl Replica {
         }
     }
 
+    /// Who should lead where this node leaves: of the voters that are there and
+    /// have room the one that has most of the log. None where this node does not
+    /// lead, or nobody else can.
+    pub fn heir(&self, but: &[NodeId]) -> Option<NodeId> {
+        if !self.is_leader() {
+            return None;
+        }
+        let (own, members) = (self.settings.node, self.state.members());
+        let voters = self.consensus.members().voters;
+        let status = self.consensus.status();
+        let may_lead = status.peers.iter().filter(|peer| {
+            let node = peer.node;
+            let is_fit = members.get(node).is_some() && !members.is_short_of_room(node);
+            // At each look for a majority all are taken for silent until they
+            // answer; a connection says more, where one is known.
+            let is_there = self.levels.is_up(node) || peer.is_active;
+            let is_voter = node != own && voters.contains(&node);
+            is_voter && is_fit && is_there && peer.matched > Index(0) && !but.contains(&node)
+        });
+        let heir = may_lead.max_by_key(|peer| (self.levels.is_up(peer.node), peer.matched));
+        heir.map(|peer| peer.node)
+    }
+
+    /// Begins to hand the leadership on, unless that is under way, but to none
+    /// of those that were tried. Gives who is to lead. Nothing is proposed before
+    /// another leads or it was given up, an election timeout later.
+    pub fn hand_over(&mut self, tried: &[NodeId]) -> Option<NodeId> {
+        if let Some(heir) = self.consensus.heir().filter(|_| self.is_leader()) {
+            return Some(heir);
+        }
+        let heir = self.heir(tried)?;
+        tracing::info!(%heir, "the leadership is handed on");
+        self.consensus.transfer(heir);
+        Some(heir)
+    }
+
     /// Brings consensus' members one step nearer to the list that the state
     /// holds: a newcomer follows first and votes when it has caught up.
     fn mind_members(&mut self) {
@@ -337,6 +373,8 @@ impl Replica {
             takes_more: self.state.members().have_room(),
             has_left: self.has_left(),
             lacks_state: self.lacks_state(),
+            features: self.level(),
+            outgrown: self.outgrown().map(Into::into),
             differs: self.differs,
             election_timeout_ms: self.pace.election_timeout().as_millis() as u64,
             flush_p99_us: self.pace.flush_p99().as_micros() as u64,

@@ -13,6 +13,7 @@
 //! lacking.rs  a node whose state is to come from another before it takes part
 //! keep.rs     snapshots: taken, handed on, installed; the log behind them trimmed
 //! lead.rs     what only a leader does: leases, reaping, members
+//! levels.rs   feature levels: who knows which, and a node that is too old
 //! ```
 
 mod agree;
@@ -25,6 +26,8 @@ mod keep;
 mod lacking;
 mod lead;
 mod leases;
+pub mod level_file;
+mod levels;
 mod pace;
 mod recover;
 mod session;
@@ -36,6 +39,7 @@ mod thread;
 
 pub use codec::Aside;
 pub use keep::Kept;
+pub use levels::{MemberRelease, Upgrade};
 pub use recover::{Recovered, recover};
 pub use start::{FOUNDER, Opened, Start};
 pub use thread::{Doorway, Hooks, ReplicaHandle, Running, start};
@@ -44,13 +48,14 @@ use crate::clock::Millis;
 use crate::consensus::{Consensus, Standing as Lead};
 use crate::entropy::Entropy;
 use crate::ids::{Index, NodeId, SessionId, Term, Uid};
-use crate::peers::Plane;
+use crate::peers::{Plane, Release};
 use crate::state::{Change, Command, Error, Outcome, State, Watches};
 use desk::{ConnectionId, Reply, Standing};
 use gather::Gather;
 use keep::Keeping;
 use lacking::Lacking;
 use leases::Leases;
+use levels::Levels;
 use pace::Pace;
 use session::Line;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -64,6 +69,8 @@ use syncs::Syncs;
 pub struct Settings {
     pub node: NodeId,
     pub cluster: Uid,
+    /// What this node runs.
+    pub release: Release,
     /// How often `tick` is called.
     pub tick: Duration,
     /// A follower that hears nothing for this many ticks asks for votes.
@@ -101,6 +108,7 @@ pub struct Replica {
     /// The state could not be read back: consensus and state are empty until
     /// another node has handed one on.
     lacking: Option<Lacking>,
+    levels: Levels,
     storage: Storage,
     state: State,
     keeping: Keeping,
@@ -203,7 +211,7 @@ impl Replica {
         if let Some(number) = self.persisted.take() {
             self.pace.flushed(number, now.monotonic);
         }
-        if self.lacks_state() {
+        if !self.takes_part() {
             return self.lacking_turn();
         }
         for _ in 0..ROUNDS_MAX {
@@ -217,6 +225,9 @@ impl Replica {
             }
             let has_persisted = self.persist()?;
             let has_agreed = self.agree()?;
+            if !self.takes_part() {
+                return Ok(());
+            }
             self.answer_syncs();
             self.go_on_keeping()?;
             if has_persisted {
@@ -236,7 +247,7 @@ impl Replica {
     /// Whether a turn would find nothing to do until something comes in.
     pub fn is_waiting(&self) -> bool {
         let owes_word = self.is_leader() && self.spread < self.applied;
-        if self.lacks_state() {
+        if !self.takes_part() {
             return self.storage.is_waiting();
         }
         let is_idle = self.storage.is_waiting() && !self.consensus.has_ready();
@@ -310,7 +321,7 @@ impl Replica {
 
     /// Whether what this node holds is shown while nobody leads.
     fn serves_read_only(&self) -> bool {
-        self.settings.serves_read_only && !self.lacks_state()
+        self.settings.serves_read_only && self.takes_part()
     }
 
     /// Whether this node was removed from its cluster. What it holds is of the
@@ -354,13 +365,18 @@ impl Replica {
 
     /// Hands the leadership to another voter; nothing on a follower.
     pub fn transfer(&mut self, to: NodeId) {
-        self.consensus.transfer(to);
+        if self.is_leader() {
+            self.consensus.transfer(to);
+        }
     }
 
     /// Submits a command that no client sent.
     pub fn command(&mut self, now: Now, command: Command, done: Option<Done>) {
         self.now = now;
         self.submit_inside(command, done);
+        if self.outgrown().is_some() {
+            self.give_up_all();
+        }
     }
 
     pub fn standing(&self) -> Standing {

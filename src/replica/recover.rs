@@ -6,6 +6,8 @@
 //! What was agreed on without this member is lost. A person has to say that
 //! this is meant; no node comes here by itself.
 
+use super::level_file::LevelFile;
+use super::levels;
 use super::snapshots::{self, Head, Place, Taking};
 use super::start::{Start, Unread, entries_behind, founding, newest_snapshot};
 use super::storage::{Remembered, Storage};
@@ -16,7 +18,7 @@ use crate::ids::{Index, NodeId, SessionId, Term, Zxid};
 use crate::limits::SNAPSHOT_NODES_PER_SLICE;
 use crate::log::OpenError;
 use crate::state::{
-    Command, MemberCommand, MemberOutcome, Outcome, Role, State, Submission, codec,
+    Command, MemberCommand, MemberOutcome, Outcome, Raised, Role, State, Submission, codec,
 };
 use std::sync::Arc;
 
@@ -44,12 +46,17 @@ pub fn recover(start: Start<'_>) -> Result<Recovered, OpenError> {
         settings,
         is_founder,
         opening,
+        data,
         now,
         ..
     } = start;
-    let node = settings.node;
+    let (node, known) = (settings.node, settings.release.features);
+    let file = LevelFile::open(data).map_err(OpenError::io("read the feature level"))?;
+    if let Some(raised) = Raised::above(known, file.kept()) {
+        return Err(levels::refused(raised));
+    }
     let (mut storage, Remembered { hard, .. }) = Storage::open(opening)?;
-    let (_, loaded) = newest_snapshot(&storage).map_err(Unread::refused)?;
+    let (_, loaded) = newest_snapshot(&storage, known).map_err(Unread::refused)?;
     let snapshot = match &loaded {
         Some(loaded) => loaded.as_snapshot(),
         None if is_founder => founding(),
@@ -62,6 +69,7 @@ pub fn recover(start: Start<'_>) -> Result<Recovered, OpenError> {
     let tail = entries_behind(&mut storage, &snapshot).map_err(Unread::refused)?;
     let state = loaded.map_or_else(|| State::new(settings.cluster), |loaded| loaded.state);
     let mut history = History {
+        known,
         state,
         index: snapshot.index,
         term: snapshot.term,
@@ -78,6 +86,7 @@ pub fn recover(start: Start<'_>) -> Result<Recovered, OpenError> {
         term: Term(history.term.max(hard.term).0 + 1),
     };
     history.state.begin_term(place.term);
+    levels::settle(&file, history.state.members().features(), false)?;
     let head = Head {
         cluster: settings.cluster,
         place,
@@ -103,6 +112,8 @@ fn unusable(why: &str) -> OpenError {
 }
 
 struct History {
+    /// The highest level that this build knows.
+    known: u32,
     state: State,
     index: Index,
     term: Term,
@@ -125,14 +136,20 @@ impl History {
         let Body::Data(bytes) = &entry.body else {
             return Ok(());
         };
+        self.check_level(codec::level_of(bytes))?;
         // What every replica passes over is passed over here.
-        let Ok((now, submissions)) = codec::decode_entry(bytes) else {
+        let Ok((now, submissions)) = codec::decode_entry(self.known, bytes) else {
             return Ok(());
         };
         for submission in submissions.into_iter().flatten() {
             self.state.apply(now, &submission, &mut Vec::new());
+            self.check_level(self.state.members().features())?;
         }
         Ok(())
+    }
+
+    fn check_level(&self, level: u32) -> Result<(), OpenError> {
+        Raised::above(self.known, level).map_or(Ok(()), |raised| Err(levels::refused(raised)))
     }
 
     /// Everybody else leaves the members' list.

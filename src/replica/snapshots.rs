@@ -9,12 +9,13 @@
 //! to (`lacking`).
 
 use super::codec::Frame;
+use super::level_file::LevelFile;
 use crate::consensus::{Members, Snapshot};
 use crate::disk::{Disk, File, How};
 use crate::ids::{Index, NodeId, Term, Uid};
 use crate::limits::{SNAPSHOT_FRAME_BYTES_MAX, SNAPSHOT_HEAD_BYTES_MAX, SNAPSHOT_PIECE_BYTES};
 use crate::planted;
-use crate::state::{Loader, State};
+use crate::state::{LoadError, Loader, State};
 use crate::wire::{Cursor, crc32c};
 use std::io;
 use std::sync::Arc;
@@ -147,12 +148,40 @@ pub fn list(disk: &dyn Disk) -> io::Result<Vec<Place>> {
     Ok(places)
 }
 
-/// Reads a snapshot; an error says what is wrong with the file.
-pub fn load(disk: &dyn Disk, place: Place) -> Result<Loaded, String> {
-    load_file(disk, &place.file_name())
+/// Why a snapshot is not taken up, a sentence each.
+pub enum NotLoaded {
+    /// What is wrong with the file.
+    Damaged(String),
+    /// The file is sound, and a newer release wrote it.
+    Newer(String),
 }
 
-fn load_file(disk: &dyn Disk, name: &str) -> Result<Loaded, String> {
+impl From<String> for NotLoaded {
+    fn from(wrong: String) -> Self {
+        Self::Damaged(wrong)
+    }
+}
+
+impl From<LoadError> for NotLoaded {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Raised(_) => Self::Newer(error.to_string()),
+            // Behind a checksum of the whole frame.
+            LoadError::Schema { found, known } if found > known => Self::Newer(format!(
+                "written in schema {found}, and this release reads schema {known}: install the \
+                 newer release again"
+            )),
+            _ => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
+/// Reads a snapshot of a level that is known.
+pub fn load(disk: &dyn Disk, place: Place, known: u32) -> Result<Loaded, NotLoaded> {
+    load_file(disk, &place.file_name(), known)
+}
+
+fn load_file(disk: &dyn Disk, name: &str, known: u32) -> Result<Loaded, NotLoaded> {
     let io = |error: io::Error| format!("{name}: {error}");
     let file = disk.open(name, How::Read).map_err(io)?;
     let mut reader = Reader {
@@ -160,8 +189,13 @@ fn load_file(disk: &dyn Disk, name: &str) -> Result<Loaded, String> {
         file,
         at: 0,
     };
-    let loaded = reader.load();
-    loaded.map_err(|wrong| format!("{name}, byte {}: {wrong}", reader.at))
+    let loaded = reader.load(known);
+    loaded.map_err(|error| match error {
+        NotLoaded::Damaged(wrong) => {
+            NotLoaded::Damaged(format!("{name}, byte {}: {wrong}", reader.at))
+        }
+        newer => newer,
+    })
 }
 
 struct Reader {
@@ -171,18 +205,16 @@ struct Reader {
 }
 
 impl Reader {
-    fn load(&mut self) -> Result<Loaded, String> {
+    fn load(&mut self, known: u32) -> Result<Loaded, NotLoaded> {
         if self.take(8, 8)? != MAGIC {
-            return Err("this is no snapshot".into());
+            return Err(String::from("this is no snapshot").into());
         }
         let version = self.number()?;
         if version != VERSION {
-            return Err(format!(
-                "format version {version}; this build reads {VERSION}"
-            ));
+            return Err(format!("format version {version}; this build reads {VERSION}").into());
         }
         let head = Head::parse(&self.frame(SNAPSHOT_HEAD_BYTES_MAX)?)?;
-        let mut loader = Loader::new();
+        let mut loader = Loader::knowing(known);
         let mut count = 0u32;
         loop {
             let length = self.number()?;
@@ -190,14 +222,14 @@ impl Reader {
                 break;
             }
             let bytes = self.sized(length, SNAPSHOT_FRAME_BYTES_MAX)?;
-            loader.frame(&bytes).map_err(|bad| bad.to_string())?;
+            loader.frame(&bytes)?;
             count += 1;
         }
         let told = self.number()?;
         if told != count {
-            return Err(format!("{count} frames where the end counts {told}"));
+            return Err(format!("{count} frames where the end counts {told}").into());
         }
-        let state = loader.finish().map_err(|bad| bad.to_string())?;
+        let state = loader.finish()?;
         Ok(Loaded {
             head,
             bytes: self.length,
@@ -426,19 +458,23 @@ impl Fetching {
         Some(Box::new(move || file.write_all_at(at, &bytes)))
     }
 
-    /// Reads the whole file as a start would, and names it only if it is good.
+    /// Reads the whole file as a start would, and names it only if it is good,
+    /// and behind the word of the level that it takes to read it.
     pub fn finish(
         &self,
         disk: &Arc<dyn Disk>,
-    ) -> impl FnOnce() -> Result<Loaded, String> + Send + use<> {
+        level: &Arc<LevelFile>,
+        known: u32,
+    ) -> impl FnOnce() -> Result<Loaded, NotLoaded> + Send + use<> {
         let (file, disk, name) = (self.file.clone(), disk.clone(), self.place.file_name());
-        let place = self.place;
+        let (place, level) = (self.place, level.clone());
         move || {
-            let loaded = load_file(&*disk, FETCHING)?;
+            let loaded = load_file(&*disk, FETCHING, known)?;
             if loaded.head.place != place {
-                return Err(format!("{:?} came for {place:?}", loaded.head.place));
+                return Err(format!("{:?} came for {place:?}", loaded.head.place).into());
             }
             let named = || {
+                level.raise_to(loaded.state.members().features())?;
                 file.sync()?;
                 disk.rename(FETCHING, &name)?;
                 disk.sync_folder(FOLDER)

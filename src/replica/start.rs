@@ -6,12 +6,15 @@ use super::gather::Gather;
 use super::keep::{Keeping, Kept};
 use super::lacking::Lacking;
 use super::leases::Leases;
+use super::level_file::LevelFile;
+use super::levels::{self, Levels};
 use super::pace::Pace;
-use super::snapshots::{self, Loaded, Place};
+use super::snapshots::{self, Loaded, NotLoaded, Place};
 use super::storage::{FIRST_ENTRY, Remembered, Storage};
 use super::syncs::Syncs;
 use super::{Now, Replica, Settings};
 use crate::consensus::{self, Consensus, Entry, Hard, Members, Snapshot};
+use crate::disk::Disk;
 use crate::entropy::Entropy;
 use crate::ids::{Index, NodeId, Term, Uid};
 use crate::limits::{
@@ -19,7 +22,7 @@ use crate::limits::{
     CONSENSUS_WINDOW_BYTES,
 };
 use crate::log::{OpenError, Opening, Report};
-use crate::state::{State, Watches};
+use crate::state::{FIRST_FEATURES, Raised, State, Watches};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -35,6 +38,8 @@ pub struct Start<'a> {
     /// There are others, who hold the state as well.
     pub has_others: bool,
     pub opening: Opening<'a>,
+    /// Where the file `features` lies.
+    pub data: Arc<dyn Disk>,
     pub entropy: Arc<dyn Entropy>,
     pub now: Now,
 }
@@ -47,6 +52,9 @@ pub struct Opened {
     /// Entries behind the snapshot, to be applied once they are known to be
     /// committed.
     pub entries: u64,
+    /// The level at which it is written, and what the file said before.
+    pub level: u32,
+    pub kept_level: u32,
 }
 
 impl Replica {
@@ -56,12 +64,19 @@ impl Replica {
             is_founder,
             has_others,
             opening,
+            data,
             entropy,
             now,
         } = start;
+        let known = settings.release.features;
+        let file = LevelFile::open(data).map_err(OpenError::io("read the feature level"))?;
+        let kept_level = file.kept();
+        if let Some(raised) = Raised::above(known, kept_level) {
+            return Err(levels::refused(raised));
+        }
         let (mut storage, remembered) = Storage::open(opening)?;
         let Remembered { hard, report } = remembered;
-        let (mut found, lacking) = match Found::read(&mut storage, is_founder) {
+        let (mut found, lacking) = match Found::read(&mut storage, is_founder, known) {
             Ok(found) => (found, None),
             Err(Unread::Lacks(why)) if has_others => {
                 tracing::error!(
@@ -73,7 +88,15 @@ impl Replica {
             }
             Err(unread) => return Err(unread.refused()),
         };
+        let is_empty = found.places.is_empty() && storage.entries().1 == FIRST_ENTRY;
+        let level = found.level();
+        if let Some(raised) = Raised::above(known, level) {
+            return Err(levels::refused(raised));
+        }
+        levels::settle(&file, level, is_empty)?;
         let opened = Opened {
+            level,
+            kept_level,
             report,
             snapshot: found.kept(),
             entries: found.tail.len() as u64,
@@ -93,6 +116,7 @@ impl Replica {
         let replica = Self {
             lead: consensus.standing(),
             lacking,
+            levels: Levels::new(Arc::new(file)),
             keeping: Keeping::new(found.places.clone(), opened.snapshot.clone()),
             state: found.into_state(settings.cluster),
             settings,
@@ -189,8 +213,12 @@ impl Unread {
 }
 
 impl Found {
-    pub(super) fn read(storage: &mut Storage, is_founder: bool) -> Result<Self, Unread> {
-        let (places, loaded) = newest_snapshot(storage)?;
+    pub(super) fn read(
+        storage: &mut Storage,
+        is_founder: bool,
+        known: u32,
+    ) -> Result<Self, Unread> {
+        let (places, loaded) = newest_snapshot(storage, known)?;
         match loaded {
             Some(loaded) => Self::behind(storage, places, loaded),
             None if is_founder => {
@@ -233,6 +261,15 @@ impl Found {
         }
     }
 
+    /// The highest level of what was found.
+    fn level(&self) -> u32 {
+        let loaded = self.loaded.as_ref();
+        let of_state = loaded.map(|loaded| loaded.state.members().features());
+        of_state
+            .unwrap_or(FIRST_FEATURES)
+            .max(levels::level_of(&self.tail))
+    }
+
     pub(super) fn kept(&self) -> Kept {
         self.loaded
             .as_ref()
@@ -262,20 +299,27 @@ pub(super) fn founding() -> Snapshot {
 }
 
 /// The newest snapshot that reads well. One that does not is left where it is,
-/// for a person to look at.
-pub(super) fn newest_snapshot(storage: &Storage) -> Result<(Vec<Place>, Option<Loaded>), Unread> {
+/// for a person to look at; behind one of a newer release none is looked for.
+pub(super) fn newest_snapshot(
+    storage: &Storage,
+    known: u32,
+) -> Result<(Vec<Place>, Option<Loaded>), Unread> {
     let disk = storage.disk();
     let places = snapshots::list(&**disk).map_err(OpenError::io("list the snapshots"))?;
     let mut wrongs = Vec::new();
     for (at, place) in places.iter().enumerate() {
-        match snapshots::load(&**disk, *place) {
+        match snapshots::load(&**disk, *place, known) {
             Ok(loaded) => {
                 for wrong in &wrongs {
                     tracing::error!(wrong, "a snapshot is damaged; an older one takes its place");
                 }
                 return Ok((places[at..].to_vec(), Some(loaded)));
             }
-            Err(wrong) => wrongs.push(wrong),
+            Err(NotLoaded::Damaged(wrong)) => wrongs.push(wrong),
+            Err(NotLoaded::Newer(why)) => {
+                let why = format!("the replicated state was {why}");
+                return Err(Unread::Other(OpenError::Identity(why)));
+            }
         }
     }
     match wrongs.is_empty() {

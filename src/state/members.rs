@@ -6,12 +6,48 @@ use super::digest::{Hash, Part};
 use super::tokens::{Shown, Tokens};
 use crate::clock::Millis;
 use crate::ids::{NodeId, Zxid};
-use crate::limits::{MEMBER_NUMBER_MAX, MEMBERS_MAX};
+use crate::limits::{FEATURES_MAX, MEMBER_NUMBER_MAX, MEMBERS_MAX};
+use crate::planted;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-/// The feature level that this build writes and reads. A replica whose state
-/// was raised above it stops: what follows would mean nothing to it.
-pub const FEATURES: u32 = 1;
+/// The feature level up to which this build writes and reads. A replica whose
+/// state was raised above it stops: what follows would mean nothing to it.
+pub const FEATURES: u32 = if cfg!(feature = "next-features") {
+    2
+} else {
+    1
+};
+
+/// The level of a cluster to which nothing has happened. The same for every
+/// build, because each replays the first entries of an older one's log; a
+/// newly founded cluster is raised by its founder's first word.
+pub const FIRST_FEATURES: u32 = 1;
+
+/// What was raised above the level that a build knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Raised {
+    pub found: u32,
+    pub known: u32,
+}
+
+impl Raised {
+    /// None where the build knows the level.
+    pub fn above(known: u32, found: u32) -> Option<Self> {
+        (found > known).then_some(Self { found, known })
+    }
+}
+
+impl fmt::Display for Raised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { found, known } = self;
+        write!(
+            f,
+            "raised to feature level {found}, and this release knows levels up to {known}: \
+             install the newer release again"
+        )
+    }
+}
 
 /// A member as all know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +94,8 @@ pub enum MemberCommand {
         bulk: Box<str>,
         /// The node id whose place it takes, after `node replace`.
         in_place_of: Option<NodeId>,
+        /// The feature level up to which its build writes and reads.
+        features: u32,
     },
     /// A member's certificate was renewed, or its addresses changed.
     Announce(Member),
@@ -72,8 +110,11 @@ pub enum MemberCommand {
     Remove {
         node: NodeId,
     },
+    /// Everybody on the list as it was at `members_of`, its last change, knows
+    /// this level. Whoever came since was not asked.
     RaiseFeatures {
         level: u32,
+        members_of: Zxid,
     },
     /// A node's disk is nearly full, or has room again.
     Room {
@@ -123,7 +164,7 @@ impl Default for Members {
             tokens: Tokens::default(),
             next_node: NodeId(1),
             next_serial: 1,
-            features: FEATURES,
+            features: FIRST_FEATURES,
             short_of_room: BTreeSet::new(),
             changed: Zxid(0),
         }
@@ -132,6 +173,9 @@ impl Default for Members {
 
 /// Why the list stays as it is, for a person.
 type Refusal = Box<str>;
+
+/// Who asks anew may be heard: nothing is wrong.
+pub const MEMBERS_CHANGED: &str = "the members have changed meanwhile: try again";
 
 impl Members {
     pub fn iter(&self) -> impl Iterator<Item = &Member> {
@@ -210,7 +254,7 @@ impl Members {
             MemberCommand::Renew { node } => self.renew(*node),
             MemberCommand::SetRole { node, role } => self.set_role(*node, *role),
             MemberCommand::Remove { node } => self.remove(*node),
-            MemberCommand::RaiseFeatures { level } => self.raise(*level),
+            MemberCommand::RaiseFeatures { level, members_of } => self.raise(*level, *members_of),
             MemberCommand::Room { node, is_short } => self.room(*node, *is_short),
         };
         outcome.unwrap_or_else(MemberOutcome::Refused)
@@ -235,6 +279,7 @@ impl Members {
             control,
             bulk,
             in_place_of,
+            features,
             ..
         } = command
         else {
@@ -247,6 +292,14 @@ impl Members {
                 return Ok(MemberOutcome::Admitted { node, serial });
             }
         };
+        if *features < self.features && !planted!(AdmittedBelowLevel) {
+            let ours = self.features;
+            return Err(format!(
+                "the cluster writes feature level {ours}, and the release on this box knows levels \
+                 up to {features}: install a newer one on it"
+            )
+            .into());
+        }
         match in_place_of {
             Some(old) => drop(self.remove(*old)?),
             None if self.list.len() >= MEMBERS_MAX => {
@@ -341,10 +394,17 @@ impl Members {
         Ok(MemberOutcome::Done)
     }
 
-    fn raise(&mut self, level: u32) -> Result<MemberOutcome, Refusal> {
+    fn raise(&mut self, level: u32, members_of: Zxid) -> Result<MemberOutcome, Refusal> {
         if level < self.features {
             let features = self.features;
             return Err(format!("the feature level is {features} and never lowered").into());
+        }
+        if level > FEATURES_MAX {
+            return Err(format!("{level} is beyond all feature levels").into());
+        }
+        let is_as_asked = members_of == self.changed || planted!(RaisedOverNewcomer);
+        if level > self.features && !is_as_asked {
+            return Err(MEMBERS_CHANGED.into());
         }
         self.features = level;
         Ok(MemberOutcome::Done)

@@ -41,7 +41,10 @@ pub use command::{
 };
 pub use data::Data;
 pub use error::Error;
-pub use members::{FEATURES, Member, MemberCommand, MemberOutcome, Members, Role};
+pub use members::{
+    FEATURES, FIRST_FEATURES, MEMBERS_CHANGED, Member, MemberCommand, MemberOutcome, Members,
+    Raised, Role,
+};
 pub use sessions::Session;
 pub use settings::{Setting, Settings};
 pub use snapshot::{LoadError, Loader};
@@ -103,6 +106,14 @@ impl State {
         };
         state.lay_out();
         state
+    }
+
+    /// Whether nothing but terms has come upon this state.
+    pub fn is_untouched(&self) -> bool {
+        let fresh = Self::new(self.cluster);
+        self.tree.digest() == fresh.tree.digest()
+            && self.sessions.digest() == fresh.sessions.digest()
+            && self.members == fresh.members
     }
 
     /// Called for the first entry of each term.

@@ -71,10 +71,14 @@ fn ready_comes_when_health_answers_and_the_rest_in_its_order() {
     assert_eq!(ready, "READY=1\nSTATUS=serving");
 
     send("TERM", node.pid());
-    let heard = systemd.hear_until("STOPPING=1");
+    let heard = systemd.hear_until("STATUS=stopping: the log is being sealed");
     assert_eq!(
         heard,
-        ["STOPPING=1\nSTATUS=stopping: the log is being sealed"]
+        [
+            "STOPPING=1\nSTATUS=stopping",
+            "STATUS=stopping: clients are being sent away",
+            "STATUS=stopping: the log is being sealed",
+        ]
     );
     assert_eq!(node.ended().code(), Some(0));
 }

@@ -40,6 +40,10 @@ impl Checks {
             assert_eq!(first, node, "two lead in term {}", replica.term());
         }
         let applied = replica.applied();
+        if replica.outgrown().is_some() {
+            // It gave up in the middle of an entry.
+            return None;
+        }
         if self.last.insert(node, applied) == Some(applied) || applied == Index(0) {
             return None;
         }

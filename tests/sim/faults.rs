@@ -134,7 +134,10 @@ impl World {
         let Some(id) = self.any_node() else {
             return;
         };
-        self.bring(kind, id);
+        match self.releases.is_some() && !self.chance.one_in(5) {
+            true => self.change_release(id),
+            false => self.bring(kind, id),
+        }
         self.settle_members();
     }
 
@@ -299,7 +302,7 @@ impl World {
         (!self.nodes[&leader].is_paused).then_some(leader)
     }
 
-    fn invite(&mut self) {
+    pub fn invite(&mut self) {
         let Some(leader) = self.leader_runs() else {
             return;
         };
@@ -440,6 +443,7 @@ impl World {
         self.doomed = None;
         self.clients.is_ending = true;
         self.net.heal(self.now);
+        self.upgrade_all();
         let all: Vec<NodeId> = self.nodes.keys().copied().collect();
         for id in all {
             self.relieve(id);

@@ -1,6 +1,7 @@
 //! A node whose newest snapshot has rotted, and whose log begins behind it.
 
 use super::basic::create;
+use super::node::release;
 use super::quiet::{CLUSTER, Cluster, TICK};
 use dolmen::disk::Disk;
 use dolmen::disk::sim::SimDisk;
@@ -28,12 +29,6 @@ fn with_a_rotten_third() -> Cluster {
     cluster
 }
 
-fn meet(cluster: &mut Cluster, one: u64, other: u64) {
-    let moment = cluster.moment();
-    cluster.replica(one).peer_up(moment, NodeId(other));
-    cluster.replica(other).peer_up(moment, NodeId(one));
-}
-
 #[test]
 fn it_is_given_a_state_and_takes_part_again() {
     let mut cluster = with_a_rotten_third();
@@ -42,7 +37,7 @@ fn it_is_given_a_state_and_takes_part_again() {
     cluster.ticks(50);
     let standing = cluster.replica(3).standing();
     assert!(standing.lacks_state, "nobody is there to ask");
-    meet(&mut cluster, 3, 2);
+    cluster.meet(3, 2);
     cluster.until("it has a state", |cluster| {
         !cluster.replica(3).lacks_state()
     });
@@ -91,7 +86,7 @@ fn it_neither_votes_nor_leads_nor_serves_before() {
     assert!(replies.iter().any(is_refused), "{replies:?}");
 
     // The second is no leader, and has all that it takes to help.
-    meet(&mut cluster, 3, 2);
+    cluster.meet(3, 2);
     cluster.until("one of the two leads", |cluster| {
         [2, 3].iter().any(|id| cluster.replica(*id).is_leader())
     });
@@ -111,6 +106,7 @@ fn open_alone(disk: &SimDisk) -> Result<Replica, OpenError> {
     let settings = Settings {
         node: NodeId(3),
         cluster: CLUSTER,
+        release: release(1),
         tick: TICK,
         election_ticks: 10,
         seed: 1,
@@ -133,6 +129,7 @@ fn open_alone(disk: &SimDisk) -> Result<Replica, OpenError> {
             },
             formats: &[&FRAMES],
         },
+        data: Arc::new(disk.clone()),
         entropy: Arc::new(MachineEntropy),
         now: Default::default(),
     };

@@ -11,6 +11,7 @@
 //! history   what must hold of all that clients heard
 //! seeds     runs of many seeds
 //! planted   that the checks find what is planted
+//! releases  seeds of mixed releases; upgrades: stories of them
 //! ```
 
 mod basic;
@@ -23,7 +24,9 @@ mod link;
 mod node;
 mod planted;
 mod quiet;
+mod releases;
 mod seeds;
+mod upgrades;
 mod watches;
 mod wishes;
 mod world;

@@ -8,7 +8,7 @@ use dolmen::disk::sim::{Crash, Kept, SimDisk};
 use dolmen::entropy::{Entropy, Seeded};
 use dolmen::ids::{NodeId, Uid};
 use dolmen::log::{FRAMES, Fatal, OpenError, Opening};
-use dolmen::peers::Plane;
+use dolmen::peers::{Plane, Release};
 use dolmen::replica::desk::{Ask, Reply};
 use dolmen::replica::{FOUNDER, Now, Opened, Replica, Settings, Start};
 use std::collections::VecDeque;
@@ -35,7 +35,8 @@ pub struct Shape {
 #[derive(Debug)]
 pub enum Input {
     Heard(NodeId, Vec<u8>),
-    Up(NodeId),
+    /// And the level that its release knows.
+    Up(NodeId, u32),
     Down(NodeId),
     Ask(Ask),
     Tick,
@@ -56,6 +57,8 @@ pub struct Node {
     pub id: NodeId,
     pub disk: SimDisk,
     pub replica: Option<Replica>,
+    /// The feature level up to which its release writes and reads.
+    pub knows: u32,
     /// Counts the starts.
     pub life: u64,
     /// Runs too slow or too fast, in thousandths.
@@ -77,6 +80,7 @@ impl Node {
             id,
             disk: SimDisk::new(seed),
             replica: None,
+            knows: 1,
             life: 0,
             rate,
             wall_offset_ms: 0,
@@ -120,6 +124,7 @@ impl Node {
         let settings = Settings {
             node: self.id,
             cluster: CLUSTER,
+            release: release(self.knows),
             tick: shape.tick,
             election_ticks: shape.election_ticks,
             seed: shape.seed ^ self.life,
@@ -141,6 +146,7 @@ impl Node {
             is_founder: self.id == FOUNDER,
             has_others: true,
             opening,
+            data: Arc::new(self.disk.clone()),
             entropy: dice.clone(),
             now: moment,
         })?;
@@ -167,7 +173,7 @@ impl Node {
         for input in inputs {
             match input {
                 Input::Heard(from, bytes) => replica.heard(moment, from, &bytes),
-                Input::Up(node) => replica.peer_up(moment, node),
+                Input::Up(node, knows) => replica.peer_up(moment, node, release(knows)),
                 Input::Down(node) => replica.peer_down(moment, node),
                 Input::Ask(ask) => replica.ask(moment, ask),
                 Input::Tick => replica.tick(moment)?,
@@ -229,6 +235,14 @@ impl Node {
         let mut names: Vec<String> = names.into_iter().filter(is_one).collect();
         names.sort_unstable_by(|a, b| b.cmp(a));
         names
+    }
+}
+
+/// A release that knows the levels up to this one.
+pub fn release(features: u32) -> Release {
+    Release {
+        features,
+        version: format!("0.{features}.0"),
     }
 }
 

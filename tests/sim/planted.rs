@@ -2,10 +2,10 @@
 //! quick run, and by search within 500 seeds in the full one. The score is
 //! printed by `DOLMEN_FULL=1 cargo test sim::planted -- --nocapture`.
 
-use super::seeds::run;
+use super::seeds::{first_found, on_all_cores, run};
 use dolmen::planted::Fault;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Seeds that a search may take for one fault.
 const SEARCHED: u64 = 500;
@@ -79,28 +79,7 @@ fn each_is_found_by_search() {
 
 /// The first seed that finds a fault, by all cores.
 fn search(fault: Fault, until: u64) -> Option<(u64, String)> {
-    let next = AtomicU64::new(0);
-    let found: Mutex<Option<(u64, String)>> = Mutex::new(None);
-    on_all_cores(|| {
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            let is_over = found.lock().unwrap().is_some();
-            if seed >= until || is_over {
-                return;
-            }
-            if let Some(why) = is_found(fault, seed) {
-                found.lock().unwrap().get_or_insert((seed, why));
-            }
-        }
-    });
-    found.into_inner().unwrap()
-}
-
-fn on_all_cores(work: impl Fn() + Sync) {
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    std::thread::scope(|scope| {
-        (0..cores).for_each(|_| drop(scope.spawn(&work)));
-    });
+    first_found(0..until, |seed| is_found(fault, seed))
 }
 
 fn first_line(why: &str) -> &str {

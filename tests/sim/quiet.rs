@@ -1,11 +1,13 @@
 //! Nodes, the net between them, and simulated time.
 
+use super::node::release;
+
 use dolmen::clock::Millis;
 use dolmen::disk::Disk;
 use dolmen::disk::sim::SimDisk;
 use dolmen::entropy::{Entropy, Seeded};
 use dolmen::ids::{NodeId, SessionId, Uid, Zxid};
-use dolmen::log::{FRAMES, Opening};
+use dolmen::log::{FRAMES, OpenError, Opening};
 use dolmen::replica::desk::{Answer, Ask, ConnectionId, Hello, Reply, Request};
 use dolmen::replica::{FOUNDER, Now, Replica, Settings, Start};
 use dolmen::state::{Command, Error, Member, MemberCommand, Role};
@@ -29,6 +31,8 @@ impl Entropy for Dice {
 
 pub struct Node {
     pub id: NodeId,
+    /// The feature level up to which its release writes and reads.
+    pub knows: u32,
     pub disk: SimDisk,
     pub replica: Option<Replica>,
     pub replies: VecDeque<Reply>,
@@ -65,10 +69,15 @@ impl Cluster {
     }
 
     pub fn add(&mut self, id: u64) {
+        self.add_knowing(id, 1);
+    }
+
+    pub fn add_knowing(&mut self, id: u64, knows: u32) {
         let id = NodeId(id);
         let disk = SimDisk::new(self.seed + id.0);
         let node = Node {
             id,
+            knows,
             disk,
             replica: None,
             replies: VecDeque::new(),
@@ -78,6 +87,37 @@ impl Cluster {
     }
 
     pub fn start(&mut self, id: NodeId) {
+        if let Err(error) = self.try_start(id) {
+            panic!("node {id} does not start: {error}");
+        }
+    }
+
+    /// The process ends, and another release is started in its place.
+    pub fn install(&mut self, id: u64, knows: u32) -> Result<(), OpenError> {
+        let node = self.nodes.get_mut(&NodeId(id)).unwrap();
+        (node.replica, node.knows) = (None, knows);
+        self.try_start(NodeId(id))
+    }
+
+    /// Two nodes are connected, and each hears what the other runs.
+    pub fn meet(&mut self, one: u64, other: u64) {
+        let moment = self.moment();
+        for (at, node) in [(one, other), (other, one)] {
+            let knows = self.nodes[&NodeId(node)].knows;
+            let replica = self.replica(at);
+            replica.peer_up(moment, NodeId(node), release(knows));
+        }
+    }
+
+    pub fn meet_all(&mut self) {
+        let all: Vec<u64> = self.nodes.keys().map(|id| id.0).collect();
+        for one in &all {
+            let others = all.iter().filter(|other| *other > one);
+            others.for_each(|other| self.meet(*one, *other));
+        }
+    }
+
+    fn try_start(&mut self, id: NodeId) -> Result<(), OpenError> {
         self.starts += 1;
         let moment = self.moment();
         let dice = Arc::new(Dice(Mutex::new(Seeded::new(
@@ -87,6 +127,7 @@ impl Cluster {
         let settings = Settings {
             node: id,
             cluster: CLUSTER,
+            release: release(node.knows),
             tick: TICK,
             election_ticks: 10,
             seed: self.seed,
@@ -110,12 +151,14 @@ impl Cluster {
             is_founder: id == FOUNDER,
             has_others: true,
             opening,
+            data: Arc::new(node.disk.clone()),
             entropy: dice.clone(),
             now: moment,
         };
-        let (mut replica, _) = Replica::open(start).unwrap();
+        let (mut replica, _) = Replica::open(start)?;
         replica.lead_at_once_if_alone(moment);
         node.replica = Some(replica);
+        Ok(())
     }
 
     pub fn replica(&mut self, id: u64) -> &mut Replica {
@@ -222,6 +265,7 @@ impl Cluster {
                 control: format!("n{id}:1").into(),
                 bulk: format!("n{id}:2").into(),
                 in_place_of: None,
+                features: 1,
             };
             cluster.command(1, Command::Members(admit)).unwrap();
             cluster.add(id);

@@ -25,13 +25,22 @@ pub struct Run {
     /// Starts without a state, which another node then gave.
     pub lacked: u64,
     pub simulated_ms: u64,
+    /// Of worlds with mixed releases.
+    pub raises: u64,
+    pub refused: u64,
+    pub outgrown: u64,
 }
 
 pub fn run(seed: u64, fault: Option<Fault>) -> Result<Run, String> {
+    play(seed, fault, World::new)
+}
+
+pub fn play(seed: u64, fault: Option<Fault>, begin: fn(u64) -> World) -> Result<Run, String> {
     let _planted = fault.map(plant);
     let lived = catch_unwind(AssertUnwindSafe(|| {
-        let mut world = World::new(seed);
+        let mut world = begin(seed);
         world.live();
+        let releases = world.releases.take().unwrap_or_default();
         let (facts, watches) = world.clients.history.counts();
         Run {
             hash: world.hash,
@@ -42,6 +51,9 @@ pub fn run(seed: u64, fault: Option<Fault>) -> Result<Run, String> {
             watches,
             lacked: world.lacked,
             simulated_ms: world.now.as_millis() as u64,
+            raises: releases.raises,
+            refused: releases.refused,
+            outgrown: releases.outgrown,
         }
     }));
     lived.map_err(|panic| {
@@ -51,8 +63,13 @@ pub fn run(seed: u64, fault: Option<Fault>) -> Result<Run, String> {
     })
 }
 
-/// On all cores; the first few that fail are told.
-fn run_all(seeds: std::ops::Range<u64>) -> Vec<Run> {
+/// On all cores; the first few that fail are told, with the test that repeats
+/// one.
+pub fn run_all(
+    seeds: std::ops::Range<u64>,
+    repeats: &str,
+    run: impl Fn(u64) -> Result<Run, String> + Sync,
+) -> Vec<Run> {
     let (next, end) = (AtomicU64::new(seeds.start), seeds.end);
     let (runs, failures) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let work = || loop {
@@ -60,33 +77,60 @@ fn run_all(seeds: std::ops::Range<u64>) -> Vec<Run> {
         if seed >= end || failures.lock().unwrap().len() >= 20 {
             return;
         }
-        match run(seed, None) {
+        match run(seed) {
             Ok(run) => runs.lock().unwrap().push(run),
             Err(why) => failures.lock().unwrap().push((seed, why)),
         }
     };
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    std::thread::scope(|scope| {
-        (0..cores).for_each(|_| drop(scope.spawn(work)));
-    });
+    on_all_cores(work);
     let mut failures = failures.into_inner().unwrap();
     failures.sort();
     let lines = failures
         .iter()
-        .map(|(seed, why)| format!("DOLMEN_SEED={seed} cargo test sim::seeds::one\n    {why}"));
+        .map(|(seed, why)| format!("DOLMEN_SEED={seed} cargo test {repeats}\n    {why}"));
     let lines: Vec<String> = lines.collect();
     assert!(lines.is_empty(), "\n{}\n", lines.join("\n"));
     runs.into_inner().unwrap()
 }
 
+/// The first seed of which something is found, by all cores.
+pub fn first_found(
+    seeds: std::ops::Range<u64>,
+    is_found: impl Fn(u64) -> Option<String> + Sync,
+) -> Option<(u64, String)> {
+    let next = AtomicU64::new(seeds.start);
+    let found: Mutex<Option<(u64, String)>> = Mutex::new(None);
+    on_all_cores(|| {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            let is_over = found.lock().unwrap().is_some();
+            if seed >= seeds.end || is_over {
+                return;
+            }
+            if let Some(why) = is_found(seed) {
+                found.lock().unwrap().get_or_insert((seed, why));
+            }
+        }
+    });
+    found.into_inner().unwrap()
+}
+
+pub fn on_all_cores(work: impl Fn() + Sync) {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        (0..cores).for_each(|_| drop(scope.spawn(&work)));
+    });
+}
+
 #[test]
 fn all_of_them() {
     let seeds = std::env::var("DOLMEN_SEEDS");
-    let runs = run_all(match &seeds {
+    let range = match &seeds {
         Ok(seeds) => range(seeds).expect("DOLMEN_SEEDS is like 2000..9000"),
         Err(_) if crate::full() => 0..FULL,
         Err(_) => 0..QUICK,
-    });
+    };
+    let runs = run_all(range, "sim::seeds::one", |seed| run(seed, None));
     let sum = |of: fn(&Run) -> u64| runs.iter().map(of).sum::<u64>();
     println!(
         "{} seeds, {} simulated minutes, {} events, {} answers, {} writes, {} facts, {} watches, \

@@ -6,6 +6,7 @@ use super::checks::Checks;
 use super::clients::{Clients, Word};
 use super::faults::{End, Faults};
 use super::node::{Input, Node, Output, Shape};
+use super::releases::Releases;
 
 use dolmen::entropy::Seeded;
 use dolmen::ids::NodeId;
@@ -43,6 +44,8 @@ pub enum Due {
     Relief(NodeId),
     /// A removed node has been told so, or never hears it.
     Retire(NodeId),
+    /// The newest release, where the one that runs is too old.
+    Install(NodeId),
 }
 
 /// The two ways between a client and its node: each keeps its order.
@@ -73,6 +76,8 @@ pub struct World {
     /// Starts without a state.
     pub lacked: u64,
     pub tokens: u8,
+    /// Where nodes run different ones.
+    pub releases: Option<Releases>,
 }
 
 /// What came of one command.
@@ -104,6 +109,7 @@ impl World {
             events: 0,
             lacked: 0,
             tokens: 0,
+            releases: None,
         };
         world.found(count);
         world
@@ -146,7 +152,11 @@ impl World {
             role: Role::Voter,
             until: dolmen::clock::Millis(u64::MAX),
         };
-        (create, admission_by(token, token))
+        let mut admit = admission_by(token, token);
+        if let MemberCommand::Admit { features, .. } = &mut admit {
+            *features = self.knows_by_token(token);
+        }
+        (create, admit)
     }
 
     /// One who may write settings does, and leaves.
@@ -208,6 +218,8 @@ impl World {
         }
         self.heal();
         self.until("all is well", HEALING, |world| world.is_well());
+        self.finalize_at_last();
+        self.until("all is well", HEALING, |world| world.is_well());
         self.check_end();
     }
 
@@ -265,7 +277,7 @@ impl World {
                     self.mix(from.0 << 32 | to.0, &bytes);
                     (to, Input::Heard(from, bytes))
                 }
-                Delivery::Up { at, node, .. } => (at, Input::Up(node)),
+                Delivery::Up { at, node, .. } => (at, Input::Up(node, self.nodes[&node].knows)),
                 Delivery::Down { at, node } => (at, Input::Down(node)),
             };
             self.give(to, input);
@@ -313,6 +325,7 @@ impl World {
             Due::Restart(id) => self.start(id),
             Due::Relief(id) => self.relieve(id),
             Due::Retire(id) => self.retire(id),
+            Due::Install(id) => self.install_newest(id),
         }
     }
 
@@ -384,7 +397,9 @@ impl World {
             Ok(output) => self.carry(id, output),
             Err(fatal) => {
                 let node = &self.nodes[&id];
-                let is_expected = self.checks.may_die.contains(&id);
+                let is_full = self.checks.is_short_of_room.contains(&id);
+                let is_expected = self.checks.may_die.contains(&id)
+                    || (is_full && fatal.reason.starts_with("keep feature level"));
                 assert!(is_expected, "node {} stops: {}", node.id, fatal.reason);
                 let end = self.any_end();
                 self.end(id, end);
@@ -410,6 +425,7 @@ impl World {
         if let Some(digest) = applied {
             self.mix(id.0, &digest.to_le_bytes());
         }
+        self.check_release(id);
         if is_disk_busy {
             let after = self.disk_delay();
             self.plan(after, Due::Disk(id, life));
@@ -457,7 +473,9 @@ impl World {
             false => 1000,
         };
         let seed = self.chance.next_u64();
-        self.nodes.insert(id, Node::new(id, seed, rate));
+        let mut node = Node::new(id, seed, rate);
+        node.knows = self.knows_by_address(id);
+        self.nodes.insert(id, node);
         self.net.add(self.now, id);
         self.start_replica(id);
     }
@@ -467,7 +485,15 @@ impl World {
     pub fn start_replica(&mut self, id: NodeId) {
         let shape = self.shape.clone();
         let node = self.nodes.get_mut(&id).expect("nodes stay known");
-        if let Err(error) = node.start(self.now, &shape) {
+        let recorded = node.disk.recorded();
+        let started = node.start(self.now, &shape);
+        if let Ok(opened) = &started {
+            self.check_opened(id, opened);
+        }
+        if let Err(error) = started {
+            if self.is_too_old(id, &error.to_string(), recorded) {
+                return;
+            }
             let is_bad =
                 self.checks.may_die.contains(&id) || self.checks.is_short_of_room.contains(&id);
             assert!(is_bad, "node {id} does not start: {error}");
@@ -553,7 +579,12 @@ impl World {
         };
         let nodes: Vec<String> = self.nodes.values().map(node).collect();
         let why = self.why_not_well().unwrap_or_default();
-        format!("{why}; at {:?}: {}", self.now, nodes.join("; "))
+        let finalize = self.leader().map(|leader| leader.finalize());
+        format!(
+            "{why}; finalize {finalize:?}; at {:?}: {}",
+            self.now,
+            nodes.join("; ")
+        )
     }
 }
 
@@ -596,5 +627,6 @@ pub fn admission_by(token: u8, key: u8) -> MemberCommand {
         control: format!("t{key}:1").into(),
         bulk: format!("t{key}:2").into(),
         in_place_of: None,
+        features: 1,
     }
 }

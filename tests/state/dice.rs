@@ -105,6 +105,7 @@ impl Dice {
                 control: "a:1".into(),
                 bulk: "a:2".into(),
                 in_place_of: None,
+                features: 1,
             },
         })
     }

@@ -13,7 +13,7 @@
 //! ```
 
 use dolmen::clock::Millis;
-use dolmen::ids::{NodeId, SessionId, Term, Uid};
+use dolmen::ids::{NodeId, SessionId, Term, Uid, Zxid};
 use dolmen::state::codec;
 use dolmen::state::{
     Acl, AclEntry, AttachSession, Change, ChangeKind, Command, Create, Data, Error, Identity,
@@ -110,8 +110,8 @@ impl Stage {
 
     /// By way of the bytes in which it travels.
     fn apply(&mut self, submission: Submission) -> Lines {
-        let bytes = codec::encode(&submission);
-        assert_eq!(codec::decode(&bytes), Ok(submission.clone()));
+        let bytes = codec::encode(1, &submission);
+        assert_eq!(codec::decode(1, &bytes), Ok(submission.clone()));
         let before = self.state.zxid();
         let mut changes = Vec::new();
         let applied = self
@@ -338,6 +338,13 @@ impl Stage {
             },
             ["revoke", name] => MemberCommand::RevokeToken { id: token(name) },
             ["admit", name, key] => admit(token(name), hash(name), key, None),
+            ["admit", name, key, "knowing", level] => {
+                let mut command = admit(token(name), hash(name), key, None);
+                if let MemberCommand::Admit { features, .. } = &mut command {
+                    *features = number(level) as u32;
+                }
+                command
+            }
             ["admit", name, key, "guessing"] => admit(token(name), hash("guess"), key, None),
             ["admit", name, key, old] => admit(token(name), hash(name), key, Some(node(old))),
             ["role", id, as_what] => MemberCommand::SetRole {
@@ -356,6 +363,11 @@ impl Stage {
             },
             ["raise", level] => MemberCommand::RaiseFeatures {
                 level: number(level) as u32,
+                members_of: self.state.members().changed(),
+            },
+            ["raise", level, "of", changed] => MemberCommand::RaiseFeatures {
+                level: number(level) as u32,
+                members_of: Zxid(number(changed)),
             },
             _ => panic!("what is {rest:?}?"),
         };
@@ -418,7 +430,7 @@ impl Stage {
     fn snapshot(&mut self) -> Lines {
         let digest = self.state.digest();
         self.state.begin_walk();
-        let mut loader = Loader::new();
+        let mut loader = Loader::knowing(9);
         while let Some(frame) = self.state.walk_slice(3) {
             if let Err(error) = loader.frame(&frame) {
                 return vec![error.to_string()];
@@ -460,6 +472,7 @@ fn admit(token: [u8; 8], secret_hash: [u8; 32], key: &str, old: Option<NodeId>) 
         control: format!("{key}:7300").into(),
         bulk: format!("{key}:7301").into(),
         in_place_of: old,
+        features: 9,
     }
 }
 

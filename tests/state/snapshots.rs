@@ -6,9 +6,11 @@ use super::dice::Dice;
 use super::script::bare;
 use crate::full;
 use dolmen::clock::Millis;
-use dolmen::ids::{Term, Uid};
+use dolmen::ids::{NodeId, SessionId, Term, Uid, Zxid};
 use dolmen::state::codec;
-use dolmen::state::{LoadError, Loader, State, Submission};
+use dolmen::state::{
+    Command, LoadError, Loader, MemberCommand, MemberOutcome, Outcome, Raised, State, Submission,
+};
 
 fn load(frames: &[Vec<u8>]) -> Result<State, LoadError> {
     let mut loader = Loader::new();
@@ -97,10 +99,10 @@ fn replicas_that_apply_the_same_entries_have_the_same_digest() {
     for _ in 0..500 {
         let count = 1 + dice.seeded.below(4);
         let encoded: Vec<_> = (0..count)
-            .map(|_| codec::encode(&dice.submission(&leader)))
+            .map(|_| codec::encode(1, &dice.submission(&leader)))
             .collect();
-        let entry = codec::encode_entry(dice.now, &encoded);
-        let (now, submissions) = codec::decode_entry(&entry).unwrap();
+        let entry = codec::encode_entry(1, dice.now, &encoded);
+        let (now, submissions) = codec::decode_entry(1, &entry).unwrap();
         assert_eq!(now, dice.now);
         assert_eq!(submissions.clone().count() as u64, count);
         for submission in submissions {
@@ -227,25 +229,28 @@ fn damaged_submissions_are_errors() {
     let rounds = if full() { 20_000 } else { 300 };
     for _ in 0..rounds {
         let submission = dice.submission(&state);
-        let bytes = codec::encode(&submission);
-        assert_eq!(codec::decode(&bytes), Ok(submission));
+        let bytes = codec::encode(1, &submission);
+        assert_eq!(codec::decode(1, &bytes), Ok(submission));
         for length in 0..bytes.len() {
-            assert!(codec::decode(&bytes[..length]).is_err(), "cut to {length}");
+            assert!(
+                codec::decode(1, &bytes[..length]).is_err(),
+                "cut to {length}"
+            );
         }
         let mut longer = bytes.clone();
         longer.push(0);
-        assert!(codec::decode(&longer).is_err());
+        assert!(codec::decode(1, &longer).is_err());
         for _ in 0..20 {
             let mut damaged = bytes.clone();
             let place = dice.seeded.below(damaged.len() as u64) as usize;
             damaged[place] = dice.seeded.below(256) as u8;
             // Whatever reads is written as it was read.
-            if let Ok(read) = codec::decode(&damaged) {
-                assert_eq!(codec::encode(&read), damaged);
+            if let Ok(read) = codec::decode(1, &damaged) {
+                assert_eq!(codec::encode(1, &read), damaged);
             }
-            let entry = codec::encode_entry(dice.now, &[&bytes, &damaged]);
+            let entry = codec::encode_entry(1, dice.now, &[&bytes, &damaged]);
             let cut = dice.seeded.below(entry.len() as u64) as usize;
-            if let Ok((_, submissions)) = codec::decode_entry(&entry[..cut]) {
+            if let Ok((_, submissions)) = codec::decode_entry(1, &entry[..cut]) {
                 assert!(
                     submissions.last().is_none_or(|last| last.is_err()),
                     "cut to {cut}"
@@ -257,9 +262,60 @@ fn damaged_submissions_are_errors() {
 
 #[test]
 fn a_declared_count_allocates_nothing() {
-    let mut entry = codec::encode_entry::<&[u8]>(Millis(1), &[]);
+    let mut entry = codec::encode_entry::<&[u8]>(1, Millis(1), &[]);
     let count = entry.len() - 4;
     entry[count..].copy_from_slice(&u32::MAX.to_le_bytes());
-    let refused = codec::decode_entry(&entry).map(drop).unwrap_err();
+    let refused = codec::decode_entry(1, &entry).map(drop).unwrap_err();
     assert_eq!(refused.to_string(), "4294967295 items declared in 0 bytes");
+}
+
+/// A build that does not know the level reads nothing of it; a submission of a
+/// higher level than its entry is nobody's.
+#[test]
+fn what_is_written_at_a_higher_level_is_not_read() {
+    let submission = Dice::new(1).submission(&State::new(Uid::default()));
+    let bytes = codec::encode(2, &submission);
+    assert_eq!(codec::level_of(&bytes), 2);
+    assert_eq!(codec::decode(2, &bytes), Ok(submission));
+    let refused = codec::decode(1, &bytes).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "written at level 2, where up to 1 is read"
+    );
+
+    let entry = codec::encode_entry(2, Millis(1), &[&bytes]);
+    assert!(codec::decode_entry(1, &entry).is_err());
+    let (_, mut submissions) = codec::decode_entry(2, &entry).unwrap();
+    assert!(submissions.next().unwrap().is_ok());
+    let entry = codec::encode_entry(1, Millis(1), &[&bytes]);
+    let (_, mut submissions) = codec::decode_entry(2, &entry).unwrap();
+    assert!(submissions.next().unwrap().is_err());
+}
+
+#[test]
+fn a_snapshot_of_a_higher_level_is_refused_by_its_first_frame() {
+    let mut state = State::new(Uid::default());
+    let raise = MemberCommand::RaiseFeatures {
+        level: 2,
+        members_of: Zxid(0),
+    };
+    let submission = Submission {
+        origin: NodeId(1),
+        tag: 1,
+        session: SessionId(0),
+        connection: 0,
+        sequence: 0,
+        who: Vec::new(),
+        command: Command::Members(raise),
+    };
+    assert!(state.is_untouched());
+    let applied = state.apply(Millis(1), &submission, &mut Vec::new());
+    assert_eq!(applied.outcome, Ok(Outcome::Members(MemberOutcome::Done)));
+    assert!(!state.is_untouched());
+    state.begin_walk();
+    let first = state.walk_slice(1).unwrap();
+    let raised = Raised { found: 2, known: 1 };
+    let refused = Loader::knowing(1).frame(&first);
+    assert_eq!(refused, Err(LoadError::Raised(raised)));
+    assert_eq!(Loader::knowing(2).frame(&first), Ok(()));
 }

@@ -30,6 +30,7 @@ impl Shared {
             control: request.control.into(),
             bulk: request.bulk.into(),
             in_place_of: None,
+            features: request.features,
         };
         let (node, serial) = match self.members(admit).await {
             Ok(MemberOutcome::Admitted { node, serial }) => (node, serial),

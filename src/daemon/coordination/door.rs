@@ -5,6 +5,7 @@
 use super::super::config::{Config, DoorTls as TlsFiles, ZooKeeperDoor};
 use super::super::open_files;
 use super::super::refused::Refused;
+use super::super::release::VERSION;
 use crate::ids::NodeId;
 use crate::peers::tls::DoorTls;
 use crate::ports::zookeeper::words::{About, Word};
@@ -39,7 +40,7 @@ pub(super) fn settings(
         node: node.0,
         open_files: Some(open_files::look),
         environment: vec![
-            ("dolmen.version".into(), env!("CARGO_PKG_VERSION").into()),
+            ("dolmen.version".into(), VERSION.into()),
             ("host.name".into(), host_name()),
         ],
         ..settings.about

@@ -3,6 +3,7 @@
 use super::super::config::Config;
 use super::super::membership::Membership;
 use super::super::refused::Refused;
+use super::super::release::release;
 use super::Engine;
 use crate::clock::Clock;
 use crate::disk::class::{self, Class};
@@ -26,6 +27,7 @@ const MARK: &str = "of";
 /// The folder of the replica's own device.
 pub struct ReplicaFolder {
     folder: PathBuf,
+    data: PathBuf,
     engine: Engine,
     settings: replica::Settings,
     is_founder: bool,
@@ -42,6 +44,7 @@ impl ReplicaFolder {
     ) -> Self {
         Self {
             folder: config.data.join(NAME),
+            data: config.data.clone(),
             engine,
             settings: settings(config, membership),
             is_founder: membership.node == FOUNDER,
@@ -139,7 +142,7 @@ impl ReplicaFolder {
             class::take(Class::Log);
             disk::Disk::lane(&*late)
         });
-        Replica::open(self.start(disk, Box::new(lane)))
+        Replica::open(self.start(disk, Box::new(lane))?)
     }
 
     /// For a tool that has the folder to itself.
@@ -150,11 +153,17 @@ impl ReplicaFolder {
         let lane = disk
             .lane()
             .map_err(OpenError::io("open the replica's lane"))?;
-        replica::recover(self.start(disk, lane))
+        replica::recover(self.start(disk, lane)?)
     }
 
-    fn start(&self, disk: Arc<dyn disk::Disk>, lane: Box<dyn disk::Lane>) -> Start<'static> {
-        Start {
+    fn start(
+        &self,
+        disk: Arc<dyn disk::Disk>,
+        lane: Box<dyn disk::Lane>,
+    ) -> Result<Start<'static>, OpenError> {
+        let data = RealDisk::open(&self.data, self.engine.lanes)
+            .map_err(OpenError::io("open the data folder"))?;
+        Ok(Start {
             settings: self.settings.clone(),
             is_founder: self.is_founder,
             has_others: self.has_others,
@@ -165,12 +174,13 @@ impl ReplicaFolder {
                 settings: self.engine.log.clone(),
                 formats: FORMATS,
             },
+            data: Arc::new(data),
             entropy: Arc::new(MachineEntropy),
             now: Now {
                 wall: self.clock.now(),
                 monotonic: self.clock.monotonic(),
             },
-        }
+        })
     }
 }
 
@@ -180,6 +190,7 @@ fn settings(config: &Config, membership: &Membership) -> replica::Settings {
     replica::Settings {
         node: membership.node,
         cluster: membership.cluster,
+        release: release(),
         tick,
         election_ticks: election.max(4) as usize,
         heartbeat_ticks: (election / 5).max(1) as usize,

@@ -5,7 +5,7 @@ use super::super::membership::{KnownPeer, Membership};
 use super::{Coordination, Shared, put, says};
 use crate::entropy::MachineEntropy;
 use crate::peers::{self, Applicant, Authority, Token};
-use crate::state::MemberCommand;
+use crate::state::{FEATURES, MemberCommand};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +72,7 @@ impl Shared {
         let applicant = Applicant {
             control,
             bulk,
+            features: FEATURES,
             within: Duration::from_secs(10),
             clock: self.clock.clone(),
             entropy: Arc::new(MachineEntropy),

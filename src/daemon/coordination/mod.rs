@@ -13,6 +13,8 @@
 //! tokens.rs     what machines join with
 //! members.rs    the list of members, and what people change of it
 //! renewing.rs   certificates before they end
+//! upgrading.rs  the feature level, and who keeps the cluster from the next
+//! parting.rs    the steps of a stop
 //! ```
 
 mod addresses;
@@ -21,9 +23,11 @@ mod door;
 mod folder;
 mod joining;
 mod members;
+mod parting;
 mod peering;
 mod renewing;
 mod tokens;
+mod upgrading;
 
 pub use folder::ReplicaFolder;
 
@@ -31,6 +35,7 @@ use super::config::Config;
 use super::membership::Membership;
 use super::presence::Presence;
 use super::refused::Refused;
+use super::release::VERSION;
 use super::standing::Standing;
 use crate::clock::Clock;
 use crate::disk;
@@ -55,6 +60,8 @@ pub enum Work {
     Aside(NodeId, Aside),
     /// The replicated settings, where they have changed.
     Settings(Settings),
+    /// The cluster was raised above this release: why nothing is served.
+    Outgrown(Box<str>),
 }
 
 /// The open parts.
@@ -90,6 +97,7 @@ pub struct Shared {
 #[derive(Default)]
 struct Seen {
     settings: Settings,
+    is_outgrown: bool,
     /// Since when this node is seen to be none of its cluster's.
     left_at: Option<Duration>,
 }
@@ -288,6 +296,10 @@ impl Coordination {
             }
             let mut seen = held(&seen);
             members::note_left(&mut seen, replica, now);
+            if let Some(why) = replica.outgrown().filter(|_| !seen.is_outgrown) {
+                seen.is_outgrown = true;
+                let _ = work.send(Work::Outgrown(why.into()));
+            }
             let settings = *replica.state().settings();
             if settings != seen.settings {
                 seen.settings = settings;
@@ -319,19 +331,13 @@ impl Coordination {
                 }
                 tracing::info!("the settings under /dolmen/config are in force");
             }
+            Work::Outgrown(why) => {
+                tracing::error!(%why, "reduced: the ZooKeeper door is shut");
+                if let Some(door) = take(&self.door) {
+                    tokio::task::spawn_blocking(move || door.close());
+                }
+            }
         }
-    }
-
-    /// Shuts the door, says goodbye to the peers, seals the log.
-    pub fn close(&self) -> Result<(), Fatal> {
-        if let Some(door) = take(&self.door) {
-            door.close();
-        }
-        self.presence.leave();
-        if let Some(closing) = take(&self.closing) {
-            closing.close();
-        }
-        take(&self.running).map_or(Ok(()), Running::close)
     }
 }
 
@@ -391,7 +397,7 @@ impl Shared {
         let node = self.membership().node;
         let text = json!({
             "node": node.0,
-            "version": env!("CARGO_PKG_VERSION"),
+            "version": VERSION,
             "doors": { "zookeeper": self.zookeeper_at.get() },
         });
         (node, text.to_string())

@@ -2,6 +2,7 @@
 
 use super::super::membership::KnownPeer;
 use super::super::refused::Refused;
+use super::super::release::release;
 use super::super::standing::Standing;
 use super::members::Listed;
 use super::{Shared, Work};
@@ -28,6 +29,7 @@ impl Shared {
             // Grows from start to start as long as the clock does not go back,
             // and then the peers' idle timeout does the rest.
             self.clock.now().0,
+            release(),
             self.clock.clone(),
             Arc::new(MachineEntropy),
         );
@@ -37,7 +39,7 @@ impl Shared {
                 Some(aside) => drop(work.send(aside)),
                 None => replica.heard(from, bytes),
             },
-            FromPeers::Up { node, .. } => replica.peer_up(node),
+            FromPeers::Up { node, release, .. } => replica.peer_up(node, release),
             FromPeers::Down { node } => replica.peer_down(node),
             FromPeers::Join { request, answer } => {
                 let _ = work.send(Work::Join(request, answer));

@@ -1,10 +1,12 @@
 //! How the node stands, as one object of JSON.
 
 use super::super::chronicle;
+use super::super::release::VERSION;
 use super::Standing;
 use crate::disk::class::Granted;
 use crate::ports::operator;
 use crate::replica::desk;
+use crate::state::FEATURES;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -46,7 +48,8 @@ impl Standing {
             .map(|(door, address)| (*door, address.to_string()))
             .collect();
         json!({
-            "version": env!("CARGO_PKG_VERSION"),
+            "version": VERSION,
+            "features": self.features_json(),
             "pid": std::process::id(),
             "state": phase.word(),
             "reason": operator::Report::out_of_service(self),
@@ -57,6 +60,15 @@ impl Standing {
             "coordination": self.coordination_json(),
             "doors_class": self.doors_class.get().map(class_word),
             "warnings": self.warnings(),
+        })
+    }
+
+    /// The cluster's level is not known before the state is read back.
+    fn features_json(&self) -> Value {
+        let held = self.coordination.lock().expect("set whole");
+        json!({
+            "cluster": held.as_ref().map(|standing| standing.features),
+            "supports": FEATURES,
         })
     }
 
@@ -85,6 +97,7 @@ impl Standing {
         let until = *self.certificate_until.lock().expect("set whole");
         let role = match standing.role {
             _ if standing.has_left => "removed",
+            _ if standing.outgrown.is_some() => "outgrown",
             desk::Role::Alone => "alone",
             desk::Role::Leader => "leader",
             desk::Role::Follower => "follower",

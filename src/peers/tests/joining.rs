@@ -22,6 +22,7 @@ fn applicant() -> Applicant {
     Applicant {
         control: "127.0.0.1:7300".into(),
         bulk: "127.0.0.1:7301".into(),
+        features: 1,
         within: PATIENCE,
         clock: Arc::new(MachineClock::new()),
         entropy: Arc::new(MachineEntropy),
@@ -241,6 +242,7 @@ fn a_request_that_is_not_one_is_refused_below() {
         possession: NodeKey::draw().unwrap().sign(b"replayed").unwrap(),
         control: "127.0.0.1:7300".into(),
         bulk: "127.0.0.1:7301".into(),
+        features: 1,
     };
     check(&words.encode(), "does not prove");
     assert!(founder.heard_so_far().is_empty());

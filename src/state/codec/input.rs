@@ -1,6 +1,6 @@
 //! Reads a submission's parts. What is read came from a stranger.
 
-use super::{FORM, Malformed};
+use super::Malformed;
 use crate::clock::Millis;
 use crate::ids::{NodeId, SessionId, Zxid};
 use crate::state::acl::{Acl, AclEntry, Identity, Permissions};
@@ -8,7 +8,7 @@ use crate::state::command::{
     AttachSession, Command, Create, ImportedNode, NodeKind, OpenSession, Reconfigure, Stat, Write,
 };
 use crate::state::data::Data;
-use crate::state::members::{Member, MemberCommand, Role};
+use crate::state::members::{FIRST_FEATURES, Member, MemberCommand, Role};
 use crate::wire::Cursor;
 
 /// The least that an item of a list takes: two empty texts, and so on.
@@ -22,10 +22,12 @@ const IMPORTED_BYTES: usize = 4 + 1 + 4 + 60;
 pub(super) struct In<'a>(pub Cursor<'a>);
 
 impl<'a> In<'a> {
-    pub(super) fn form(&mut self) -> Result<(), Malformed> {
-        match self.u8()? {
-            FORM => Ok(()),
-            found => Err(Malformed::Form { found, known: FORM }),
+    /// The level at which it was written.
+    pub(super) fn level(&mut self, known: u32) -> Result<u32, Malformed> {
+        let found = u32::from(self.u8()?);
+        match (FIRST_FEATURES..=known).contains(&found) {
+            true => Ok(found),
+            false => Err(Malformed::Level { found, known }),
         }
     }
 
@@ -246,6 +248,7 @@ impl<'a> In<'a> {
                 control: self.text()?,
                 bulk: self.text()?,
                 in_place_of: self.option(|read| Ok(NodeId(read.u64()?)))?,
+                features: self.u32()?,
             },
             4 => MemberCommand::Announce(self.member()?),
             5 => MemberCommand::SetRole {
@@ -255,7 +258,10 @@ impl<'a> In<'a> {
             6 => MemberCommand::Remove {
                 node: NodeId(self.u64()?),
             },
-            7 => MemberCommand::RaiseFeatures { level: self.u32()? },
+            7 => MemberCommand::RaiseFeatures {
+                level: self.u32()?,
+                members_of: Zxid(self.u64()?),
+            },
             8 => MemberCommand::Renew {
                 node: NodeId(self.u64()?),
             },

@@ -9,6 +9,11 @@ use crate::state::members::{Member, MemberCommand, Role};
 pub(super) struct Out(pub Vec<u8>);
 
 impl Out {
+    /// The level at which all that follows is written.
+    pub(super) fn level(&mut self, level: u32) {
+        self.u8(u8::try_from(level).expect("no level is above FEATURES_MAX"));
+    }
+
     pub(super) fn u8(&mut self, value: u8) {
         self.0.push(value);
     }
@@ -228,6 +233,7 @@ impl Out {
                 control,
                 bulk,
                 in_place_of,
+                features,
             } => {
                 self.u8(3);
                 self.raw(token);
@@ -236,6 +242,7 @@ impl Out {
                 self.text(control);
                 self.text(bulk);
                 self.option(in_place_of, |out, node| out.u64(node.0));
+                self.u32(*features);
             }
             MemberCommand::Announce(member) => {
                 self.u8(4);
@@ -259,9 +266,10 @@ impl Out {
                 self.u64(node.0);
                 self.u8(u8::from(*is_short));
             }
-            MemberCommand::RaiseFeatures { level } => {
+            MemberCommand::RaiseFeatures { level, members_of } => {
                 self.u8(7);
                 self.u32(*level);
+                self.u64(members_of.0);
             }
         }
     }

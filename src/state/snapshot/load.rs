@@ -9,6 +9,7 @@ use crate::limits::{SESSIONS_MAX, SNAPSHOT_FRAME_BYTES_MAX, TREE_NODES_MAX};
 use crate::state::State;
 use crate::state::acls::{AclId, Acls};
 use crate::state::data::Data;
+use crate::state::members::{FEATURES, Raised};
 use crate::state::node::{Node, Owner, Slot};
 use crate::state::quota::Quotas;
 use crate::state::sessions::Sessions;
@@ -60,6 +61,8 @@ pub enum LoadError {
         declared: u64,
         found: u64,
     },
+    /// Sound as far as it was looked at, and not for this build.
+    Raised(Raised),
 }
 
 impl fmt::Display for LoadError {
@@ -92,6 +95,7 @@ impl fmt::Display for LoadError {
             Self::Digest { declared, found } => {
                 write!(f, "the digest is {found:016x}, not {declared:016x}")
             }
+            Self::Raised(raised) => raised.fmt(f),
         }
     }
 }
@@ -108,6 +112,8 @@ impl From<Short> for LoadError {
 #[derive(Debug)]
 pub struct Loader {
     slots_max: u64,
+    /// The highest feature level that is read.
+    features: u32,
     head: Option<Head>,
     acls: Acls,
     /// What the snapshot calls a list, and what it is called here.
@@ -132,12 +138,21 @@ impl Loader {
     pub fn bounded(slots_max: u64) -> Self {
         Self {
             slots_max,
+            features: FEATURES,
             head: None,
             acls: Acls::default(),
             acl_ids: BTreeMap::new(),
             sessions: Sessions::default(),
             table: Table::default(),
             nodes: 0,
+        }
+    }
+
+    /// For a build that knows the levels up to this one.
+    pub fn knowing(features: u32) -> Self {
+        Self {
+            features,
+            ..Self::new()
         }
     }
 
@@ -183,6 +198,10 @@ impl Loader {
             }),
             false => Ok(()),
         };
+        // Before anything else: what follows may be of a form not known here.
+        if let Some(raised) = Raised::above(self.features, head.members.features) {
+            return Err(LoadError::Raised(raised));
+        }
         most("nodes", head.nodes, self.slots_max)?;
         most("sessions", head.sessions, SESSIONS_MAX as u64)?;
         match self.head.replace(head) {

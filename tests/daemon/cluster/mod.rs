@@ -4,10 +4,12 @@
 mod certificates;
 mod life;
 mod recovery;
+mod rolling;
 mod room;
 mod settings;
 mod strangers;
 mod tls;
+mod upgrades;
 
 use super::*;
 use std::net::UdpSocket;

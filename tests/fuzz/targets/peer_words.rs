@@ -21,7 +21,8 @@ fn run(input: &[u8]) {
     match choice % 3 {
         0 => {
             if let Ok(hello) = Hello::decode(bytes) {
-                assert_eq!(hello.encode(), bytes);
+                // A later release may say more behind it.
+                assert!(bytes.starts_with(&hello.encode()));
             }
         }
         1 => {

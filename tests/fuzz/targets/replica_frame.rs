@@ -3,6 +3,7 @@
 //! forward whose submissions are to be read.
 #![no_main]
 
+use dolmen::limits::FEATURES_MAX;
 use dolmen::replica::codec::{Frame, decode};
 use dolmen::state::codec;
 use dolmen_fuzz::judge;
@@ -17,8 +18,8 @@ fn run(bytes: &[u8]) {
     assert_eq!(frame.encode(), bytes);
     if let Frame::Forward(submissions) = frame {
         for bytes in submissions {
-            if let Ok(submission) = codec::decode(bytes) {
-                assert_eq!(codec::encode(&submission), bytes);
+            if let Ok(submission) = codec::decode(FEATURES_MAX, bytes) {
+                assert_eq!(codec::encode(codec::level_of(bytes), &submission), bytes);
             }
         }
     }

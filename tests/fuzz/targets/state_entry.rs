@@ -5,8 +5,9 @@
 
 use dolmen::clock::Millis;
 use dolmen::ids::{Term, Uid};
-use dolmen::state::codec::{decode, decode_entry, encode, encode_entry};
-use dolmen::state::{Loader, State, Submission};
+use dolmen::limits::FEATURES_MAX;
+use dolmen::state::codec::{decode, decode_entry, encode, encode_entry, level_of};
+use dolmen::state::{FEATURES, Loader, State, Submission};
 use dolmen_fuzz::judge_at;
 use libfuzzer_sys::fuzz_target;
 
@@ -20,21 +21,22 @@ fuzz_target!(|input: &[u8]| {
 });
 
 fn one(bytes: &[u8]) {
-    if let Ok(submission) = decode(bytes) {
-        assert_eq!(encode(&submission), bytes);
+    if let Ok(submission) = decode(FEATURES_MAX, bytes) {
+        assert_eq!(encode(level_of(bytes), &submission), bytes);
         apply(Millis(1), &[submission]);
     }
 }
 
 fn entry(bytes: &[u8]) {
-    let Ok((now, submissions)) = decode_entry(bytes) else {
+    let Ok((now, submissions)) = decode_entry(FEATURES, bytes) else {
         return;
     };
     let Ok(submissions) = submissions.collect::<Result<Vec<_>, _>>() else {
         return;
     };
-    let again: Vec<_> = submissions.iter().map(encode).collect();
-    assert_eq!(encode_entry(now, &again), bytes);
+    let level = level_of(bytes);
+    let again: Vec<_> = submissions.iter().map(|one| encode(level, one)).collect();
+    assert_eq!(encode_entry(level, now, &again), bytes);
     apply(now, &submissions);
 }
 
@@ -48,7 +50,7 @@ fn apply(now: Millis, submissions: &[Submission]) {
         assert!(applied.zxid >= before);
     }
     drop(changes);
-    let (digest, mut loader) = (state.digest(), Loader::new());
+    let (digest, mut loader) = (state.digest(), Loader::knowing(FEATURES_MAX));
     state.begin_walk();
     while let Some(frame) = state.walk_slice(64) {
         loader.frame(&frame).expect("what was written loads");
