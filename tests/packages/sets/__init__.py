@@ -1,8 +1,11 @@
 """The sets, in the order in which they run."""
 
-from . import life, three
+from . import life, lint, rpm, three, upgrade
 
 SETS = {
+    "lint": lint,
     "life": life,
+    "upgrade": upgrade,
     "three": three,
+    "rpm": rpm,
 }
