@@ -157,6 +157,7 @@ impl Node {
             Start::Full => {
                 let (logs, mut work) = self.begin_serving(config).await?;
                 let why = self.attend(&mut calls, Some(&logs), &mut work).await;
+                self.say_leaving(&why);
                 let end = why.end();
                 self.seal(logs, why.says()).await.map(|()| end)
             }
@@ -335,9 +336,20 @@ impl Node {
         self.notify.stopping(status);
     }
 
+    /// A process that begins anew stays: systemd would end one that has said
+    /// that it stops. It says that it reloads, and is ready again in time.
+    fn say_leaving(&self, why: &Ending) {
+        match why.end() {
+            End::Stopped => self.say_stopping("stopping"),
+            End::Again => {
+                self.standing.enter(Phase::Stopping);
+                self.notify.reloading();
+            }
+        }
+    }
+
     /// From serving to sealed, a step at a time; each step has its bound.
     async fn seal(&self, logs: NodeLogs, why: &str) -> Result<(), Refused> {
-        self.say_stopping("stopping");
         let index = self.write_down(Event::Stopping { why: why.into() }).await;
         tracing::info!(why, chronicle = index, "stopping");
         if let Some(coordination) = self.coordination.get()

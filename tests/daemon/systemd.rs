@@ -3,10 +3,10 @@
 use super::*;
 use std::os::unix::net::UnixDatagram;
 
-struct Systemd(UnixDatagram);
+pub(super) struct Systemd(UnixDatagram);
 
 impl Systemd {
-    fn listen(folder: &Folder) -> Self {
+    pub(super) fn listen(folder: &Folder) -> Self {
         let socket = UnixDatagram::bind(folder.path("notify")).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Self(socket)
@@ -26,7 +26,7 @@ impl Systemd {
     }
 
     /// Messages up to the one that begins so, pings left out.
-    fn hear_until(&self, start: &str) -> Vec<String> {
+    pub(super) fn hear_until(&self, start: &str) -> Vec<String> {
         let mut heard = Vec::new();
         loop {
             let message = self.hear();

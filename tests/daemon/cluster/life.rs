@@ -1,6 +1,7 @@
 //! Founding, joining, leaving, and joining again.
 
 use super::*;
+use crate::daemon::systemd::Systemd;
 
 /// What must be as before where a join has failed.
 fn kept(machine: &Machine) -> (Option<Vec<u8>>, bool) {
@@ -222,4 +223,28 @@ fn a_member_removed_while_it_was_off_hears_why_and_may_leave() {
         .refused_with("hung up before a session was open");
     let token = first.token(&["--role", "worker"]);
     assert_eq!(worker.join_with(&token, &["--discard"]), 3);
+}
+
+#[test]
+fn to_systemd_a_join_is_a_reload_and_not_a_stop() {
+    let mut first = Machine::start();
+    first.type_in(&["init"]).answer();
+    let mut second = Machine::start();
+    second.stop();
+    let systemd = Systemd::listen(&second.folder);
+    let mut serve = dolmen();
+    serve.arg("serve").arg("--config");
+    serve.arg(second.folder.path("dolmen.toml"));
+    serve.env("NOTIFY_SOCKET", second.folder.path("notify"));
+    second.node = Some(Node::spawn(&second.folder, &mut serve));
+    systemd.hear_until("READY=1");
+    second.node().await_start();
+
+    second.join(&first, &[]);
+    let heard = systemd.hear_until("READY=1");
+    assert!(heard[0].starts_with("RELOADING=1"), "{heard:?}");
+    let stops = heard.iter().any(|message| message.contains("STOPPING=1"));
+    assert!(!stops, "{heard:?}");
+    second.stop();
+    first.stop();
 }
