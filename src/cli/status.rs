@@ -37,6 +37,7 @@ fn for_people(status: &Value) -> String {
         ("state", "state"),
         ("reason", "reason"),
         ("version", "version"),
+        ("feature level", "/features/cluster"),
         ("pid", "pid"),
         ("uptime", "uptime_s"),
         ("data", "data"),

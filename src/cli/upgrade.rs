@@ -76,8 +76,8 @@ fn for_people(status: &Value) -> String {
     }
     let (level, to) = (&status["level"], &status["to"]);
     let next = match status["in_the_way"].as_str() {
-        _ if status["is_due"] != true => "there is nothing to raise".to_string(),
         Some(why) => why.to_string(),
+        None if status["is_due"] != true => "there is nothing to raise".to_string(),
         None => format!("dolmen upgrade finalize raises it to {to}, for good"),
     };
     format!("{table}\nthe cluster is at level {level}: {next}\n")

@@ -355,10 +355,10 @@ impl Node {
         if let Some(coordination) = self.coordination.get()
             && coordination.leads_others().await
         {
-            let is_said = "stopping: the leadership is being handed on";
-            self.notify.status(is_said);
+            self.notify
+                .status("stopping: the leadership is being handed on");
             let handed = coordination.hand_over().await;
-            tracing::info!(?handed, "the leadership");
+            tracing::info!("{handed}");
         }
         let (coordination, notify) = (self.coordination.clone(), self.notify.clone());
         let sealed = off_the_doors(move || {

@@ -94,18 +94,15 @@ impl Replica {
             return;
         }
         let (mut count, mut bytes) = (0, 0);
-        // A follower may have seen the level raised before this new leader.
-        let mut level = self.level();
         for submission in &self.gathered {
             if count > 0 && bytes + submission.len() > ENTRY_BYTES {
                 break;
             }
             count += 1;
             bytes += submission.len();
-            level = level.max(codec::level_of(submission));
         }
         let submissions: Vec<&[u8]> = self.gathered.iter().take(count).map(|one| &**one).collect();
-        let entry = codec::encode_entry(level, self.now.wall, &submissions);
+        let entry = codec::encode_entry(self.level(), self.now.wall, &submissions);
         match self.consensus.propose(entry) {
             Ok(()) => {
                 self.gathered.drain(..count);
@@ -215,11 +212,11 @@ impl Replica {
     }
 
     fn take_frame(&mut self, from: NodeId, frame: Frame<'_>) {
+        if self.outgrown().is_some() {
+            return;
+        }
         if self.lacks_state() {
             return self.lacking_frame(from, frame);
-        }
-        if !self.takes_part() {
-            return;
         }
         match frame {
             Frame::Consensus(message) => self.step(from, message),
@@ -228,7 +225,11 @@ impl Replica {
                     if !self.is_leader() || self.gathered_bytes > GATHERED_BYTES_MAX {
                         break;
                     }
-                    self.gather(submission.into());
+                    // Of a follower that has seen the level raised before this new
+                    // leader: it is sent again.
+                    if codec::level_of(submission) <= self.level() {
+                        self.gather(submission.into());
+                    }
                 }
             }
             Frame::Touch(sessions) => {

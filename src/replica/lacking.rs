@@ -105,9 +105,9 @@ impl Replica {
     }
 
     fn ask_snapshot_when_due(&mut self) {
-        let is_fetching = self.is_fetching();
+        let (is_fetching, is_still) = (self.is_fetching(), self.outgrown().is_some());
         let ticks = self.ticks;
-        let Some(lacking) = &mut self.lacking else {
+        let Some(lacking) = self.lacking.as_mut().filter(|_| !is_still) else {
             return;
         };
         let is_due = ticks.saturating_sub(lacking.asked_at) >= SNAPSHOT_FETCH_PATIENCE_TICKS;

@@ -59,6 +59,9 @@ pub struct Node {
     pub replica: Option<Replica>,
     /// The feature level up to which its release writes and reads.
     pub knows: u32,
+    /// Where all run the same release the file of the level tells nothing, and
+    /// lies elsewhere, so that the seeds' disks are as they always were.
+    pub is_among_releases: bool,
     /// Counts the starts.
     pub life: u64,
     /// Runs too slow or too fast, in thousandths.
@@ -81,6 +84,7 @@ impl Node {
             disk: SimDisk::new(seed),
             replica: None,
             knows: 1,
+            is_among_releases: false,
             life: 0,
             rate,
             wall_offset_ms: 0,
@@ -146,7 +150,10 @@ impl Node {
             is_founder: self.id == FOUNDER,
             has_others: true,
             opening,
-            data: Arc::new(self.disk.clone()),
+            data: Arc::new(match self.is_among_releases {
+                true => self.disk.clone(),
+                false => SimDisk::new(0),
+            }),
             entropy: dice.clone(),
             now: moment,
         })?;

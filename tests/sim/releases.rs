@@ -69,12 +69,11 @@ fn level_on_disk(node: &Node) -> u32 {
 impl World {
     /// A cluster of the oldest release.
     pub fn mixed(seed: u64) -> Self {
-        let mut world = Self::new(seed);
-        world.releases = Some(Releases {
+        let releases = Releases {
             level: OLDEST,
             ..Releases::default()
-        });
-        world
+        };
+        Self::begin(seed, Some(releases))
     }
 
     /// One change of releases.

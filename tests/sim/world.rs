@@ -86,6 +86,10 @@ pub type Back = Arc<Mutex<Option<Result<Outcome, Error>>>>;
 impl World {
     /// A cluster of so many voters, with its clients, before the first fault.
     pub fn new(seed: u64) -> Self {
+        Self::begin(seed, None)
+    }
+
+    pub fn begin(seed: u64, releases: Option<Releases>) -> Self {
         let mut chance = Seeded::new(seed ^ 0x5eed);
         let count = if chance.one_in(3) { 5 } else { 3 };
         let shape = draw_shape(seed, &mut chance);
@@ -109,7 +113,7 @@ impl World {
             events: 0,
             lacked: 0,
             tokens: 0,
-            releases: None,
+            releases,
         };
         world.found(count);
         world
@@ -475,6 +479,7 @@ impl World {
         let seed = self.chance.next_u64();
         let mut node = Node::new(id, seed, rate);
         node.knows = self.knows_by_address(id);
+        node.is_among_releases = self.releases.is_some();
         self.nodes.insert(id, node);
         self.net.add(self.now, id);
         self.start_replica(id);

@@ -6,6 +6,7 @@ use super::{Coordination, held, take};
 use crate::ids::NodeId;
 use crate::log::Fatal;
 use crate::replica::Running;
+use std::fmt;
 use std::time::Duration;
 
 /// Another leads within milliseconds of being asked. One that is asked and
@@ -23,6 +24,17 @@ pub enum Handed {
     To(NodeId),
     /// Nobody took it in time.
     Late,
+}
+
+impl fmt::Display for Handed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotOurs => f.write_str("another leads already"),
+            Self::Nobody => f.write_str("nobody is there to lead in this node's place"),
+            Self::To(node) => write!(f, "node {node} leads in this node's place"),
+            Self::Late => write!(f, "nobody leads yet in this node's place"),
+        }
+    }
 }
 
 impl Coordination {

@@ -14,7 +14,7 @@ impl Shared {
     pub async fn upgrade_status(&self) -> Result<Value, String> {
         let seen = self.look(|replica, _| {
             let (upgrade, own) = (replica.upgrade(), replica.node());
-            let leads = replica.leader();
+            let (leads, is_outgrown) = (replica.leader(), replica.outgrown().is_some());
             let refusal = replica.finalize().err();
             let members = upgrade.members.iter().map(|member| {
                 let MemberRelease {
@@ -40,7 +40,7 @@ impl Shared {
                 "to": to,
                 "is_due": to > level,
                 "would_be_taken": to > level && refusal.is_none(),
-                "in_the_way": refusal.filter(|_| to > level),
+                "in_the_way": refusal.filter(|_| to > level || is_outgrown),
                 "members": members,
             })
         });
