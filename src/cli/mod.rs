@@ -50,6 +50,7 @@ subcommands! {
     Log log,
     Import import,
     Zk zk,
+    SupportBundle support_bundle,
     Manual manual,
 }
 

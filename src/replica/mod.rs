@@ -28,7 +28,7 @@ mod leases;
 mod pace;
 mod recover;
 mod session;
-mod snapshots;
+pub mod snapshots;
 mod start;
 mod storage;
 mod syncs;
