@@ -92,6 +92,21 @@ pub const OPERATOR_UNREAD_BYTES_MAX: usize = 256 << 10;
 /// one.
 pub const OPERATOR_CONNECTIONS_MAX: usize = 64;
 
+/// What a support bundle may take: each of its files, so that a bundle of some
+/// twenty can be sent over a thin line once it is compressed.
+pub const SUPPORT_FILE_BYTES_MAX: usize = 4 << 20;
+/// Lines of the machine's journal in it: some days of a node that is unwell.
+pub const SUPPORT_JOURNAL_LINES: usize = 5000;
+/// Records of the chronicle in it.
+pub const SUPPORT_CHRONICLE_RECORDS: usize = 200;
+/// Names in its list of a data folder: segments of a terabyte, twice over.
+pub const SUPPORT_LISTED_MAX: usize = 32_768;
+/// A journal file that is walked for it, in memory; of a larger one the head is
+/// told alone.
+pub const SUPPORT_JOURNAL_FILE_BYTES_MAX: u64 = 64 << 20;
+/// An answer of the operator door to it.
+pub const SUPPORT_ANSWER_BYTES_MAX: usize = 4 << 20;
+
 /// A file of settings: dolmen.toml, probe.toml or a hardware profile. Ours
 /// with all their comments are under 8 KiB; a larger file is a mistaken path.
 pub const SETTINGS_BYTES_MAX: usize = 64 << 10;

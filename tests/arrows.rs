@@ -109,7 +109,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap_complete", &["src/cli/manual"]),
     ("crc32c", &["src/wire"]),
     ("datafusion", &["src/compute"]),
-    ("flate2", &["src/cli/import"]),
+    ("flate2", &["src/cli/import", "src/cli/support_bundle"]),
     (
         "http_body_util",
         &["src/ports/operator", "src/ports/webhdfs"],

@@ -71,6 +71,11 @@ pub(super) fn admin_socket(folder: &Path, node: u16) -> PathBuf {
     folder.join(format!("node-{node}/data/admin.sock"))
 }
 
+/// The settings of such a node.
+pub(super) fn settings_file(folder: &Path, node: u16) -> PathBuf {
+    folder.join(format!("node-{node}/dolmen.toml"))
+}
+
 /// The folders of one node.
 struct Place {
     number: u16,

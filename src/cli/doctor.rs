@@ -40,9 +40,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     verdict(&findings)
 }
 
-type Findings = [(&'static Check, Finding)];
+pub(super) type Findings = [(&'static Check, Finding)];
 
-fn for_programs(findings: &Findings) -> Value {
+pub(super) fn for_programs(findings: &Findings) -> Value {
     let one = |(check, finding): &(&Check, Finding)| {
         json!({
             "check": check.name,

@@ -29,6 +29,18 @@ impl Here {
         })
     }
 
+    /// The one that was named, and not looked up.
+    pub fn named_socket(&self) -> Option<PathBuf> {
+        let of_dev = |data: &PathBuf| dev::admin_socket(data, self.dev_node);
+        self.socket.clone().or(self.data.as_ref().map(of_dev))
+    }
+
+    /// The settings of the node of `dolmen dev`, where that is meant.
+    pub fn dev_settings(&self) -> Option<PathBuf> {
+        let of_dev = |data: &PathBuf| dev::settings_file(data, self.dev_node);
+        self.data.as_ref().map(of_dev)
+    }
+
     pub fn ask(&self, question: &Value) -> Result<Value, Failure> {
         ask_to_agree(&self.socket()?, question).map_err(Failure::failed)
     }

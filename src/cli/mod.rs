@@ -53,6 +53,7 @@ subcommands! {
     Log log,
     Import import,
     Zk zk,
+    SupportBundle support_bundle,
     Manual manual,
 }
 

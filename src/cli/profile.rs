@@ -238,12 +238,12 @@ fn counted(faults: &[Fault]) -> Failure {
     }
 }
 
-fn settings_json(settings: &[Setting]) -> Json {
+pub(super) fn settings_json(settings: &[Setting]) -> Json {
     let setting = |setting: &Setting| {
         let origin = &setting.origin;
         json!({
             "key": setting.knob.key,
-            "value": setting.value.as_ref().map(value_json),
+            "value": setting.shown().as_ref().map(value_json),
             "layer": origin.layer.name(),
             "origin": origin.to_string(),
         })
@@ -264,7 +264,7 @@ pub(super) fn value_json(value: &Value) -> Json {
 fn settings_table(settings: &[Setting]) -> Table {
     let mut table = Table::with_columns(["KEY", "VALUE", "ORIGIN"]);
     for setting in settings {
-        let value = setting.value.as_ref().map(Value::to_string);
+        let value = setting.shown().as_ref().map(Value::to_string);
         let origin = setting.origin.to_string();
         table.row([setting.knob.key, &value.unwrap_or_default(), &origin]);
     }

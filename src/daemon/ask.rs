@@ -87,7 +87,7 @@ impl Talk {
         Self::open_for(path, SILENCE_MAX)
     }
 
-    fn open_for(path: &Path, patience: Duration) -> Result<Self, Unanswered> {
+    pub fn open_for(path: &Path, patience: Duration) -> Result<Self, Unanswered> {
         let stream = connect(path, patience).map_err(|error| named(path, patience, error))?;
         Ok(Self {
             path: path.into(),

@@ -5,7 +5,12 @@
 //! may say, because the data directory tells which disk the profile is for and
 //! holds the probe; then it lays all layers in their order.
 
+mod known;
+
+pub use known::Known;
+
 use crate::disk::class::Core;
+use crate::ports::zookeeper::Secret;
 use crate::profile::{
     Choice, Document, Fault, Given, KNOBS, Kind, Knob, Layer, Layers, Machine, Origin, PROBE_FILE,
     Probe, Shelf, Tables, Value, check, choose, expect,
@@ -46,7 +51,7 @@ pub struct ZooKeeperDoor {
     pub words: Vec<String>,
     /// `user:hash` of who may do everything, as ZooKeeper's
     /// superDigest; None where nobody may by a password.
-    pub super_digest: Option<String>,
+    pub super_digest: Option<Secret>,
     /// Lines `user:password` for SASL.
     pub sasl_users_file: Option<PathBuf>,
     pub tls: Option<DoorTls>,
@@ -168,7 +173,7 @@ pub static NODE: &[Knob] = &[
     },
     Knob {
         key: "doors.zookeeper.super_digest",
-        kind: Kind::Text,
+        kind: Kind::Secret,
         default: None,
         doc: "Who may do everything, as super:HASH, the HASH being base64(sha1(\"super:password\")), as ZooKeeper's superDigest.",
     },
@@ -357,7 +362,8 @@ impl Config {
                 listen: listen(layers, "doors.zookeeper.listen"),
                 advertise: optional(layers, "doors.zookeeper.advertise"),
                 words: words(layers, "doors.zookeeper.words"),
-                super_digest: optional(layers, "doors.zookeeper.super_digest"),
+                super_digest: optional(layers, "doors.zookeeper.super_digest")
+                    .map(|digest| Secret(digest.into())),
                 sasl_users_file: path(layers, "doors.zookeeper.sasl_users_file"),
                 tls: path(layers, "doors.zookeeper.tls_certificate").map(|certificate| DoorTls {
                     certificate,

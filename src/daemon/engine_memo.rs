@@ -52,6 +52,14 @@ pub fn recall(data: &Path, ring_entries: u32, now: Millis) -> Option<Chosen> {
     })
 }
 
+/// What the file holds, for who looks at it from outside.
+pub fn told(data: &Path) -> Result<serde_json::Value, String> {
+    let text = fs::read_to_string(data.join(NAME)).map_err(|error| error.to_string())?;
+    let memo: Memo = serde_json::from_str(&text)
+        .map_err(|error| format!("it is none of ours, line {}", error.line()))?;
+    Ok(serde_json::json!(memo))
+}
+
 /// Keeps what was measured. A disk that takes no file more measures again.
 pub fn keep(data: &Path, chosen: &Chosen, now: Millis) {
     let Some(kernel) = kernel() else {

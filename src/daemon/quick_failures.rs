@@ -181,6 +181,18 @@ fn read(path: &Path) -> Option<Counted> {
     counted
 }
 
+/// What the file holds, for who looks at it from outside; None without one.
+pub fn told(folder: &Path) -> Result<Option<serde_json::Value>, String> {
+    match fs::read_to_string(folder.join(NAME)) {
+        Ok(text) => match parse(&text) {
+            Some(counted) => Ok(Some(serde_json::json!(counted))),
+            None => Err("it is torn or of another version".into()),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 fn parse(text: &str) -> Option<Counted> {
     let (checksum, json) = text.trim_end().split_once(' ')?;
     let counted: Counted = serde_json::from_str(json).ok()?;

@@ -32,7 +32,7 @@ pub(super) fn file_name(number: JournalNumber) -> String {
     format!("{FOLDER}/{:016x}.jrn", number.0)
 }
 
-pub(super) fn parse_name(name: &str) -> Option<JournalNumber> {
+pub fn parse_name(name: &str) -> Option<JournalNumber> {
     let digits = name
         .strip_suffix(".jrn")
         .filter(|digits| digits.len() == 16)?;

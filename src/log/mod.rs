@@ -13,7 +13,7 @@ pub mod footer;
 pub mod format;
 pub mod frame;
 pub mod identity;
-mod journal;
+pub mod journal;
 pub mod mend;
 mod owner;
 pub mod plan;

@@ -31,6 +31,8 @@ pub enum Kind {
     },
     Switch,
     Text,
+    /// A text that is told to nobody.
+    Secret,
     /// A list of texts, or one text; each of the given words, or any.
     Words(&'static [&'static str]),
     /// An absolute path.
@@ -208,7 +210,7 @@ impl Kind {
                 format!("a whole number of {unit} from {min} to {max}")
             }
             Kind::Switch => "true or false".into(),
-            Kind::Text => "a text".into(),
+            Kind::Text | Kind::Secret => "a text".into(),
             Kind::Words([]) => "a list of texts".into(),
             Kind::Words(words) => format!("a list of {}", quoted(words)),
             Kind::Path => "an absolute path".into(),
@@ -223,7 +225,7 @@ impl Kind {
                 (*min..=*max).contains(number)
             }
             (Kind::Switch, Value::Switch(_)) => true,
-            (Kind::Text, Value::Text(text)) => !text.is_empty(),
+            (Kind::Text | Kind::Secret, Value::Text(text)) => !text.is_empty(),
             (Kind::Words(words), Value::Text(text)) => {
                 words.is_empty() || words.contains(&text.as_ref())
             }
@@ -254,6 +256,9 @@ impl Knob {
     /// Why the value is refused.
     fn refusal(&self, value: &Value) -> String {
         let (key, allowed) = (self.key, self.kind.allowed());
+        if matches!(self.kind, Kind::Secret) {
+            return format!("{key} is {allowed}, and what stands there is none");
+        }
         let hint = match (&self.kind, value) {
             (Kind::Number { .. }, Value::Text(text)) if text.parse::<i64>().is_ok() => {
                 "; leave out the quotes"
@@ -265,17 +270,20 @@ impl Knob {
         format!("{key} is {allowed}, not {value}{hint}")
     }
 
+    fn refusal_of_unquoted(&self, text: &str) -> String {
+        let (key, allowed) = (self.key, self.kind.allowed());
+        match self.kind {
+            Kind::Secret => format!("{key} is {allowed}, and what stands there is none"),
+            _ => format!("{key} is {allowed}, not {}", shown(text)),
+        }
+    }
+
     /// The value of an unquoted text, or why it is refused.
     pub fn read(&self, text: &str) -> Result<Value, String> {
         let value = self.kind.value_of(text);
         match self.kind.takes(&value) {
             true => Ok(value),
-            false => Err(format!(
-                "{} is {}, not {}",
-                self.key,
-                self.kind.allowed(),
-                shown(text.trim())
-            )),
+            false => Err(self.refusal_of_unquoted(text.trim())),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use super::document::{Document, Entry, Value};
 use super::fault::{Fault, Place};
-use super::knobs::{Knob, Tables, expect};
+use super::knobs::{Kind, Knob, Tables, expect};
 use std::fmt;
 
 /// Lowest first.
@@ -99,6 +99,16 @@ pub struct Setting {
     /// None where nobody gave one and the knob has no default.
     pub value: Option<Value>,
     pub origin: Origin,
+}
+
+impl Setting {
+    /// The value as it may be told: of a secret, that there is one.
+    pub fn shown(&self) -> Option<Value> {
+        match (&self.value, &self.knob.kind) {
+            (Some(_), Kind::Secret) => Some(Value::text("(set)")),
+            (value, _) => value.clone(),
+        }
+    }
 }
 
 /// Every knob of some tables, each with the value of the highest layer that

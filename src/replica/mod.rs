@@ -31,7 +31,7 @@ mod levels;
 mod pace;
 mod recover;
 mod session;
-mod snapshots;
+pub mod snapshots;
 mod start;
 mod storage;
 mod syncs;

@@ -148,6 +148,28 @@ pub fn list(disk: &dyn Disk) -> io::Result<Vec<Place>> {
     Ok(places)
 }
 
+/// The head of a snapshot's file, from its first bytes, for who looks at it
+/// from outside.
+pub fn head(bytes: &[u8]) -> Result<Head, String> {
+    let short = |short: crate::wire::Short| short.to_string();
+    let mut cursor = Cursor::new(bytes);
+    if cursor.take(8).map_err(short)? != MAGIC {
+        return Err("this is no snapshot".into());
+    }
+    let mut number = || cursor.u32().map_err(short);
+    let (version, length, crc) = (number()?, number()?, number()?);
+    if version != VERSION {
+        return Err(format!(
+            "format version {version}; this build reads {VERSION}"
+        ));
+    }
+    let body = cursor.take(length as usize).map_err(short)?;
+    match crc32c(body) == crc {
+        true => Head::parse(body),
+        false => Err("a head whose checksum does not match".into()),
+    }
+}
+
 /// Why a snapshot is not taken up, a sentence each.
 pub enum NotLoaded {
     /// What is wrong with the file.
@@ -460,7 +482,7 @@ impl Fetching {
 
     /// Reads the whole file as a start would, and names it only if it is good,
     /// and behind the word of the level that it takes to read it.
-    pub fn finish(
+    pub(super) fn finish(
         &self,
         disk: &Arc<dyn Disk>,
         level: &Arc<LevelFile>,

@@ -13,6 +13,7 @@ mod life;
 mod log;
 mod reduced;
 mod refusals;
+mod support_bundle;
 mod systemd;
 mod threads;
 mod tune;

@@ -26,7 +26,7 @@ pub(super) fn settings(
     let wanted = &config.zookeeper;
     let mut settings = zookeeper::Settings::new(listen);
     settings.terms.words = words(&wanted.words)?;
-    settings.terms.superuser_digest = wanted.super_digest.clone().map(String::into);
+    settings.terms.superuser_digest = wanted.super_digest.clone();
     if let Some(file) = &wanted.sasl_users_file {
         settings.terms.sasl_users = sasl_users(file)?;
         settings.terms.sasl_superuser = Some("super".into());

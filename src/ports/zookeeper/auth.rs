@@ -37,8 +37,8 @@ fn digest_identities(auth: &[u8], terms: &Terms) -> Vec<Identity> {
     let hashed = hash(&name_and_password);
     let is_super = terms
         .superuser_digest
-        .as_deref()
-        .is_some_and(|wanted| is_equal(wanted.as_bytes(), hashed.as_bytes()));
+        .as_ref()
+        .is_some_and(|wanted| is_equal(wanted.0.as_bytes(), hashed.as_bytes()));
     let mut identities = vec![Identity::new("digest", &hashed)];
     if is_super {
         identities.push(superuser());

@@ -22,7 +22,7 @@ mod tls;
 pub mod words;
 
 pub use counts::Counts;
-pub use terms::{SaslUser, Terms};
+pub use terms::{SaslUser, Secret, Terms};
 
 use crate::clock::Clock;
 use crate::entropy::Entropy;

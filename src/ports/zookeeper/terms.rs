@@ -14,11 +14,27 @@ pub struct Terms {
     pub words: Vec<Word>,
     /// `user:hash` as the digest scheme writes it; who shows the password
     /// may do everything.
-    pub superuser_digest: Option<Box<str>>,
+    pub superuser_digest: Option<Secret>,
     /// Users of DIGEST-MD5. Without any, the scheme is refused.
     pub sasl_users: Vec<SaslUser>,
     /// The one of them who may do everything.
     pub sasl_superuser: Option<Box<str>>,
+}
+
+/// A text that stays out of logs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub Box<str>);
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(set)")
+    }
 }
 
 #[derive(Clone)]
