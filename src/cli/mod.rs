@@ -1,5 +1,6 @@
 //! One file per subcommand, and the table of them.
 
+mod client;
 mod here;
 mod signals;
 mod table;
@@ -38,6 +39,7 @@ macro_rules! subcommands {
 subcommands! {
     Serve serve,
     Dev dev,
+    Demo demo,
     Init init,
     Join join,
     Token token,

@@ -2,7 +2,6 @@
 //! the protocol.
 
 mod acl;
-mod client;
 mod create;
 mod data;
 mod get;
@@ -14,9 +13,10 @@ mod show;
 mod stat;
 mod watch;
 
+pub(super) use show::{hex, open_to_all};
+
 use super::Failure;
-use crate::ports::zookeeper::codec::Jute;
-use client::{Client, Credential};
+use super::client::{self, Server};
 
 /// Read, write and watch znodes
 #[derive(clap::Args)]
@@ -61,40 +61,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     }
 }
 
-/// Whom to ask, and as whom.
-#[derive(clap::Args)]
-struct Server {
-    /// The server to ask
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:2181")]
-    server: String,
-    /// Who is asking, such as digest:user:password; may be repeated
-    #[arg(long, value_name = "SCHEME:DATA", value_parser = Credential::parse)]
-    auth: Vec<Credential>,
-}
-
-impl Server {
-    fn connect(&self) -> Result<Client, Failure> {
-        Client::connect(&self.server, &self.auth).map_err(Failure::failed)
-    }
-
-    /// One question about the node at `path`, in a session of its own.
-    fn ask_about<A: Jute>(
-        &self,
-        path: &str,
-        operation: i32,
-        question: &impl Jute,
-    ) -> Result<A, Failure> {
-        let mut client = self.connect()?;
-        let answer = client.ask(operation, question);
-        let answer = answer.map_err(|trouble| format!("{path}: {trouble}"))?;
-        client.close().map_err(Failure::failed)?;
-        Ok(answer)
-    }
-}
-
 /// The path of a node as people type it. What it may hold beyond this is for
 /// the server to say.
-fn node_path(text: &str) -> Result<Box<str>, String> {
+pub(super) fn node_path(text: &str) -> Result<Box<str>, String> {
     if !text.starts_with('/') {
         return Err(format!("a znode's path begins with /: /{text}"));
     }
@@ -104,7 +73,7 @@ fn node_path(text: &str) -> Result<Box<str>, String> {
     }
 }
 
-fn joined(parent: &str, name: &str) -> Box<str> {
+pub(super) fn joined(parent: &str, name: &str) -> Box<str> {
     match parent {
         "/" => format!("/{name}").into(),
         _ => format!("{parent}/{name}").into(),

@@ -6,6 +6,7 @@ mod admin;
 mod bad_data;
 mod cli;
 mod cluster;
+mod demo;
 mod dev;
 mod doors;
 mod kills;

@@ -2,6 +2,7 @@
 //! come together again.
 
 mod certificates;
+mod demo;
 mod life;
 mod recovery;
 mod rolling;

@@ -1,16 +1,23 @@
-//! One session with a server, blocking, one question at a time. Every wait has
-//! a bound; a wait for events is kept alive by pings.
+//! One session with a server of ZooKeeper's protocol, blocking, one question at
+//! a time. Every wait has a bound; a wait for events is kept alive by pings.
 
+mod server;
+mod trouble;
+
+pub use server::Server;
+pub use trouble::Trouble;
+
+use crate::clock::{Clock, MachineClock};
 use crate::ids::{SessionId, Zxid};
 use crate::limits::RECORD_BYTES_MAX;
 use crate::ports::zookeeper::codec::{
-    self, AUTH_XID, AuthPacket, ConnectRequest, ConnectResponse, Cut, FRAME_HEAD_BYTES, Jute,
-    NOTIFICATION_XID, PASSWORD_BYTES, PING_XID, ReplyHeader, WatcherEvent, code, cut,
+    self, AUTH_XID, ConnectRequest, ConnectResponse, Cut, FRAME_HEAD_BYTES, Jute, NOTIFICATION_XID,
+    PASSWORD_BYTES, PING_XID, ReplyHeader, WatcherEvent, code, cut,
 };
 use crate::ports::zookeeper::errors;
 use crate::wire::Cursor;
+use server::Credential;
 use std::collections::VecDeque;
-use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
@@ -18,110 +25,10 @@ use std::time::Duration;
 /// A server answers within a few syncs; longer means that it has no majority,
 /// or is none of these servers.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
-/// What is asked for; the server may give another. A third of it passes
-/// between pings, so that two may be lost.
-const TIMEOUT_MS: i32 = 15_000;
+/// What is asked for where nobody says otherwise; the server may give another.
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// A third of it passes between pings, so that two may be lost.
 const PINGS_PER_TIMEOUT: u32 = 3;
-
-/// `digest:user:password`, as it goes to the server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credential {
-    scheme: Box<str>,
-    data: Box<str>,
-}
-
-impl Credential {
-    pub fn parse(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            Some((scheme, data)) if !scheme.is_empty() && !data.is_empty() => Ok(Self {
-                scheme: scheme.into(),
-                data: data.into(),
-            }),
-            _ => Err("write it as SCHEME:DATA, for instance digest:user:password".into()),
-        }
-    }
-}
-
-/// Why a question was not answered as hoped.
-#[derive(Debug)]
-pub enum Trouble {
-    NobodyThere {
-        server: String,
-        error: io::Error,
-    },
-    NotServing(String),
-    Silent(String),
-    Lost {
-        server: String,
-        error: io::Error,
-    },
-    Unread(String),
-    NotWhoItSays,
-    /// The server's own code.
-    Refused(i32),
-}
-
-impl Trouble {
-    pub fn is(&self, code: i32) -> bool {
-        matches!(self, Self::Refused(refused) if *refused == code)
-    }
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NobodyThere { server, error } => write!(
-                f,
-                "no server answers on {server} ({error}): start one (systemctl start dolmen, or \
-                 dolmen dev), or name another with --server"
-            ),
-            Self::NotServing(server) => write!(
-                f,
-                "{server} hung up before a session was open: it has no majority, is full, or asks \
-                 for TLS; try another with --server, or look at dolmen status there"
-            ),
-            Self::Silent(server) => write!(
-                f,
-                "{server} took the question and did not answer in {} s: it may have no majority",
-                SILENCE_MAX.as_secs()
-            ),
-            Self::Lost { server, error } => write!(
-                f,
-                "the connection to {server} was lost ({error}): whether the last change was made \
-                 is not known; look before typing it again"
-            ),
-            Self::Unread(server) => write!(
-                f,
-                "{server} answers in a form that is not ZooKeeper's: is the port right?"
-            ),
-            Self::NotWhoItSays => {
-                f.write_str("the server does not take these credentials: check --auth")
-            }
-            Self::Refused(code) => f.write_str(&said(*code)),
-        }
-    }
-}
-
-/// A code in words, with what to do next where there is something.
-fn said(code: i32) -> String {
-    let says = match code {
-        errors::NO_NODE => "there is no such znode; dolmen zk ls shows which there are",
-        errors::NODE_EXISTS => "the znode is there already; dolmen zk set changes it",
-        errors::NOT_EMPTY => "the znode has children; rm -R removes them too",
-        errors::BAD_VERSION => "the znode has another version; dolmen zk stat shows it",
-        errors::NO_AUTH => "the znode's access list does not allow it; --auth says who you are",
-        errors::NO_CHILDREN_FOR_EPHEMERALS => "an ephemeral znode has no children",
-        errors::INVALID_ACL => "the access list is not valid; write scheme:id:cdrwa",
-        errors::QUOTA_EXCEEDED => "a quota is exceeded; dolmen zk quota shows it",
-        errors::BAD_ARGUMENTS => "the server does not take that path or value",
-        errors::UNIMPLEMENTED => "the server does not know this operation",
-        errors::SESSION_EXPIRED => "the session is expired; type it again",
-        errors::NOT_READ_ONLY => "the server has no majority and serves reads only",
-        errors::OPERATION_TIMEOUT => "the server cannot take writes now; try again",
-        other => return format!("the server refused it with code {other}"),
-    };
-    says.into()
-}
 
 pub struct Client {
     server: String,
@@ -129,11 +36,16 @@ pub struct Client {
     arrived: Vec<u8>,
     events: VecDeque<WatcherEvent>,
     xid: i32,
+    id: SessionId,
     timeout: Duration,
 }
 
 impl Client {
-    pub fn connect(server: &str, credentials: &[Credential]) -> Result<Self, Trouble> {
+    fn connect(
+        server: &str,
+        credentials: &[Credential],
+        timeout: Duration,
+    ) -> Result<Self, Trouble> {
         let stream = connect(server).map_err(|error| Trouble::NobodyThere {
             server: server.into(),
             error,
@@ -144,7 +56,8 @@ impl Client {
             arrived: Vec::new(),
             events: VecDeque::new(),
             xid: 0,
-            timeout: SILENCE_MAX,
+            id: SessionId(0),
+            timeout,
         };
         client.open()?;
         for credential in credentials {
@@ -158,7 +71,7 @@ impl Client {
         ConnectRequest {
             protocol: 0,
             last_zxid_seen: Zxid(0),
-            timeout_ms: TIMEOUT_MS,
+            timeout_ms: i32::try_from(self.timeout.as_millis()).unwrap_or(i32::MAX),
             session: SessionId(0),
             password: vec![0; PASSWORD_BYTES],
             takes_read_only: Some(false),
@@ -176,21 +89,27 @@ impl Client {
         if timeout_ms == 0 {
             return Err(not_serving(Trouble::Refused(errors::SESSION_EXPIRED)));
         }
+        self.id = welcome.session;
         self.timeout = Duration::from_millis(timeout_ms);
         Ok(())
     }
 
     fn identify(&mut self, credential: &Credential) -> Result<(), Trouble> {
-        let packet = AuthPacket {
-            kind: 0,
-            scheme: credential.scheme.clone(),
-            auth: credential.data.as_bytes().into(),
-        };
-        match self.exchange(AUTH_XID, code::AUTH, &packet) {
+        match self.exchange(AUTH_XID, code::AUTH, &credential.packet()) {
             Ok(_) => Ok(()),
             Err(Trouble::Refused(_) | Trouble::Lost { .. }) => Err(Trouble::NotWhoItSays),
             Err(other) => Err(other),
         }
+    }
+
+    /// What the ephemeral nodes of this session have for their owner.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// How long the server lets the session be silent.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// Asks and waits for the answer; events that come first are kept.
@@ -217,15 +136,28 @@ impl Client {
         }
     }
 
-    /// The next event, however long it takes. A server that does not answer
-    /// pings is lost.
+    /// The next event, however long it takes.
     pub fn next_event(&mut self) -> Result<WatcherEvent, Trouble> {
-        let mut silent_for = 0;
         loop {
-            if let Some(event) = self.events.pop_front() {
+            if let Some(event) = self.event_within(Duration::MAX)? {
                 return Ok(event);
             }
-            self.wait(self.timeout / PINGS_PER_TIMEOUT)?;
+        }
+    }
+
+    /// The next event, None where none has come in time. A server that does not
+    /// answer pings is lost.
+    pub fn event_within(&mut self, at_most: Duration) -> Result<Option<WatcherEvent>, Trouble> {
+        let clock = MachineClock::new();
+        let between_pings = self.timeout / PINGS_PER_TIMEOUT;
+        let mut silent_for = 0;
+        loop {
+            let left = at_most.saturating_sub(clock.monotonic());
+            if !self.events.is_empty() || left.is_zero() {
+                self.wait(SILENCE_MAX)?;
+                return Ok(self.events.pop_front());
+            }
+            self.wait(left.min(between_pings))?;
             match self.reply() {
                 Ok((header, body)) => {
                     silent_for = 0;
@@ -244,6 +176,11 @@ impl Client {
         }
     }
 
+    /// Events that have come before the last answer and were not asked for yet.
+    pub fn events_waiting(&self) -> usize {
+        self.events.len()
+    }
+
     fn keep_event(&mut self, body: &[u8]) -> Result<(), Trouble> {
         let event = WatcherEvent::read(&mut Cursor::new(body)).map_err(|_| self.unread())?;
         self.events.push_back(event);
@@ -252,8 +189,7 @@ impl Client {
 
     /// Ends the session, so that the server need not wait for its timeout.
     pub fn close(mut self) -> Result<(), Trouble> {
-        let waited = self.wait(SILENCE_MAX);
-        waited.and_then(|()| self.ask::<()>(code::CLOSE_SESSION, &()))
+        self.ask(code::CLOSE_SESSION, &())
     }
 
     /// Another hold on the connection, to shut it from elsewhere.
@@ -314,8 +250,19 @@ impl Client {
         }
     }
 
-    fn unread(&self) -> Trouble {
+    pub fn unread(&self) -> Trouble {
         Trouble::Unread(self.server.clone())
+    }
+}
+
+/// What an event's number says of the znode that its path names.
+pub fn word(kind: i32) -> &'static str {
+    match kind {
+        1 => "created",
+        2 => "deleted",
+        3 => "changed",
+        4 => "children",
+        _ => "unknown",
     }
 }
 
@@ -341,20 +288,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_are_a_scheme_and_the_rest() {
-        let credential = Credential::parse("digest:ann:se:cret").unwrap();
-        assert_eq!(&*credential.scheme, "digest");
-        assert_eq!(&*credential.data, "ann:se:cret");
-        for bad in ["digest", ":x", "digest:", ""] {
-            assert!(Credential::parse(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_refusal_says_what_to_do_next_or_its_code() {
-        let not_empty = Trouble::Refused(errors::NOT_EMPTY).to_string();
-        assert_eq!(not_empty, "the znode has children; rm -R removes them too");
-        let unknown = Trouble::Refused(-77).to_string();
-        assert_eq!(unknown, "the server refused it with code -77");
+    fn events_have_words() {
+        assert_eq!(
+            [1, 2, 3, 4, 9].map(word),
+            ["created", "deleted", "changed", "children", "unknown"]
+        );
     }
 }
