@@ -24,6 +24,10 @@ DEBIAN = {
 
 def install():
     os.environ["PATH"] += ":/usr/sbin:/sbin"
-    missing = [package for command, package in DEBIAN.items() if shutil.which(command) is None]
+    need(DEBIAN)
+
+
+def need(packages):
+    missing = [package for command, package in packages.items() if shutil.which(command) is None]
     if missing:
         clients._apt(" ".join(missing).split())

@@ -1,6 +1,6 @@
 """The sets, in the order in which they run."""
 
-from . import life, lint, rpm, three, upgrade
+from . import life, lint, power, rpm, three, upgrade
 
 SETS = {
     "lint": lint,
@@ -8,4 +8,5 @@ SETS = {
     "upgrade": upgrade,
     "three": three,
     "rpm": rpm,
+    "power": power,
 }

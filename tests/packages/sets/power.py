@@ -1,0 +1,97 @@
+"""The package on a machine with a kernel of its own: the threads have the classes
+that the shipped unit grants, io_uring serves, and what was acknowledged outlives
+the power cut."""
+
+import json
+import re
+
+import tools
+from box import root
+from kit import wait_for
+from machine import Machine
+from packs import this_version
+
+QUICK = False
+
+CUTS = 3
+# Of each thread by its name: the scheduler's policy, and the nice value where
+# the policy has one. Policies: 0 ordinary, 1 real-time (FIFO), 5 idle.
+CLASSES = {"replica": (1, None), "log": (1, None), "zookeeper": (0, 0), "vigil": (5, None)}
+
+
+def run(counts, folder, packs, is_quick):
+    tools.need({"qemu-system-x86_64": "qemu-system-x86", "mkfs.ext4": "e2fsprogs"})
+    check = counts.check
+    deb = packs.outside("deb", this_version())
+    machine = Machine(folder, "vm", root(), [deb])
+    try:
+        machine.boot()
+        machine.say(f"apt-get install -y /packages/{deb.name}")
+        check(machine.say("systemctl is-active dolmen", check=False).out == "active", "the unit is not active")
+        classes(counts, machine)
+        engine = with_engine(machine, "uring")
+        check(engine == "uring", f"asked for io_uring it runs on {engine}")
+        said = machine.say("dolmen doctor", check=False).out
+        line = next((one for one in said.splitlines() if " threads " in one), "")
+        check(line.startswith("ok"), f"doctor says of the threads: {line}")
+        cuts(counts, machine)
+    finally:
+        machine.end()
+
+
+def classes(counts, machine):
+    """Field 41 of a thread's stat is its policy, field 19 its nice value."""
+    said = machine.say(
+        "for t in /proc/$(systemctl show -P MainPID dolmen)/task/*; do echo $(cat $t/comm) $(sed 's/.*) //' $t/stat); done"
+    ).out
+    found = {}
+    for line in said.splitlines():
+        name, *fields = line.split()
+        # The sed has taken the first two.
+        found[name] = (int(fields[38]), int(fields[16]))
+    for name, (policy, nice) in CLASSES.items():
+        has = found.get(name, (None, None))
+        as_wanted = has[0] == policy and (nice is None or has[1] == nice)
+        counts.check(as_wanted, f"thread {name} has policy and nice {has}, of {found}")
+    counts.notes.append(f"threads, as policy and nice: {found}")
+
+
+def with_engine(machine, engine):
+    machine.say(
+        "mkdir -p /etc/systemd/system/dolmen.service.d && "
+        f"printf '[Service]\\nEnvironment=DOLMEN_LOG_ENGINE={engine}\\n' > /etc/systemd/system/dolmen.service.d/test.conf"
+        " && systemctl daemon-reload && systemctl restart dolmen"
+    )
+    return json.loads(machine.say("dolmen status --json").out)["log"]["engine"]
+
+
+def cuts(counts, machine):
+    """A writer says each znode on the console once it is acknowledged; then the
+    power goes."""
+    acknowledged = 0
+    for cut in range(CUTS):
+        console = machine.folder / "console"
+        machine.say(
+            f"systemd-run --collect --unit=writer bash -c 'i={acknowledged};"
+            " while dolmen zk create /cut-$i $i >/dev/null; do echo acked $i > /dev/ttyS0; i=$((i + 1)); done'"
+        )
+
+        def said():
+            return [int(one) for one in re.findall(r"acked (\d+)\r?\n", console.read_text(errors="replace"))]
+
+        wait_for("some writes are acknowledged", lambda: len(said()) >= 10 + 7 * cut, 120)
+        machine.pull_the_plug()
+        told = max(said())
+        machine.boot()
+        wait_for(
+            "the node serves after the cut",
+            lambda: machine.say("systemctl is-active dolmen", check=False).out == "active",
+            60,
+            1,
+        )
+        there = set(machine.say("dolmen zk ls /").out.split())
+        lost = [number for number in range(told + 1) if f"cut-{number}" not in there]
+        counts.check(not lost, f"after cut {cut + 1}, {len(lost)} of {told + 1} acknowledged are gone: {lost[:5]}")
+        # One more may have been written and not acknowledged.
+        acknowledged = 1 + max(int(one[4:]) for one in there if one.startswith("cut-"))
+    counts.notes.append(f"{CUTS} power cuts under a writer, {acknowledged} znodes, none lost")
