@@ -26,7 +26,7 @@ fn wrong_usage_is_one_line_and_status_2() {
 
 #[test]
 fn version_and_help_are_answers() {
-    let version = format!("dolmen {}\n", env!("CARGO_PKG_VERSION"));
+    let version = format!("dolmen {}\n", dolmen::daemon::release::VERSION);
     assert_eq!(run(dolmen().arg("--version")), (0, version, String::new()));
     let (code, help, _) = run(dolmen().args(["help"]).arg("--help"));
     assert_ne!(code, 0, "help is an option, not a command: {help}");
@@ -52,10 +52,13 @@ fn status_is_a_table_for_people_and_json_for_programs() {
         table.contains("\ndoor       address\noperator   127.0.0.1:"),
         "{table}"
     );
-    assert!(table.starts_with("state         serving\n"), "{table}");
-    assert!(table.contains("\ncoordination  alone\n"), "{table}");
+    assert!(table.starts_with("state          serving\n"), "{table}");
+    assert!(table.contains("\nfeature level  "), "{table}");
+    assert!(table.contains("\ncoordination   alone\n"), "{table}");
     assert!(
-        table.contains("\nengine        threads: as configured\nlog           a new data folder\n"),
+        table.contains(
+            "\nengine         threads: as configured\nlog            a new data folder\n"
+        ),
         "{table}"
     );
     assert!(table.contains("Z  profile "), "{table}");

@@ -182,6 +182,15 @@ fn a_token_that_has_ended_or_is_another_cluster_s_admits_nobody() {
         part(&foreign, 3)
     );
     let box_ = Machine::start();
+    // What status shows is up to half a second old, and the node's own words are
+    // still on their way.
+    let mut shown = String::new();
+    until("the node has said all of itself", || {
+        std::thread::sleep(Duration::from_millis(600));
+        let is_there = first.status()["coordination"]["ephemerals"] == 1;
+        let before = std::mem::replace(&mut shown, state(&first));
+        (is_there && shown == before).then_some(())
+    });
     let before = state(&first);
     for (token, says) in [
         (ended, "the token has ended"),

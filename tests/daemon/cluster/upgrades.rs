@@ -20,10 +20,10 @@ fn file(machine: &Machine) -> String {
 #[test]
 fn a_new_cluster_is_at_its_build_s_level_and_says_who_knows_it() {
     let mut first = Machine::start();
-    assert_eq!(
-        first.status()["features"],
-        json!({"cluster": FEATURES, "supports": FEATURES})
-    );
+    let features = json!({"cluster": FEATURES, "supports": FEATURES});
+    until("its state is at its build's level", || {
+        (first.status()["features"] == features).then_some(())
+    });
     assert_eq!(file(&first), format!("{FEATURES}\n"));
     first.type_in(&["init"]).answer();
     let second = Machine::start();

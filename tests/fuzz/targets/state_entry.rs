@@ -7,7 +7,7 @@ use dolmen::clock::Millis;
 use dolmen::ids::{Term, Uid};
 use dolmen::limits::FEATURES_MAX;
 use dolmen::state::codec::{decode, decode_entry, encode, encode_entry, level_of};
-use dolmen::state::{FEATURES, Loader, State, Submission};
+use dolmen::state::{FIRST_FEATURES, Loader, State, Submission};
 use dolmen_fuzz::judge_at;
 use libfuzzer_sys::fuzz_target;
 
@@ -28,12 +28,13 @@ fn one(bytes: &[u8]) {
 }
 
 fn entry(bytes: &[u8]) {
-    let Ok((now, submissions)) = decode_entry(FEATURES, bytes) else {
+    let Ok((now, submissions)) = decode_entry(FIRST_FEATURES, bytes) else {
         return;
     };
     let Ok(submissions) = submissions.collect::<Result<Vec<_>, _>>() else {
         return;
     };
+    // At the first level all in it is of that level.
     let level = level_of(bytes);
     let again: Vec<_> = submissions.iter().map(|one| encode(level, one)).collect();
     assert_eq!(encode_entry(level, now, &again), bytes);
