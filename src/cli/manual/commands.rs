@@ -230,9 +230,12 @@ fn about(command: &Command) -> String {
         .unwrap_or_default()
 }
 
+/// The help writes its first line without a full stop.
 fn description(command: &Command) -> String {
     let long = command.get_long_about().or(command.get_about());
-    sentence(&long.map(ToString::to_string).unwrap_or_default())
+    let long = long.map(ToString::to_string).unwrap_or_default();
+    let paragraphs: Vec<String> = long.split("\n\n").map(sentence).collect();
+    paragraphs.join("\n\n")
 }
 
 fn shown(command: &Command) -> impl Iterator<Item = &Command> {
