@@ -182,6 +182,11 @@ fn a_token_that_has_ended_or_is_another_cluster_s_admits_nobody() {
         part(&foreign, 3)
     );
     let box_ = Machine::start();
+    // The node writes its own line a moment after it has started.
+    until("the node has its line", || {
+        let typed = first.try_zk(&["get", "/dolmen/nodes/1"]);
+        (typed.code == 0).then_some(())
+    });
     let before = state(&first);
     for (token, says) in [
         (ended, "the token has ended"),
