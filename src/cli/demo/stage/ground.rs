@@ -24,8 +24,9 @@ pub const CLAIM: &str = "running-";
 /// The least that servers give, so that the next need not wait long for one
 /// that was killed.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(4);
-/// How much later than its timeout a session may end.
-const EXPIRY_DELAY: Duration = Duration::from_secs(2);
+/// With it a turn comes up behind a demo that has just begun on a terminal, and
+/// behind one that was killed along with the leader.
+const BEYOND_TIMEOUT: Duration = Duration::from_secs(8);
 /// Rounds in which others that end take the root away under a beginner.
 const ROUNDS_MAX: usize = 10;
 /// Of one multi, far below the size of a frame.
@@ -223,7 +224,7 @@ fn wait_in_line(
     screen: &Screen,
 ) -> Result<Actor, Failure> {
     let clock = MachineClock::new();
-    let (root, patience) = (&cast.root, session.timeout() + EXPIRY_DELAY);
+    let (root, patience) = (&cast.root, session.timeout() + BEYOND_TIMEOUT);
     let mut is_told = false;
     while let Some(before) = place.watch_before(&mut session)? {
         if !is_told {
