@@ -110,7 +110,10 @@ mod tests {
             (2, None, "dolmen upgrade finalize raises it to 2, for good"),
             (2, Some("node 2 is missing"), "node 2 is missing"),
         ] {
-            assert_eq!(for_people(&status(to, in_the_way)), format!("{table}{next}\n"));
+            assert_eq!(
+                for_people(&status(to, in_the_way)),
+                format!("{table}{next}\n")
+            );
         }
     }
 }
