@@ -26,7 +26,8 @@ stty -F /dev/ttyS1 raw -echo
 exec 3<>/dev/ttyS1
 echo "0 0 $(echo up | base64 -w0)" >&3
 while read -r number script <&3; do
-    said=$(echo "$script" | base64 -d | bash 2>&1 </dev/null | base64 -w0; exit "${PIPESTATUS[2]}")
+    script=$(echo "$script" | base64 -d)
+    said=$(bash -c "$script" 2>&1 </dev/null | base64 -w0; exit "${PIPESTATUS[0]}")
     echo "$number $? $said" >&3
 done
 """

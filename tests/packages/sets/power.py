@@ -27,7 +27,8 @@ def run(counts, folder, packs, is_quick):
     try:
         machine.boot()
         machine.say(f"apt-get install -y /packages/{deb.name}")
-        check(machine.say("systemctl is-active dolmen", check=False).out == "active", "the unit is not active")
+        said = machine.say("systemctl is-active dolmen || journalctl -u dolmen -n 8 -o cat --no-pager", check=False)
+        check(said.out == "active", f"the unit is not active: {said.out}")
         classes(counts, machine)
         engine = with_engine(machine, "uring")
         check(engine == "uring", f"asked for io_uring it runs on {engine}")
