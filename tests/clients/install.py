@@ -67,20 +67,20 @@ def java():
     except (OSError, IndexError, ValueError):
         version = 0
     if version < 17 or shutil.which("javac") is None:
-        _apt(["openjdk-17-jdk-headless"])
+        apt(["openjdk-17-jdk-headless"])
 
 
 def debian(*names):
     """Debian packages that are not there yet."""
     missing = [name for name in names if not Path(DEBIAN_PACKAGES[name]).exists()]
     if missing:
-        _apt(missing)
+        apt(missing)
     for name in names:
         if not Path(DEBIAN_PACKAGES[name]).exists():
             raise Failed(f"package {name} does not bring {DEBIAN_PACKAGES[name]}")
 
 
-def _apt(names):
+def apt(names):
     become = [] if os.geteuid() == 0 else ["sudo", "-n"]
     wait = ["-o", "DPkg::Lock::Timeout=300"]
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kit import Failed, Process, wait_for
+from packs import run
 
 CACHE = Path(os.environ.get("DOLMEN_BOXES_CACHE", Path.home() / ".cache" / "dolmen-boxes"))
 BOOT_SECONDS = 120
@@ -32,7 +33,7 @@ QUIET_UNITS = (
 
 
 @contextmanager
-def _locked(path):
+def locked(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -43,7 +44,7 @@ def root(kind="base", more=""):
     """The folder of a root that boots, made when it is first asked for. `more`
     are Debian packages beside those of the base."""
     folder = CACHE / kind
-    with _locked(CACHE / f"{kind}.lock"):
+    with locked(CACHE / f"{kind}.lock"):
         if not (folder / "made").exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
@@ -57,9 +58,9 @@ def _bootstrap(folder, packages):
     archive = folder / "root.tar"
     command = ["mmdebstrap", "--mode=root", "--variant=minbase", f"--include={packages}"]
     command += ["bookworm", archive, *sources]
-    _host(command, seconds=900)
-    _host(["mkdir", folder / "root"])
-    _host(["tar", "-xf", archive, "-C", folder / "root", "--exclude=./dev/*"])
+    run(command, seconds=900)
+    run(["mkdir", folder / "root"])
+    run(["tar", "-xf", archive, "-C", folder / "root", "--exclude=./dev/*"])
     archive.unlink()
     made = folder / "root"
     (made / "etc" / "machine-id").write_text("")
@@ -79,19 +80,6 @@ def _sources():
     if not lists:
         raise Failed("apt has neither sources.list.d/debian.sources nor sources.list")
     return lists[:1]
-
-
-def _host(command, seconds=COMMAND_SECONDS):
-    command = [str(part) for part in command]
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds
-        )
-    except FileNotFoundError:
-        raise Failed(f"there is no {command[0]}: tests/packages/run says what it needs") from None
-    if done.returncode != 0:
-        raise Failed(f"{' '.join(command)} failed: {(done.stderr or done.stdout).strip()[-600:]}")
-    return done.stdout
 
 
 class Answer:
@@ -119,7 +107,7 @@ class Box:
         """Returns when systemd says that all is up. The next boot finds what the
         one before has left."""
         layers = f"lowerdir={self.base},upperdir={self.folder / 'upper'},workdir={self.folder / 'work'}"
-        _host(["mount", "-t", "overlay", "overlay", "-o", layers, self.root])
+        run(["mount", "-t", "overlay", "overlay", "-o", layers, self.root])
         network = "--private-network"
         if self.namespace:
             network = f"--network-namespace-path=/run/netns/{self.namespace}"
@@ -218,7 +206,7 @@ class Box:
     def _unmount(self):
         self.leader = None
         if os.path.ismount(self.root):
-            _host(["umount", "-R", self.root])
+            run(["umount", "-R", self.root])
 
     def end(self):
         """Leaves nothing behind, whatever state it is in."""
@@ -245,13 +233,13 @@ class Switch:
 
     def _namespace(self, name):
         name = f"{self.tag}-{name}"
-        _host(["ip", "netns", "add", name])
+        run(["ip", "netns", "add", name])
         self.made.append(name)
         return name
 
     @staticmethod
     def _ip(namespace, words):
-        return _host(["ip", "-n", namespace, *words.split()])
+        return run(["ip", "-n", namespace, *words.split()])
 
     def plug(self, name):
         """A namespace with an address on the bridge: its name, and the address."""

@@ -11,9 +11,9 @@ import shutil
 import socket
 import time
 
-from box import CACHE, Answer, _host, _locked
+from box import CACHE, Answer, locked
 from kit import Failed, Process, wait_for
-from packs import run as call
+from packs import run
 
 DISK_MIB = 2048
 MEMORY_MIB = 1024
@@ -45,17 +45,17 @@ WantedBy=multi-user.target
 def kernel():
     """Debian's cloud kernel has ext4 and nvme built in, and wants no initrd."""
     folder = CACHE / "kernel"
-    with _locked(CACHE / "kernel.lock"):
+    with locked(CACHE / "kernel.lock"):
         if not list(folder.glob("vmlinuz-*")):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            said = call(["apt-cache", "depends", "linux-image-cloud-amd64"]).stdout
+            said = run(["apt-cache", "depends", "linux-image-cloud-amd64"]).stdout
             package = re.search(r"Depends: (linux-image-\S+-cloud-amd64)", said)
             if not package:
                 raise Failed("apt knows no linux-image-cloud-amd64: apt-get update")
-            call(["apt-get", "download", "-qq", package[1]], cwd=folder)
+            run(["apt-get", "download", "-qq", package[1]], cwd=folder)
             (deb,) = folder.glob("*.deb")
-            call(["dpkg", "-x", deb, folder / "unpacked"])
+            run(["dpkg", "-x", deb, folder / "unpacked"])
             (image,) = (folder / "unpacked" / "boot").glob("vmlinuz-*")
             shutil.move(image, folder / image.name)
             shutil.rmtree(folder / "unpacked")
@@ -80,14 +80,14 @@ class Machine:
         for part in parts.values():
             part.mkdir()
         layers = f"lowerdir={base},upperdir={parts['upper']},workdir={parts['work']}"
-        _host(["mount", "-t", "overlay", "overlay", "-o", layers, parts["root"]])
+        run(["mount", "-t", "overlay", "overlay", "-o", layers, parts["root"]])
         try:
             self._fill(parts["root"], packages)
             size = ["truncate", "-s", f"{DISK_MIB}M", self.disk]
-            _host(size)
-            _host(["mkfs.ext4", "-q", "-F", "-d", parts["root"], self.disk])
+            run(size)
+            run(["mkfs.ext4", "-q", "-F", "-d", parts["root"], self.disk])
         finally:
-            _host(["umount", parts["root"]])
+            run(["umount", parts["root"]])
 
     def _fill(self, root, packages):
         (root / "packages").mkdir()

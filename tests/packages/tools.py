@@ -30,4 +30,4 @@ def install():
 def need(packages):
     missing = [package for command, package in packages.items() if shutil.which(command) is None]
     if missing:
-        clients._apt(" ".join(missing).split())
+        clients.apt(" ".join(missing).split())
