@@ -285,6 +285,7 @@ impl Consensus {
                     .map(|(&id, progress)| PeerStatus {
                         node: NodeId(id),
                         matched: Index(progress.matched),
+                        committed: Index(progress.committed_index),
                         next: Index(progress.next_idx),
                         is_active: id == self.settings.node.0 || progress.recent_active,
                         takes_snapshot: progress.state == ProgressState::Snapshot,

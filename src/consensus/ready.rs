@@ -120,6 +120,8 @@ pub struct PeerStatus {
     pub node: NodeId,
     /// Durable there up to here.
     pub matched: Index,
+    /// Known there to be committed, as of its last answer.
+    pub committed: Index,
     /// Sent next.
     pub next: Index,
     /// Was heard within the last election timeout.

@@ -10,6 +10,7 @@ use crate::log::Fatal;
 use crate::peers::Plane;
 use crate::planted;
 use crate::state::{Command, MemberCommand, Role as Wanted};
+use std::time::Duration;
 
 /// Ticks between two looks at the disk's log.
 pub(super) const STORAGE_EVERY_TICKS: u64 = 16;
@@ -22,6 +23,16 @@ const SETTLE_EVERY_TICKS: u64 = 64;
 /// A gap between two ticks that is longer than this many of them is time in
 /// which this process did not run.
 const PAUSE_TICKS: u32 = 4;
+
+/// How long a removed node that is there is given to hear of it.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// A removed node, and what it must know before majorities count without it.
+pub(super) struct Farewell {
+    node: NodeId,
+    since: Duration,
+    knows: Index,
+}
 
 /// What a node says by itself, at a tick, for as long as it is so.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,6 +91,7 @@ impl Replica {
         self.leases.end();
         self.gathered.clear();
         self.gathered_bytes = 0;
+        self.farewell = None;
     }
 
     /// A node that waits for a leader waits longer where disk and peers are
@@ -281,10 +293,38 @@ impl Replica {
             }
             return;
         }
+        if let MemberStep::Remove(node) = step
+            && !self.has_said_farewell(node)
+        {
+            return;
+        }
         match self.consensus.change_members(MembersChange::one(step)) {
             Ok(()) => tracing::info!(?step, "the members change"),
             Err(refused) => tracing::debug!(?step, ?refused, "a change of members waits"),
         }
+    }
+
+    /// Once majorities count without a node nothing goes there any more: before
+    /// that it is to know that it was removed, or it would knock for ever at
+    /// doors that are shut. Who is not there is not waited for.
+    fn has_said_farewell(&mut self, node: NodeId) -> bool {
+        let (now, applied) = (self.now.monotonic, self.applied);
+        let farewell = match self.farewell.take() {
+            Some(begun) if begun.node == node => begun,
+            _ => Farewell {
+                node,
+                since: now,
+                knows: applied,
+            },
+        };
+        let status = self.consensus.status();
+        let peer = status.peers.iter().find(|peer| peer.node == node);
+        let is_there = |peer: &&consensus::PeerStatus| peer.is_active || self.levels.is_up(node);
+        let waits_for = peer.filter(is_there);
+        let has_heard = waits_for.is_none_or(|peer| peer.committed >= farewell.knows);
+        let is_over = has_heard || now.saturating_sub(farewell.since) >= FAREWELL;
+        self.farewell = Some(farewell);
+        is_over
     }
 
     /// Little enough is missing that it has it within one election timeout. A

@@ -171,6 +171,8 @@ pub struct Replica {
     differs: Option<NodeId>,
     /// What this node says by itself and is on its way, with its number.
     said: BTreeMap<lead::Word, u64>,
+    /// On a leader: who is about to be counted no more.
+    farewell: Option<lead::Farewell>,
 
     changes: Vec<Change>,
     replies: Vec<Reply>,

@@ -156,6 +156,7 @@ impl Replica {
             digests: VecDeque::new(),
             differs: None,
             said: BTreeMap::new(),
+            farewell: None,
             changes: Vec::new(),
             replies: Vec::new(),
             sends: Vec::new(),

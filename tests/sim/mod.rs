@@ -2,7 +2,7 @@
 //! and log over simulated disks, peers, clock and chance.
 //!
 //! ```text
-//! quiet     nodes without faults, for scripts: basic, lacking
+//! quiet     nodes without faults, for scripts: basic, farewell, lacking
 //! world     the world of one seed: what happens next
 //! node      one machine
 //! faults    what goes wrong
@@ -17,6 +17,7 @@
 mod basic;
 mod checks;
 mod clients;
+mod farewell;
 mod faults;
 mod history;
 mod lacking;

@@ -11,7 +11,7 @@ use dolmen::log::{FRAMES, OpenError, Opening};
 use dolmen::replica::desk::{Answer, Ask, ConnectionId, Hello, Reply, Request};
 use dolmen::replica::{FOUNDER, Now, Replica, Settings, Start};
 use dolmen::state::{Command, Error, Member, MemberCommand, Role};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -42,6 +42,8 @@ pub struct Cluster {
     pub now: Duration,
     pub nodes: BTreeMap<NodeId, Node>,
     net: VecDeque<(NodeId, NodeId, Vec<u8>)>,
+    /// What goes to them gets lost.
+    pub deaf: BTreeSet<NodeId>,
     seed: u64,
     starts: u64,
     next_connection: u64,
@@ -55,6 +57,7 @@ impl Cluster {
             now: Duration::from_secs(1),
             nodes: BTreeMap::new(),
             net: VecDeque::new(),
+            deaf: BTreeSet::new(),
             seed,
             starts: 0,
             next_connection: 0,
@@ -191,6 +194,9 @@ impl Cluster {
             }
             while let Some((from, to, bytes)) = self.net.pop_front() {
                 moved = true;
+                if self.deaf.contains(&to) {
+                    continue;
+                }
                 if let Some(replica) = self
                     .nodes
                     .get_mut(&to)
