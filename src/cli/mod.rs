@@ -41,6 +41,7 @@ subcommands! {
     Join join,
     Token token,
     Node node,
+    Backup backup,
     Recover recover,
     Status status,
     Doctor doctor,
