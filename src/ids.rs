@@ -73,6 +73,15 @@ impl Zxid {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Uid(pub [u8; 16]);
 
+impl Uid {
+    /// From 32 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = u128::from_str_radix(text, 16).ok().filter(|_| is_hex)?;
+        Some(Self(number.to_be_bytes()))
+    }
+}
+
 impl fmt::Display for Uid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -82,5 +91,20 @@ impl fmt::Display for Uid {
 impl fmt::Debug for Uid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Uid({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uid_reads_as_it_is_written() {
+        let uid = Uid([0, 0xa5, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 0xff]);
+        assert_eq!(Uid::parse(&uid.to_string()), Some(uid));
+        let plus = format!("+{}", "0".repeat(31));
+        for bad in ["", "a5", &"é".repeat(16), &plus, &"0".repeat(33)] {
+            assert_eq!(Uid::parse(bad), None, "{bad}");
+        }
     }
 }

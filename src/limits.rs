@@ -187,6 +187,22 @@ pub const SNAPSHOT_FRAME_BYTES: usize = 1 << 20;
 /// data, and 1 MiB for its name and figures.
 pub const SNAPSHOT_FRAME_BYTES_MAX: usize = NODE_DATA_BYTES_MAX + (1 << 20);
 
+/// What changes ahead of a backup while it is written down, at the pace of
+/// whoever writes: 64 MiB are some 200,000 small nodes that change meanwhile.
+pub const BACKUP_IMAGE_BYTES_MAX: usize = 64 << 20;
+/// Nodes looked at in one slice of a backup: some 0.1 ms of the replica's
+/// thread, for clients that wait behind it.
+pub const BACKUP_NODES_PER_SLICE: usize = 500;
+/// The head of a backup's file: a dozen names and numbers.
+pub const BACKUP_HEAD_BYTES_MAX: usize = 4 << 10;
+/// A piece of a backup on the admin socket, and what is read of a file at once.
+pub const BACKUP_PIECE_BYTES: usize = 256 << 10;
+/// Nodes that one step of a restore removes: some 5 ms of the replica's thread.
+pub const RESTORE_EMPTIED_AT_ONCE: usize = 1000;
+/// Terms that a restored state is ahead of its backup: clients of the lost
+/// cluster have seen writes, and leaders, that came after the backup.
+pub const RESTORE_TERMS_AHEAD: u64 = 1024;
+
 /// A digest of the state is compared between replicas once in so many entries.
 pub const DIGEST_EVERY: u64 = 1024;
 /// Digests that a leader keeps for followers that are behind.

@@ -44,6 +44,7 @@ subcommands! {
     Join join,
     Token token,
     Node node,
+    Backup backup,
     Recover recover,
     Upgrade upgrade,
     Status status,

@@ -4,15 +4,18 @@
 //! `{"ask":"chronicle","last":5}` or `{"ask":"stop"}` is answered by
 //! `{"answer":...}` or `{"error":"..."}`.
 
+mod backups;
+
+use super::backup::Making;
 use super::chronicle::Chronicle;
 use super::coordination::Coordination;
-use super::import;
 use super::node::Ending;
 use super::refused::Refused;
 use super::standing::Standing;
-use crate::limits::{ADMIN_CONNECTIONS_MAX, ADMIN_FRAME_BYTES_MAX, IMPORT_FRAME_BYTES_MAX};
-use crate::state::{Command, Role};
+use crate::limits::{ADMIN_CONNECTIONS_MAX, ADMIN_FRAME_BYTES_MAX};
+use crate::state::Role;
 use crate::wire::frame::{Frames, framed};
+use backups::{Fill, Intake, Written};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::fs;
@@ -79,6 +82,24 @@ enum Ask {
         data_bytes: u64,
         source_zxid: String,
     },
+    /// Hand the state out, as `daemon::backup` says.
+    BackupCreate {
+        stale: bool,
+    },
+    /// Who took it has written it down.
+    BackupWritten(Written),
+    RestoreBegin {
+        backup: String,
+        features: u32,
+        discard: bool,
+    },
+    RestoreEmpty {
+        backup: String,
+    },
+    RestoreFill(Fill),
+    RestoreGiveUp {
+        discard: bool,
+    },
 }
 
 impl Ask {
@@ -99,6 +120,12 @@ impl Ask {
             Self::UpgradeStatus => "upgrade status",
             Self::UpgradeFinalize => "upgrade finalize",
             Self::Import { .. } => "import",
+            Self::BackupCreate { .. } => "backup create",
+            Self::BackupWritten(_) => "backup written",
+            Self::RestoreBegin { .. } => "restore begin",
+            Self::RestoreEmpty { .. } => "restore empty",
+            Self::RestoreFill(_) => "restore fill",
+            Self::RestoreGiveUp { .. } => "restore give up",
         }
     }
 }
@@ -121,10 +148,19 @@ pub struct Desk {
     pub stop: mpsc::Sender<Ending>,
 }
 
+/// What follows an answer on the same connection.
+enum Then {
+    Ask,
+    /// Batches come from the asker.
+    Take(Intake),
+    /// A backup goes to the asker.
+    Hand(Box<Making>),
+}
+
 impl Desk {
     /// `pid` is the asker's, for the journal; no rule depends on it.
-    async fn answer(&self, question: &[u8], pid: Option<i32>) -> Value {
-        match serde_json::from_slice(question) {
+    async fn answer(&self, question: &[u8], pid: Option<i32>) -> (Value, Then) {
+        let answer = match serde_json::from_slice(question) {
             Ok(Ask::Status) => json!({ "answer": self.standing.status() }),
             Ok(Ask::Chronicle { last }) => match self.last_of_chronicle(last).await {
                 Ok(entries) => json!({ "answer": entries }),
@@ -141,34 +177,17 @@ impl Desk {
                 let asked = ask.name();
                 tracing::info!(pid, asked, "asked over the admin socket");
                 match self.change(ask).await {
-                    Ok(answer) => json!({ "answer": answer }),
+                    Ok((answer, then)) => return (json!({ "answer": answer }), then),
                     Err(says) => json!({ "error": says }),
                 }
             }
             Err(error) => json!({ "error": format!("this node does not understand: {error}") }),
-        }
-    }
-
-    /// One batch of an import: how many nodes are in by now, and the answer.
-    async fn take_batch(&self, batch: &[u8], taken: u64) -> Result<(u64, Value), String> {
-        let coordination = self.coordination.get().ok_or("the node is stopping")?;
-        let shared = coordination.shared();
-        if batch.is_empty() {
-            let zxid = shared.look(|replica, _| replica.state().zxid()).await;
-            let zxid = zxid.ok_or("the node is stopping")?;
-            return Ok((
-                taken,
-                json!({ "nodes": taken, "zxid": format!("{:#x}", zxid.0) }),
-            ));
-        }
-        let nodes = import::codec::decode(batch).map_err(|bad| bad.to_string())?;
-        let taken = taken + nodes.len() as u64;
-        shared.command(Command::Import(nodes)).await?;
-        Ok((taken, json!({ "nodes": taken })))
+        };
+        (answer, Then::Ask)
     }
 
     /// What changes the cluster, or asks for it.
-    async fn change(&self, ask: Ask) -> Result<Value, String> {
+    async fn change(&self, ask: Ask) -> Result<(Value, Then), String> {
         let Some(coordination) = self.coordination.get() else {
             let phase = self.standing.phase();
             return Err(format!(
@@ -177,7 +196,7 @@ impl Desk {
             ));
         };
         let shared = coordination.shared();
-        match ask {
+        let answer = match ask {
             Ask::Init => coordination.init().await,
             Ask::TokenCreate { role, hours } => {
                 let role = match role {
@@ -207,10 +226,21 @@ impl Desk {
                 source_zxid,
             } => {
                 tracing::info!(nodes, data_bytes, source_zxid, "an import begins");
-                Ok("ready".into())
+                return Ok(("ready".into(), Then::Take(Intake::Import)));
             }
+            Ask::BackupCreate { stale } => return self.create_backup(shared, stale).await,
+            Ask::BackupWritten(written) => self.note_written(written).await,
+            Ask::RestoreBegin {
+                backup,
+                features,
+                discard,
+            } => self.begin_restore(shared, &backup, features, discard).await,
+            Ask::RestoreEmpty { backup } => self.go_on_emptying(shared, &backup).await,
+            Ask::RestoreFill(fill) => return Self::begin_filling(&fill),
+            Ask::RestoreGiveUp { discard } => self.give_restore_up(shared, discard).await,
             Ask::Status | Ask::Chronicle { .. } | Ask::Stop => Err("answered elsewhere".into()),
-        }
+        };
+        answer.map(|answer| (answer, Then::Ask))
     }
 
     async fn last_of_chronicle(&self, count: usize) -> Result<Value, String> {
@@ -367,51 +397,17 @@ async fn answer_all(stream: &mut UnixStream, desk: &Desk, pid: Option<i32>) -> i
             match frames.take() {
                 Ok(None) => break,
                 Ok(Some(question)) => {
-                    let answer = desk.answer(&question, pid).await;
+                    let (answer, then) = desk.answer(&question, pid).await;
                     send(stream, &answer).await?;
-                    // Only an import is answered so.
-                    if answer["answer"] == "ready" {
-                        take_import(stream, desk).await?;
+                    match then {
+                        Then::Ask => {}
+                        Then::Take(intake) => desk.take_batches(stream, intake).await?,
+                        Then::Hand(making) => desk.hand_backup(stream, *making).await?,
                     }
                 }
                 Err(too_long) => {
                     send(stream, &json!({ "error": too_long.to_string() })).await?;
                     return Ok(());
-                }
-            }
-        }
-    }
-}
-
-/// The batches of an import, each answered once it is committed, until the
-/// empty one.
-async fn take_import(stream: &mut UnixStream, desk: &Desk) -> io::Result<()> {
-    let mut frames = Frames::new(IMPORT_FRAME_BYTES_MAX);
-    let mut arrived = [0; READ_BYTES];
-    let mut taken = 0;
-    loop {
-        let length = timeout(SILENCE_MAX, stream.read(&mut arrived)).await??;
-        if length == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        frames.add(&arrived[..length]);
-        loop {
-            let outcome = match frames.take() {
-                Ok(None) => break,
-                Ok(Some(batch)) => desk.take_batch(&batch, taken).await,
-                Err(too_long) => Err(too_long.to_string()),
-            };
-            match outcome {
-                Ok((nodes, answer)) => {
-                    send(stream, &json!({ "answer": answer })).await?;
-                    match answer["zxid"].is_string() {
-                        true => return Ok(()),
-                        false => taken = nodes,
-                    }
-                }
-                Err(says) => {
-                    send(stream, &json!({ "error": says })).await?;
-                    return Err(io::ErrorKind::InvalidData.into());
                 }
             }
         }

@@ -87,6 +87,11 @@ impl Talk {
         Self::open_for(path, SILENCE_MAX)
     }
 
+    /// For what a cluster must agree on.
+    pub fn open_to_agree(path: &Path) -> Result<Self, Unanswered> {
+        Self::open_for(path, AGREEMENT_MAX)
+    }
+
     pub fn open_for(path: &Path, patience: Duration) -> Result<Self, Unanswered> {
         let stream = connect(path, patience).map_err(|error| named(path, patience, error))?;
         Ok(Self {
@@ -104,8 +109,16 @@ impl Talk {
     /// Hands over bytes that are no JSON, where a question before has agreed
     /// on it, and waits for the answer.
     pub fn hand(&mut self, payload: &[u8], bytes_max: usize) -> Result<Value, Unanswered> {
-        let reply = exchange(&mut self.stream, &mut self.frames, payload, bytes_max);
-        let reply = reply.map_err(|error| named(&self.path, self.patience, error))?;
+        let sent = send(&mut self.stream, payload, bytes_max);
+        sent.map_err(|error| named(&self.path, self.patience, error))?;
+        self.hear()
+    }
+
+    /// Waits for an answer.
+    pub fn hear(&mut self) -> Result<Value, Unanswered> {
+        let reply = self.hear_frame()?;
+        let reply: Value = serde_json::from_slice(&reply)
+            .map_err(|error| named(&self.path, self.patience, error.into()))?;
         match (reply.get("answer"), reply.get("error")) {
             (Some(answer), None) => Ok(answer.clone()),
             (_, Some(error)) => Err(Unanswered::Refused(
@@ -115,6 +128,13 @@ impl Talk {
                 "the answer is of no known form: is the daemon of another version?".into(),
             )),
         }
+    }
+
+    /// Waits for bytes that are no JSON, where an answer before has promised
+    /// them.
+    pub fn hear_frame(&mut self) -> Result<Vec<u8>, Unanswered> {
+        let frame = hear(&mut self.stream, &mut self.frames);
+        frame.map_err(|error| named(&self.path, self.patience, error))
     }
 }
 
@@ -136,27 +156,30 @@ fn connect(path: &Path, patience: Duration) -> io::Result<UnixStream> {
     Ok(stream)
 }
 
-fn exchange(
-    stream: &mut UnixStream,
-    frames: &mut Frames,
-    payload: &[u8],
-    bytes_max: usize,
-) -> io::Result<Value> {
-    let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+fn send(stream: &mut UnixStream, payload: &[u8], bytes_max: usize) -> io::Result<()> {
     match stream.write_all(&framed(payload, bytes_max).map_err(invalid)?) {
         // A daemon that has no room says so and hangs up, unasked.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        written => written?,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
     }
+}
 
+fn hear(stream: &mut UnixStream, frames: &mut Frames) -> io::Result<Vec<u8>> {
     let mut arrived = [0; 8 << 10];
     loop {
-        if let Some(reply) = frames.take().map_err(invalid)? {
-            return Ok(serde_json::from_slice(&reply)?);
+        if let Some(frame) = frames.take().map_err(invalid)? {
+            return Ok(frame);
         }
-        match stream.read(&mut arrived)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            length => frames.add(&arrived[..length]),
+        match stream.read(&mut arrived) {
+            // A signal that another thread sees to.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(length) => frames.add(&arrived[..length]),
         }
     }
 }

@@ -55,6 +55,25 @@ pub enum Event {
     Stopping {
         why: String,
     },
+    /// By who has written it down, on this host.
+    BackupWritten {
+        path: String,
+        zxid: String,
+        nodes: u64,
+        bytes: u64,
+    },
+    /// Clients are kept out from here on.
+    RestoreBegun {
+        backup: String,
+        /// What stands here is to be replaced.
+        discards: bool,
+    },
+    Restored {
+        backup: String,
+        nodes: u64,
+        zxid: String,
+    },
+    RestoreGivenUp,
 }
 
 /// What opening the log found, as far as a reader of the chronicle cares.
@@ -127,6 +146,31 @@ impl fmt::Display for Event {
                 }
             }
             Self::Stopping { why } => write!(f, "stopping: {why}"),
+            Self::BackupWritten {
+                path,
+                zxid,
+                nodes,
+                bytes,
+            } => write!(
+                f,
+                "a backup of zxid {zxid} is written: {path}, {nodes} znodes in {bytes} bytes"
+            ),
+            Self::RestoreBegun { backup, discards } => {
+                write!(f, "the restore of backup {backup} begins")?;
+                f.write_str(match discards {
+                    true => ", in place of what is here",
+                    false => "",
+                })
+            }
+            Self::Restored {
+                backup,
+                nodes,
+                zxid,
+            } => write!(
+                f,
+                "backup {backup} is restored: {nodes} znodes, at zxid {zxid} from here on"
+            ),
+            Self::RestoreGivenUp => f.write_str("a restore is given up: clients are served again"),
         }
     }
 }
@@ -311,6 +355,22 @@ mod tests {
             Event::Stopping {
                 why: "SIGTERM".into(),
             },
+            Event::BackupWritten {
+                path: "/mnt/stick/a.backup".into(),
+                zxid: "0x2a".into(),
+                nodes: 7,
+                bytes: 1000,
+            },
+            Event::RestoreBegun {
+                backup: "ab".into(),
+                discards: true,
+            },
+            Event::Restored {
+                backup: "ab".into(),
+                nodes: 7,
+                zxid: "0x40000000000".into(),
+            },
+            Event::RestoreGivenUp,
         ]
     }
 
@@ -360,6 +420,10 @@ mod tests {
                 "no profile: no hardware profile fits this machine",
                 "settings read again: log level debug; waiting for a restart: node.data",
                 "stopping: SIGTERM",
+                "a backup of zxid 0x2a is written: /mnt/stick/a.backup, 7 znodes in 1000 bytes",
+                "the restore of backup ab begins, in place of what is here",
+                "backup ab is restored: 7 znodes, at zxid 0x40000000000 from here on",
+                "a restore is given up: clients are served again",
             ]
         );
     }

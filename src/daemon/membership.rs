@@ -112,7 +112,7 @@ impl Membership {
                 written.format
             )));
         }
-        let cluster = parse_uid(&written.cluster)
+        let cluster = Uid::parse(&written.cluster)
             .ok_or_else(|| refused(format!("{:?} is no cluster", written.cluster)))?;
         Ok(Some(Self {
             node: NodeId(written.node),
@@ -140,18 +140,6 @@ impl Membership {
         fs::rename(&unfinished, &path)?;
         File::open(data)?.sync_all()
     }
-}
-
-/// 32 hexadecimal digits.
-pub fn parse_uid(text: &str) -> Option<Uid> {
-    if text.len() != 32 || !text.is_ascii() {
-        return None;
-    }
-    let mut uid = Uid::default();
-    for (at, byte) in uid.0.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
-    }
-    Some(uid)
 }
 
 #[cfg(test)]
@@ -185,13 +173,5 @@ mod tests {
         let refused = Membership::read(&folder).unwrap_err().to_string();
         assert!(refused.contains("format 9"), "{refused}");
         fs::remove_dir_all(&folder).unwrap();
-    }
-
-    #[test]
-    fn a_uid_is_read_as_it_is_written() {
-        let uid = Uid([0xa5; 16]);
-        assert_eq!(parse_uid(&uid.to_string()), Some(uid));
-        assert_eq!(parse_uid("a5"), None);
-        assert_eq!(parse_uid(&"é".repeat(16)), None);
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod ask;
+pub mod backup;
 pub mod chronicle;
 pub mod compose;
 pub mod config;

@@ -228,6 +228,13 @@ impl Standing {
                  folders, and replace the one that stands against the others"
             )
         });
+        let half = standing.restoration.is_under_way().then(|| {
+            format!(
+                "a restore is under way or broke off ({}), and clients are kept out: type dolmen \
+                 backup restore again to its end",
+                standing.restoration
+            )
+        });
         let lacks = standing.lacks_state.then(|| {
             "the replicated state cannot be read back from this disk: the node takes no part \
              before a member that it reaches has given it one"
@@ -235,6 +242,7 @@ impl Standing {
         });
         lacks
             .into_iter()
+            .chain(half)
             .chain(differs)
             .chain(of_room)
             .chain(unreached)

@@ -66,23 +66,12 @@ impl Identity {
         if computed != crc {
             return Err(format!("its checksum is {computed}, {crc} was written"));
         }
-        let uid = |text: &str| parse_uid(text).ok_or(format!("{text} is not 32 digits"));
+        let uid = |text: &str| Uid::parse(text).ok_or(format!("{text} is not 32 digits"));
         Ok(Self {
             cluster: uid(&cluster)?,
             home: uid(&home)?,
         })
     }
-}
-
-fn parse_uid(text: &str) -> Option<Uid> {
-    let mut uid = Uid::default();
-    if text.len() != 32 || !text.is_ascii() {
-        return None;
-    }
-    for (place, byte) in uid.0.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[place * 2..place * 2 + 2], 16).ok()?;
-    }
-    Some(uid)
 }
 
 /// None where there is none.

@@ -5,7 +5,7 @@ use super::desk::CloseReason;
 use super::{Pending, Replica, Sender};
 use crate::clock::Millis;
 use crate::consensus::{Body, Entry};
-use crate::ids::{Index, Term};
+use crate::ids::{Index, SessionId, Term};
 use crate::limits::{DIGEST_EVERY, DIGESTS_KEPT};
 use crate::log::Fatal;
 use crate::planted;
@@ -148,7 +148,20 @@ impl Replica {
                 }
             }
             (Command::Members(_) | Command::Reconfigure(_), Ok(_)) => self.members_changed = true,
+            (Command::Restore(_), Ok(_)) => self.part_from_ended_sessions(),
             _ => {}
+        }
+    }
+
+    /// A restore has ended all sessions of clients.
+    fn part_from_ended_sessions(&mut self) {
+        let state = &self.state;
+        let is_over = |session: &SessionId| state.session(*session).is_none();
+        self.leases.close_where(is_over);
+        let lines = self.attached.extract_if(.., |session, _| is_over(session));
+        let lines: Vec<_> = lines.map(|(_, line)| line).collect();
+        for line in lines {
+            self.close(line, CloseReason::SessionExpired);
         }
     }
 

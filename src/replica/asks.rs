@@ -179,7 +179,7 @@ impl Replica {
                     let from = (connection, sequence);
                     self.submit(number, Some(from), command, Sender::Line(connection));
                 }
-                Step::StartSync { number } => self.syncs.ask(Waiter {
+                Step::StartSync { number } => self.syncs.ask(Waiter::Line {
                     connection,
                     ticket: number,
                 }),
@@ -451,9 +451,14 @@ impl Replica {
 
     pub(super) fn answer_syncs(&mut self) {
         for waiter in self.syncs.done(self.applied) {
-            if let Some(line) = self.lines.get_mut(&waiter.connection) {
-                line.synced(waiter.ticket);
-                self.advance(waiter.connection);
+            match waiter {
+                Waiter::Line { connection, ticket } => {
+                    if let Some(line) = self.lines.get_mut(&connection) {
+                        line.synced(ticket);
+                        self.advance(connection);
+                    }
+                }
+                Waiter::Inside(when_current) => when_current(self),
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use crate::clock::Millis;
 use crate::ids::{SessionId, Zxid};
-use crate::state::{Acl, ChangeKind, Command, Data, Error, Identity, Outcome, Stat};
+use crate::state::{Acl, ChangeKind, Command, Data, Error, Identity, Outcome, Restoration, Stat};
 use std::sync::Arc;
 
 /// One client's connection, numbered for the life of the process.
@@ -311,6 +311,8 @@ pub struct Standing {
     pub outgrown: Option<Box<str>>,
     /// A node whose replicated state was found to be another than this one's.
     pub differs: Option<crate::ids::NodeId>,
+    /// How far a backup has come back into its state.
+    pub restoration: Restoration,
     /// It was removed from its cluster.
     pub has_left: bool,
     /// How long it waits for a leader before it asks for votes.

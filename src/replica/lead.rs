@@ -390,6 +390,7 @@ impl Replica {
             node: self.settings.node,
             term: self.lead.term.0,
             zxid: self.state.zxid(),
+            restoration: self.state.restoration(),
             nodes: figures.nodes,
             ephemerals: figures.ephemerals,
             data_bytes: figures.data_bytes,

@@ -48,6 +48,10 @@ impl Leases {
         self.until.remove(&session);
     }
 
+    pub fn close_where(&mut self, is_over: impl Fn(&SessionId) -> bool) {
+        self.until.retain(|session, _| !is_over(session));
+    }
+
     pub fn touch(&mut self, now: Duration, session: SessionId) {
         // A session whose end is proposed may still be saved: the state
         // decides by the connection that it had, and a sign of life that comes

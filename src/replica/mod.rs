@@ -11,6 +11,7 @@
 //! agree.rs    submissions to the leader, entries to the log, messages to peers
 //! apply.rs    committed entries into the state, and what follows from each
 //! lacking.rs  a node whose state is to come from another before it takes part
+//! backups.rs  the state as a backup, handed out piece by piece
 //! keep.rs     snapshots: taken, handed on, installed; the log behind them trimmed
 //! lead.rs     what only a leader does: leases, reaping, members
 //! levels.rs   feature levels: who knows which, and a node that is too old
@@ -19,6 +20,7 @@
 mod agree;
 mod apply;
 mod asks;
+mod backups;
 pub mod codec;
 pub mod desk;
 mod gather;
@@ -37,6 +39,7 @@ mod storage;
 mod syncs;
 mod thread;
 
+pub use backups::{Backup, NoBackup};
 pub use codec::Aside;
 pub use keep::Kept;
 pub use levels::{MemberRelease, Upgrade};
@@ -62,7 +65,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use storage::Storage;
-use syncs::Syncs;
+use syncs::{Syncs, Waiter};
 
 /// What the replica is told to be; `daemon/compose.rs` fills it.
 #[derive(Clone, Debug)]
@@ -127,7 +130,9 @@ pub struct Replica {
     watches: Watches<ConnectionId>,
     /// Set only when the next entry is applied: a planted fault.
     late_watches: Vec<(ConnectionId, Box<str>, crate::state::WatchKind)>,
-    syncs: Syncs,
+    syncs: Syncs<Waiter>,
+    /// Numbers the backups.
+    backups: u64,
 
     /// What this node has sent to be committed, by number, the oldest first.
     pending: BTreeMap<u64, Pending>,
@@ -318,12 +323,17 @@ impl Replica {
 
     /// Whether clients' requests are taken.
     fn is_serving(&self) -> bool {
-        self.lead.leader.is_some() && !self.has_left()
+        self.lead.leader.is_some() && !self.has_left() && !self.is_restoring()
+    }
+
+    /// Whether a backup is half restored: what is here is nobody's to see.
+    fn is_restoring(&self) -> bool {
+        self.state.restoration().is_under_way()
     }
 
     /// Whether what this node holds is shown while nobody leads.
     fn serves_read_only(&self) -> bool {
-        self.settings.serves_read_only && self.takes_part()
+        self.settings.serves_read_only && self.takes_part() && !self.is_restoring()
     }
 
     /// Whether this node was removed from its cluster. What it holds is of the

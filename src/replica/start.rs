@@ -133,6 +133,7 @@ impl Replica {
             watches: Watches::new(),
             late_watches: Vec::new(),
             syncs: Syncs::default(),
+            backups: 0,
             pending: BTreeMap::new(),
             // Room above for all that this life will count.
             last_number: u64::from_le_bytes(numbers) >> 1,

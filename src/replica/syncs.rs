@@ -1,35 +1,52 @@
 //! Syncs on their way: what is asked for while one round is under way goes
 //! with the next, so that many cost one round of messages.
 
+use super::Replica;
 use super::desk::ConnectionId;
 use crate::ids::Index;
 use std::time::Duration;
 
 /// Who waits, and for what of theirs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Waiter {
-    pub connection: ConnectionId,
-    pub ticket: u64,
+pub enum Waiter {
+    Line {
+        connection: ConnectionId,
+        ticket: u64,
+    },
+    Inside(WhenCurrent),
 }
 
-#[derive(Default)]
-pub struct Syncs {
+/// Called once this node has applied all that was committed anywhere when it
+/// was asked for.
+pub type WhenCurrent = Box<dyn FnOnce(&mut Replica) + Send>;
+
+pub struct Syncs<W> {
     /// Asked for after the round under way began: it would not count for them.
-    next: Vec<Waiter>,
-    under_way: Option<Round>,
+    next: Vec<W>,
+    under_way: Option<Round<W>>,
     /// Confirmed, and waiting until this much is applied.
-    confirmed: Vec<(Index, Waiter)>,
+    confirmed: Vec<(Index, W)>,
     counter: u64,
 }
 
-struct Round {
+struct Round<W> {
     counter: u64,
     since: Duration,
-    waiters: Vec<Waiter>,
+    waiters: Vec<W>,
 }
 
-impl Syncs {
-    pub fn ask(&mut self, waiter: Waiter) {
+impl<W> Default for Syncs<W> {
+    fn default() -> Self {
+        Self {
+            next: Vec::new(),
+            under_way: None,
+            confirmed: Vec::new(),
+            counter: 0,
+        }
+    }
+}
+
+impl<W> Syncs<W> {
+    pub fn ask(&mut self, waiter: W) {
         self.next.push(waiter);
     }
 
@@ -70,7 +87,7 @@ impl Syncs {
     }
 
     /// Who may be answered now that this much is applied.
-    pub fn done(&mut self, applied: Index) -> Vec<Waiter> {
+    pub fn done(&mut self, applied: Index) -> Vec<W> {
         if self.confirmed.is_empty() {
             return Vec::new();
         }
@@ -91,40 +108,33 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    fn waiter(ticket: u64) -> Waiter {
-        Waiter {
-            connection: ConnectionId(1),
-            ticket,
-        }
-    }
-
     #[test]
     fn what_comes_during_a_round_waits_for_the_next() {
         let mut syncs = Syncs::default();
         assert_eq!(syncs.begin(at(0), RETRY), None);
-        syncs.ask(waiter(1));
+        syncs.ask(1);
         assert_eq!(syncs.begin(at(0), RETRY), Some(1));
-        syncs.ask(waiter(2));
+        syncs.ask(2);
         assert_eq!(syncs.begin(at(1), RETRY), None);
         syncs.confirm(1, Index(10));
-        assert_eq!(syncs.done(Index(9)), []);
-        assert_eq!(syncs.done(Index(10)), [waiter(1)]);
+        assert_eq!(syncs.done(Index(9)), [0; 0]);
+        assert_eq!(syncs.done(Index(10)), [1]);
         assert_eq!(syncs.begin(at(2), RETRY), Some(2));
         syncs.confirm(2, Index(10));
-        assert_eq!(syncs.done(Index(10)), [waiter(2)]);
+        assert_eq!(syncs.done(Index(10)), [2]);
         assert_eq!(syncs.begin(at(9999), RETRY), None);
     }
 
     #[test]
     fn a_lost_round_is_begun_again_under_another_number() {
         let mut syncs = Syncs::default();
-        syncs.ask(waiter(1));
+        syncs.ask(1);
         assert_eq!(syncs.begin(at(0), RETRY), Some(1));
         assert_eq!(syncs.begin(at(99), RETRY), None);
         assert_eq!(syncs.begin(at(100), RETRY), Some(2));
         syncs.confirm(1, Index(1));
-        assert_eq!(syncs.done(Index(5)), []);
+        assert_eq!(syncs.done(Index(5)), [0; 0]);
         syncs.confirm(2, Index(2));
-        assert_eq!(syncs.done(Index(5)), [waiter(1)]);
+        assert_eq!(syncs.done(Index(5)), [1]);
     }
 }

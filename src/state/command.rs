@@ -4,6 +4,7 @@ use super::acl::{Acl, Identity};
 use super::data::Data;
 use super::error::Error;
 use super::members::MemberCommand;
+use super::restore::{Restore, RestoreOutcome, RestoreStep};
 use crate::clock::Millis;
 use crate::ids::{NodeId, SessionId, Zxid};
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub enum Command {
     Members(MemberCommand),
     /// Nodes of another coordination service, moved in with their stat.
     Import(Vec<ImportedNode>),
+    /// A step of a backup's way back.
+    Restore(Restore),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,6 +148,7 @@ impl Command {
             Self::Write(write) => write.grows(),
             Self::Multi(writes) => writes.iter().any(Write::grows),
             Self::Import(_) => true,
+            Self::Restore(Restore { step, .. }) => matches!(step, RestoreStep::Fill(_)),
             _ => false,
         }
     }
@@ -218,6 +222,8 @@ pub enum Outcome {
     },
     /// What a change among the members gives back.
     Members(super::members::MemberOutcome),
+    /// What a step of a restore gives back.
+    Restore(RestoreOutcome),
     Done,
 }
 

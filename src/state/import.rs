@@ -1,11 +1,14 @@
-//! Nodes of another coordination service, moved in with the stat they had.
+//! Nodes of another coordination service or of a backup, moved in with the stat
+//! they had.
 
 use super::access;
+use super::acl::Acl;
 use super::command::{ChangeKind, ImportedNode, Outcome};
 use super::error::Error;
 use super::node::{Node, Owner, Slot};
 use super::paths;
 use super::quota::Quotas;
+use super::settings;
 use super::writes::Writes;
 use crate::ids::Zxid;
 use crate::limits::{NODE_DATA_BYTES_MAX, TREE_NODES_MAX};
@@ -16,10 +19,16 @@ impl Writes<'_> {
     /// already and take what is imported; any other that is there must be the
     /// same, as when an import is sent twice. Gives the highest number among
     /// what was imported.
-    pub fn import(&mut self, nodes: &[ImportedNode]) -> Result<(Outcome, Zxid), Error> {
+    pub fn import(
+        &mut self,
+        nodes: &[ImportedNode],
+        source: Source,
+    ) -> Result<(Outcome, Zxid), Error> {
         let told = self.changes.len();
         self.tree.begin();
-        let done = nodes.iter().try_for_each(|node| self.import_one(node));
+        let done = nodes
+            .iter()
+            .try_for_each(|node| self.import_one(node, source));
         match done {
             Ok(()) => self.tree.keep(),
             Err(_) => {
@@ -36,22 +45,17 @@ impl Writes<'_> {
         })
     }
 
-    fn import_one(&mut self, imported: &ImportedNode) -> Result<(), Error> {
+    fn import_one(&mut self, imported: &ImportedNode, source: Source) -> Result<(), Error> {
         let ImportedNode {
-            path,
-            data,
-            acl,
-            stat,
+            path, data, stat, ..
         } = imported;
-        paths::check(path)?;
-        let is_ours = paths::is_within(path, paths::DOLMEN) || **path == *paths::ZOOKEEPER_CONFIG;
-        let owner = Owner(stat.owner);
-        let is_too_late = highest(imported) >= ZXID_END;
-        if is_ours || owner.is_session() || is_too_late || data.len() > NODE_DATA_BYTES_MAX {
-            return Err(Error::BadArguments);
-        }
-        let acl = access::resolve(acl, &[])?;
+        let acl = source.check(imported)?;
         let standing = self.tree.find(path);
+        let is_setting = paths::is_within(path, paths::DOLMEN);
+        if is_setting && (standing.is_none() || !settings::means_something(path, data)) {
+            // Of a build that has other settings: what is in force here stays.
+            return Ok(());
+        }
         let (parent, name, path_hash) = match standing {
             Some(slot) => {
                 let node = self.tree.node(slot);
@@ -78,10 +82,12 @@ impl Writes<'_> {
             version: stat.version,
             children_created: stat.children_version,
             acl_version: stat.acl_version,
-            owner,
+            owner: Owner(stat.owner),
         };
         match standing {
-            Some(slot) if paths::is_special(path) => self.tree.change(slot, |old| *old = node),
+            Some(slot) if is_setting || paths::is_special(path) => {
+                self.tree.change(slot, |old| *old = node)
+            }
             Some(slot) if *self.tree.node(slot) == node => {}
             Some(_) => return Err(Error::NodeExists),
             None if self.tree.count() >= TREE_NODES_MAX => return Err(Error::Unavailable),
@@ -101,8 +107,54 @@ impl Writes<'_> {
     }
 }
 
+/// Where nodes that move in come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Elsewhere,
+    /// Settings of the cluster come with it.
+    Backup,
+}
+
+impl Source {
+    /// Whether the node may move in, and with which list.
+    fn check(self, imported: &ImportedNode) -> Result<Acl, Error> {
+        self.check_path(&imported.path)?;
+        check_content(imported)
+    }
+
+    fn check_path(self, path: &str) -> Result<(), Error> {
+        paths::check(path)?;
+        let is_setting = paths::is_setting(path) && self == Self::Backup;
+        let is_ours = paths::is_within(path, paths::DOLMEN) || path == paths::ZOOKEEPER_CONFIG;
+        match is_setting || !is_ours {
+            true => Ok(()),
+            false => Err(Error::BadArguments),
+        }
+    }
+}
+
+fn check_content(imported: &ImportedNode) -> Result<Acl, Error> {
+    let is_late = highest(imported) >= ZXID_END;
+    let is_passing = Owner(imported.stat.owner).is_session();
+    if is_late || is_passing || imported.data.len() > NODE_DATA_BYTES_MAX {
+        return Err(Error::BadArguments);
+    }
+    access::resolve(&imported.acl, &[])
+}
+
+/// Whether a node of a backup could be put back, wherever it stood.
+pub fn check_restored(node: &ImportedNode) -> Result<(), Error> {
+    check_content(node).map(drop)
+}
+
+/// Whether there could be such a node of a backup, given that its parent is
+/// there.
+pub fn check_restored_path(path: &str) -> Result<(), Error> {
+    Source::Backup.check_path(path)
+}
+
 /// Clients see a signed number, and history goes on for as long again.
-const ZXID_END: Zxid = Zxid(1 << 62);
+pub(super) const ZXID_END: Zxid = Zxid(1 << 62);
 
 fn highest(node: &ImportedNode) -> Zxid {
     let stat = &node.stat;

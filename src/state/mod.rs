@@ -27,6 +27,7 @@ mod node;
 mod paths;
 mod quota;
 mod reads;
+pub mod restore;
 mod sessions;
 mod table;
 mod tokens;
@@ -41,10 +42,12 @@ pub use command::{
 };
 pub use data::Data;
 pub use error::Error;
+pub use import::{check_restored, check_restored_path};
 pub use members::{
     FEATURES, FIRST_FEATURES, MEMBERS_CHANGED, Member, MemberCommand, MemberOutcome, Members,
     Raised, Role,
 };
+pub use restore::{Restoration, Restore, RestoreOutcome, RestoreRefused, RestoreStep};
 pub use sessions::Session;
 pub use settings::{Setting, Settings};
 pub use snapshot::{LoadError, Loader};
@@ -55,9 +58,11 @@ use crate::clock::Millis;
 use crate::ids::{NodeId, SessionId, Term, Uid, Zxid};
 use crate::planted;
 use digest::{Hash, Part};
+use import::Source;
 use quota::Quotas;
 use sessions::Sessions;
 use snapshot::Taking;
+use snapshot::backup::Saving;
 use std::sync::Arc;
 use tree::Tree;
 use writes::Writes;
@@ -77,6 +82,10 @@ pub struct State {
     members_hash: u64,
     /// The snapshot that is being taken.
     taking: Option<Taking>,
+    /// The backup that is being taken.
+    saving: Option<Saving>,
+    /// Read from the node /dolmen/restore.
+    restoration: Restoration,
 }
 
 /// How much there is.
@@ -103,6 +112,8 @@ impl State {
             settings: Settings::default(),
             quotas: Quotas::default(),
             taking: None,
+            saving: None,
+            restoration: Restoration::None,
         };
         state.lay_out();
         state
@@ -156,6 +167,9 @@ impl State {
         if !self.members.have_room() && submission.command.grows() {
             return Err(Error::Unavailable);
         }
+        if self.restoration.is_under_way() && !restore::passes(&submission.command) {
+            return Err(Error::Unavailable);
+        }
         let mut writes = Writes {
             tree: &mut self.tree,
             quotas: &mut self.quotas,
@@ -184,11 +198,12 @@ impl State {
             }
             Command::Reap { path } => writes.reap(path),
             Command::Import(nodes) => {
-                let (outcome, highest) = writes.import(nodes)?;
+                let (outcome, highest) = writes.import(nodes, Source::Elsewhere)?;
                 // History does not go back: what was imported is past.
                 self.zxid = self.zxid.max(highest);
                 Ok(outcome)
             }
+            Command::Restore(restore) => self.restore(now, restore, changes),
             Command::Reconfigure(asked) => self.reconfigure(now, submission, asked, changes),
             Command::Members(command) => self.change_members(now, command, changes),
         }
@@ -332,6 +347,11 @@ impl State {
 
     pub fn members(&self) -> &Members {
         &self.members
+    }
+
+    /// How far a backup has come back into this state.
+    pub fn restoration(&self) -> Restoration {
+        self.restoration
     }
 
     pub fn settings(&self) -> &Settings {

@@ -8,6 +8,7 @@ pub const ZOOKEEPER_CONFIG: &str = "/zookeeper/config";
 pub const ZOOKEEPER_QUOTA: &str = "/zookeeper/quota";
 pub const DOLMEN: &str = "/dolmen";
 pub const DOLMEN_CONFIG: &str = "/dolmen/config";
+pub const DOLMEN_RESTORE: &str = "/dolmen/restore";
 pub const DOLMEN_NODES: &str = "/dolmen/nodes";
 
 /// ZooKeeper's rules: absolute, no empty, `.` or `..` component, none of the
@@ -46,6 +47,13 @@ pub fn is_within(path: &str, top: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// A node that holds a setting of the cluster.
+pub fn is_setting(path: &str) -> bool {
+    let name = path.strip_prefix(DOLMEN_CONFIG);
+    let name = name.and_then(|rest| rest.strip_prefix('/'));
+    name.is_some_and(|name| !name.contains('/'))
+}
+
 /// Nodes that ZooKeeper refuses to delete.
 pub fn is_special(path: &str) -> bool {
     matches!(path, ROOT | ZOOKEEPER | ZOOKEEPER_CONFIG | ZOOKEEPER_QUOTA)
@@ -53,7 +61,7 @@ pub fn is_special(path: &str) -> bool {
 
 /// Nodes of the system that nobody deletes.
 pub fn is_fixed(path: &str) -> bool {
-    matches!(path, DOLMEN | DOLMEN_NODES) || is_within(path, DOLMEN_CONFIG)
+    matches!(path, DOLMEN | DOLMEN_NODES | DOLMEN_RESTORE) || is_within(path, DOLMEN_CONFIG)
 }
 
 #[cfg(test)]
@@ -108,5 +116,9 @@ mod tests {
         assert!(!is_within("/dolmens", DOLMEN));
         assert!(is_fixed("/dolmen/config/a"));
         assert!(!is_fixed("/dolmen/nodes/1"));
+        assert!(is_setting("/dolmen/config/a"));
+        for other in ["/dolmen/config", "/dolmen/config/a/b", "/dolmen/configs"] {
+            assert!(!is_setting(other), "{other}");
+        }
     }
 }

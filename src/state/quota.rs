@@ -123,6 +123,15 @@ impl Quotas {
     }
 }
 
+/// Counts for every limit of a tree anew, as the original does at a start.
+pub(super) fn count_all_anew(tree: &mut Tree, quotas: &Quotas) {
+    for of in &quotas.0 {
+        if let Some(stats) = find(tree, of, STATS) {
+            count_anew(tree, stats, of);
+        }
+    }
+}
+
 /// Fills in the figures' node of a path that was just created: what stands
 /// there is counted.
 pub(super) fn count_anew(tree: &mut Tree, stats: Slot, of: &str) {

@@ -153,6 +153,13 @@ impl Settings {
     }
 }
 
+/// Whether a node's data is a value of the setting that the node holds.
+pub(super) fn means_something(path: &str, data: &[u8]) -> bool {
+    let name = path.rsplit('/').next();
+    let row = TABLE.iter().find(|row| Some(row.name) == name);
+    row.is_some_and(|row| row.parse(data).is_some())
+}
+
 impl Row {
     fn parse(&self, data: &[u8]) -> Option<u64> {
         let text = std::str::from_utf8(data).ok()?;

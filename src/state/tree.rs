@@ -7,7 +7,7 @@ use super::acls::Acls;
 use super::digest::{Hash, Part};
 use super::node::{Node, Owner, OwnerKind, Slot, path_hash};
 use super::table::Table;
-use super::walk::Walk;
+use super::walk::{Purpose, Walk};
 use crate::clock::Millis;
 use crate::ids::{SessionId, Zxid};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +30,8 @@ pub(super) struct Tree {
     digest: u64,
     /// While a multi runs: each change's slot and what was in it.
     undo: Option<Vec<(Slot, Option<Node>)>>,
-    pub walk: Option<Walk>,
+    /// By their purpose.
+    pub walks: [Option<Walk>; Purpose::COUNT],
 }
 
 impl Tree {
@@ -71,7 +72,7 @@ impl Tree {
             data_bytes: 0,
             digest: 0,
             undo: None,
-            walk: None,
+            walks: Default::default(),
         }
     }
 
@@ -169,7 +170,7 @@ impl Tree {
     fn put(&mut self, slot: Slot, new: Option<Node>) {
         let is_taken = new.is_some();
         let old = self.table.replace(slot, new);
-        if let Some(walk) = &mut self.walk {
+        for walk in self.walks.iter_mut().flatten() {
             walk.note(slot, &old);
         }
         match (&old, is_taken) {
@@ -262,6 +263,10 @@ impl Tree {
 
     pub fn ephemerals(&self, session: SessionId) -> impl Iterator<Item = Slot> {
         self.ephemerals.get(&session).into_iter().flatten().copied()
+    }
+
+    pub fn all_ephemerals(&self) -> impl Iterator<Item = Slot> {
+        self.ephemerals.values().flatten().copied()
     }
 
     /// Those that may have to be reaped one day: containers and TTL nodes.

@@ -79,7 +79,8 @@ impl Writes<'_> {
         }
     }
 
-    fn add(&mut self, parent: Slot, path: &str, data: Data, acl: &Acl, owner: Owner) -> Slot {
+    /// Also for what the system creates by itself.
+    pub fn add(&mut self, parent: Slot, path: &str, data: Data, acl: &Acl, owner: Owner) -> Slot {
         let (_, name) = paths::split(path).expect("the path was checked");
         let bytes = data.len() as i64;
         let node = Node {
@@ -136,7 +137,7 @@ impl Writes<'_> {
         Ok(Outcome::Deleted)
     }
 
-    fn remove(&mut self, slot: Slot, path: &str) {
+    pub fn remove(&mut self, slot: Slot, path: &str) {
         let node = self.tree.node(slot);
         let (parent, bytes) = (node.parent, node.data.len() as i64);
         self.tell(ChangeKind::Deleted, path.into(), slot);
@@ -212,7 +213,8 @@ impl Writes<'_> {
     /// What the system reads from a node's data must mean something, and what
     /// it writes there is its own.
     fn check_data(&self, path: &str, data: &[u8]) -> Result<(), Error> {
-        if data.len() > NODE_DATA_BYTES_MAX || path == paths::ZOOKEEPER_CONFIG {
+        let is_the_systems = matches!(path, paths::ZOOKEEPER_CONFIG | paths::DOLMEN_RESTORE);
+        if data.len() > NODE_DATA_BYTES_MAX || is_the_systems {
             return Err(Error::BadArguments);
         }
         if let Some(node) = QuotaNode::of(path) {

@@ -3,6 +3,7 @@
 //! `DOLMEN_BIN` names another binary to try, the packaged one for instance.
 
 mod admin;
+mod backup;
 mod bad_data;
 mod cli;
 mod cluster;

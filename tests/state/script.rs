@@ -10,16 +10,19 @@
 //! ann get /a                        ls, stat, acl, count, exists alike
 //! ann watch data /a                 exist, child, persistent, recursive
 //! root ...                          the superuser, of no session
+//! backup mon                        a backup of what is there; `mon` is its name here
+//! restore begin mon                 discard, empty, fill, end, give-up alike
 //! ```
 
+use super::backups::Backup;
 use dolmen::clock::Millis;
 use dolmen::ids::{NodeId, SessionId, Term, Uid, Zxid};
 use dolmen::state::codec;
 use dolmen::state::{
     Acl, AclEntry, AttachSession, Change, ChangeKind, Command, Create, Data, Error, Identity,
     ImportedNode, Loader, Member, MemberCommand, MemberOutcome, NodeKind, OpenSession, Outcome,
-    Permissions, Reconfigure, Role, Stat, State, Submission, WatchKind, WatchSelection, Watches,
-    Write,
+    Permissions, Reconfigure, Restore, RestoreOutcome, RestoreStep, Role, Stat, State, Submission,
+    WatchKind, WatchSelection, Watches, Write,
 };
 use std::collections::BTreeMap;
 
@@ -31,6 +34,7 @@ pub struct Stage {
     actors: BTreeMap<String, Actor>,
     /// By the actor's session, so that outcomes come in a known order.
     watches: Watches<u64>,
+    backups: BTreeMap<String, Backup>,
 }
 
 struct Actor {
@@ -56,6 +60,7 @@ impl Stage {
             now: 1000,
             actors: [("root".to_string(), root)].into(),
             watches: Watches::new(),
+            backups: BTreeMap::new(),
         }
     }
 
@@ -80,6 +85,8 @@ impl Stage {
             "reapable" => paths(self.state.reapable(Millis(self.now), number(rest) as usize)),
             "members" => self.members(rest),
             "import" => self.import(rest),
+            "backup" => self.backup(rest),
+            "restore" => self.restore(rest),
             "config" => self.config(),
             "figures" => vec![format!("{:?}", self.state.figures())],
             "digest-is-kept-by" => self.keeps_digest(rest),
@@ -410,6 +417,34 @@ impl Stage {
         lines
     }
 
+    fn backup(&mut self, name: &str) -> Lines {
+        let backup = Backup::of(&mut self.state, Uid(password(name)), || 3);
+        let line = format!("{:?}", backup.begun);
+        self.backups.insert(name.into(), backup);
+        vec![line]
+    }
+
+    fn restore(&mut self, rest: &str) -> Lines {
+        let (step, name) = rest.split_once(' ').unwrap_or((rest, ""));
+        let backup = Uid(password(name));
+        let named = self.backups.get(name).cloned();
+        let named = named.unwrap_or_default();
+        let steps = match step {
+            "begin" => vec![RestoreStep::Begin { discards: false }],
+            "discard" => vec![RestoreStep::Begin { discards: true }],
+            "empty" => vec![RestoreStep::Empty],
+            "fill" => named.fills().collect(),
+            "half-fill" => named.fills().take(1).collect(),
+            "end" => vec![named.end()],
+            "give-up" => vec![RestoreStep::GiveUp { discards: false }],
+            "give-all-up" => vec![RestoreStep::GiveUp { discards: true }],
+            _ => panic!("what is restore {step}?"),
+        };
+        let steps = steps.into_iter();
+        let lines = steps.flat_map(|step| self.system(Command::Restore(Restore { backup, step })));
+        lines.collect()
+    }
+
     fn config(&self) -> Lines {
         let (config, stat) = self.state.data("/zookeeper/config", &[]).expect("all may");
         let config = String::from_utf8_lossy(&config);
@@ -589,6 +624,9 @@ fn shown(outcome: &Outcome) -> String {
             format!("admitted as node {node}, serial {serial}")
         }
         Outcome::Members(MemberOutcome::Refused(why)) => format!("refused: {why}"),
+        Outcome::Restore(RestoreOutcome::Stands(stands)) => format!("stands {}", stands.word()),
+        Outcome::Restore(RestoreOutcome::Refused(why)) => format!("refused: {why:?}"),
+        Outcome::Restore(outcome) => format!("{outcome:?}"),
     }
 }
 

@@ -122,6 +122,7 @@ impl Standing {
             "log_index": standing.log_index,
             "snapshot_index": standing.snapshot_index,
             "digest": format!("{:016x}", standing.digest),
+            "restore": standing.restoration.to_string(),
             "election_timeout_ms": standing.election_timeout_ms,
             "flush_p99_us": standing.flush_p99_us,
             "certificate_until": until.map(|until| until.to_string()),

@@ -2,13 +2,14 @@
 
 use super::Malformed;
 use crate::clock::Millis;
-use crate::ids::{NodeId, SessionId, Zxid};
+use crate::ids::{NodeId, SessionId, Uid, Zxid};
 use crate::state::acl::{Acl, AclEntry, Identity, Permissions};
 use crate::state::command::{
     AttachSession, Command, Create, ImportedNode, NodeKind, OpenSession, Reconfigure, Stat, Write,
 };
 use crate::state::data::Data;
 use crate::state::members::{FIRST_FEATURES, Member, MemberCommand, Role};
+use crate::state::restore::{Restore, RestoreStep};
 use crate::wire::Cursor;
 
 /// The least that an item of a list takes: two empty texts, and so on.
@@ -156,6 +157,7 @@ impl<'a> In<'a> {
             }),
             8 => Command::Members(self.members()?),
             9 => Command::Import(self.list(IMPORTED_BYTES, Self::imported)?),
+            10 => Command::Restore(self.restore()?),
             tag => return Err(Malformed::Tag { of: "command", tag }),
         })
     }
@@ -206,6 +208,32 @@ impl<'a> In<'a> {
                 });
             }
         })
+    }
+
+    pub(super) fn restore(&mut self) -> Result<Restore, Malformed> {
+        let backup = Uid(self.raw()?);
+        let step = match self.u8()? {
+            0 => RestoreStep::Begin {
+                discards: self.flag("discards")?,
+            },
+            1 => RestoreStep::Empty,
+            2 => RestoreStep::Fill(self.list(IMPORTED_BYTES, Self::imported)?),
+            3 => RestoreStep::End {
+                nodes: self.u64()?,
+                digest: self.u64()?,
+                zxid: Zxid(self.u64()?),
+            },
+            4 => RestoreStep::GiveUp {
+                discards: self.flag("discards")?,
+            },
+            tag => {
+                return Err(Malformed::Tag {
+                    of: "step of a restore",
+                    tag,
+                });
+            }
+        };
+        Ok(Restore { backup, step })
     }
 
     pub(super) fn imported(&mut self) -> Result<ImportedNode, Malformed> {

@@ -5,6 +5,7 @@ use crate::state::acl::{Acl, Identity};
 use crate::state::command::{AttachSession, Command, ImportedNode, NodeKind, OpenSession, Write};
 use crate::state::data::Data;
 use crate::state::members::{Member, MemberCommand, Role};
+use crate::state::restore::{Restore, RestoreStep};
 
 pub(super) struct Out(pub Vec<u8>);
 
@@ -124,6 +125,10 @@ impl Out {
                 self.u8(9);
                 self.list(nodes, Self::imported);
             }
+            Command::Restore(restore) => {
+                self.u8(10);
+                self.restore(restore);
+            }
         }
     }
 
@@ -180,6 +185,35 @@ impl Out {
             NodeKind::Ttl { ttl_ms } => {
                 self.u8(3);
                 self.u64(ttl_ms);
+            }
+        }
+    }
+
+    pub(super) fn restore(&mut self, restore: &Restore) {
+        self.raw(&restore.backup.0);
+        match &restore.step {
+            RestoreStep::Begin { discards } => {
+                self.u8(0);
+                self.u8((*discards).into());
+            }
+            RestoreStep::Empty => self.u8(1),
+            RestoreStep::Fill(nodes) => {
+                self.u8(2);
+                self.list(nodes, Self::imported);
+            }
+            RestoreStep::End {
+                nodes,
+                digest,
+                zxid,
+            } => {
+                self.u8(3);
+                [*nodes, *digest, zxid.0]
+                    .iter()
+                    .for_each(|&number| self.u64(number));
+            }
+            RestoreStep::GiveUp { discards } => {
+                self.u8(4);
+                self.u8((*discards).into());
             }
         }
     }

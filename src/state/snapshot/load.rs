@@ -12,6 +12,7 @@ use crate::state::data::Data;
 use crate::state::members::{FEATURES, Raised};
 use crate::state::node::{Node, Owner, Slot};
 use crate::state::quota::Quotas;
+use crate::state::restore::Restoration;
 use crate::state::sessions::Sessions;
 use crate::state::settings::Settings;
 use crate::state::table::Table;
@@ -48,6 +49,8 @@ pub enum LoadError {
     Archive(String),
     /// The head is missing, or came twice.
     Head,
+    /// A backup has no frame of this kind.
+    NotInABackup,
     Count {
         of: &'static str,
         declared: u64,
@@ -86,6 +89,7 @@ impl fmt::Display for LoadError {
             }
             Self::Archive(error) => write!(f, "a frame is no archive of ours: {error}"),
             Self::Head => f.write_str("the head is not the first frame, and the only head"),
+            Self::NotInABackup => f.write_str("a frame of a kind that no backup has"),
             Self::Count {
                 of,
                 declared,
@@ -157,10 +161,7 @@ impl Loader {
     }
 
     pub fn frame(&mut self, bytes: &[u8]) -> Result<(), LoadError> {
-        let body = open(bytes)?;
-        // A frame stands anywhere in memory, an archive on 16 bytes.
-        let mut aligned = AlignedVec::<16>::with_capacity(body.len());
-        aligned.extend_from_slice(body);
+        let aligned = archived(open(bytes)?);
         let piece = rkyv::access::<ArchivedPiece, rancor::Error>(&aligned);
         let piece = piece.map_err(|error| LoadError::Archive(error.to_string()))?;
         match piece {
@@ -263,11 +264,13 @@ impl Loader {
             zxid: head.zxid(),
             settings: Settings::read(&tree),
             quotas: Quotas::read(&tree),
+            restoration: Restoration::read(&tree),
             tree,
             sessions: self.sessions,
             members_hash: members.hash(),
             members,
             taking: None,
+            saving: None,
         };
         match state.digest() {
             found if found == head.digest => Ok(state),
@@ -279,15 +282,17 @@ impl Loader {
     }
 }
 
-/// The body of a frame that is what it says.
-fn open(bytes: &[u8]) -> Result<&[u8], LoadError> {
-    if bytes.len() > SNAPSHOT_FRAME_BYTES_MAX {
-        return Err(LoadError::TooLong {
-            bytes: bytes.len(),
-            bytes_max: SNAPSHOT_FRAME_BYTES_MAX,
-        });
-    }
-    let mut head = Cursor::new(bytes);
+/// A body where an archive can be read: a frame stands anywhere in memory, an
+/// archive on 16 bytes.
+pub(super) fn archived(body: &[u8]) -> AlignedVec<16> {
+    let mut aligned = AlignedVec::with_capacity(body.len());
+    aligned.extend_from_slice(body);
+    aligned
+}
+
+/// How many bytes follow a frame's head, as it declares.
+pub fn body_bytes(head: &[u8; HEAD_BYTES]) -> Result<usize, LoadError> {
+    let mut head = Cursor::new(head);
     let (format, schema) = (head.u32()?, head.u32()?);
     if format != FORMAT {
         return Err(LoadError::NotASnapshot { found: format });
@@ -298,15 +303,34 @@ fn open(bytes: &[u8]) -> Result<&[u8], LoadError> {
             known: SCHEMA,
         });
     }
-    let (length, declared) = (head.u32()? as usize, head.u32()?);
-    if length != head.left() {
+    let bytes = head.u32()? as usize;
+    let bytes_max = SNAPSHOT_FRAME_BYTES_MAX - HEAD_BYTES;
+    match bytes > bytes_max {
+        true => Err(LoadError::TooLong { bytes, bytes_max }),
+        false => Ok(bytes),
+    }
+}
+
+/// Whether a frame is what was written.
+pub fn check_frame(bytes: &[u8]) -> Result<(), LoadError> {
+    open(bytes).map(drop)
+}
+
+/// The body of a frame that is what it says.
+pub(super) fn open(bytes: &[u8]) -> Result<&[u8], LoadError> {
+    let mut rest = Cursor::new(bytes);
+    let head = rest.take(HEAD_BYTES)?;
+    let declared = body_bytes(head.try_into().expect("as many as were taken"))?;
+    if declared != rest.left() {
         return Err(LoadError::Length {
-            declared: length,
-            found: head.left(),
+            declared,
+            found: rest.left(),
         });
     }
-    let body = head.take(length)?;
-    let found = checksum(&bytes[..HEAD_BYTES - 4], body);
+    let body = rest.take(declared)?;
+    let (covered, sum) = head.split_at(HEAD_BYTES - 4);
+    let declared = Cursor::new(sum).u32()?;
+    let found = checksum(covered, body);
     match found == declared {
         true => Ok(body),
         false => Err(LoadError::Checksum { declared, found }),

@@ -5,6 +5,7 @@
 //! the rest 4 | body`, the body an rkyv archive that is read checked. The
 //! first is the head; access lists, sessions and nodes follow it.
 
+pub mod backup;
 mod load;
 mod records;
 
@@ -16,7 +17,7 @@ use super::acls::AclId;
 use super::node::{Node, Slot};
 use super::sessions::Session;
 use super::tree::Tree;
-use super::walk::Walk;
+use super::walk::{Purpose, Walk};
 use crate::ids::SessionId;
 use crate::limits::SNAPSHOT_FRAME_BYTES;
 use crate::planted;
@@ -28,7 +29,7 @@ use std::sync::Arc;
 /// "dsnp", as it lies on the disk.
 const FORMAT: u32 = u32::from_le_bytes(*b"dsnp");
 const SCHEMA: u32 = 1;
-const HEAD_BYTES: usize = 16;
+pub const HEAD_BYTES: usize = 16;
 /// What a frame leaves to its items: its own head, the archive's root and the
 /// padding before it take less than 256 bytes.
 const ROOM_BYTES: usize = SNAPSHOT_FRAME_BYTES - 256;
@@ -59,7 +60,7 @@ impl State {
             sessions.clear();
             head.sessions = 0;
         }
-        self.tree.walk = Some(Walk::new(self.tree.slots()));
+        self.tree.walks[Purpose::Snapshot as usize] = Some(Walk::new(self.tree.slots()));
         self.taking = Some(Taking {
             head: Some(head),
             acls: acls.into_iter(),
@@ -82,7 +83,7 @@ impl State {
     /// Gives up the snapshot that is under way.
     pub fn drop_walk(&mut self) {
         self.taking = None;
-        self.tree.walk = None;
+        self.tree.walks[Purpose::Snapshot as usize] = None;
     }
 }
 
@@ -92,7 +93,7 @@ impl Taking {
             return Some(Piece::Head(head));
         }
         if self.acls.len() > 0 {
-            return Some(Piece::Acls(self.some_acls()));
+            return Some(Piece::Acls(some_acls(&mut self.acls)));
         }
         if self.sessions.len() > 0 {
             let some = self
@@ -106,43 +107,52 @@ impl Taking {
         (!nodes.is_empty()).then_some(Piece::Nodes(nodes))
     }
 
-    /// At least one, however long.
-    fn some_acls(&mut self) -> Vec<AclRecord> {
-        let (mut some, mut bytes) = (Vec::new(), 0);
-        while let Some((id, acl)) = self.acls.as_slice().first() {
-            let record = AclRecord::of(id.0, acl);
-            bytes += record.weight();
-            if !some.is_empty() && bytes > ROOM_BYTES {
-                break;
-            }
-            some.push(record);
-            self.acls.next();
-        }
-        some
-    }
-
     /// At least one, however large, unless none is left.
     fn some_nodes(&mut self, tree: &mut Tree, budget_nodes: usize) -> Vec<NodeRecord> {
-        let mut walk = tree.walk.take().expect("a snapshot under way walks");
-        let (mut some, mut bytes) = (Vec::new(), 0);
-        while some.len() < budget_nodes {
-            let next = self
-                .held
-                .take()
-                .or_else(|| walk.step(|slot| tree.get(slot)));
-            let Some((slot, node)) = next else {
-                break;
-            };
-            bytes += NodeRecord::weight(&node);
-            if !some.is_empty() && bytes > ROOM_BYTES {
-                self.held = Some((slot, node));
-                break;
-            }
-            some.push(NodeRecord::of(slot, &node));
-        }
-        tree.walk = Some(walk);
+        let purpose = Purpose::Snapshot as usize;
+        let mut walk = tree.walks[purpose].take();
+        let stepping = walk.as_mut().expect("a snapshot under way walks");
+        let step = || stepping.step(|slot| tree.get(slot));
+        let some = some_nodes(&mut self.held, budget_nodes, step);
+        tree.walks[purpose] = walk;
         some
     }
+}
+
+/// At least one, however long.
+fn some_acls(acls: &mut std::vec::IntoIter<(AclId, Arc<Acl>)>) -> Vec<AclRecord> {
+    let (mut some, mut bytes) = (Vec::new(), 0);
+    while let Some((id, acl)) = acls.as_slice().first() {
+        let record = AclRecord::of(id.0, acl);
+        bytes += record.weight();
+        if !some.is_empty() && bytes > ROOM_BYTES {
+            break;
+        }
+        some.push(record);
+        acls.next();
+    }
+    some
+}
+
+/// What fits a frame of the nodes that come. The first that does not is held.
+fn some_nodes(
+    held: &mut Option<(Slot, Node)>,
+    budget_nodes: usize,
+    mut step: impl FnMut() -> Option<(Slot, Node)>,
+) -> Vec<NodeRecord> {
+    let (mut some, mut bytes) = (Vec::new(), 0);
+    while some.len() < budget_nodes {
+        let Some((slot, node)) = held.take().or_else(&mut step) else {
+            break;
+        };
+        bytes += NodeRecord::weight(&node);
+        if !some.is_empty() && bytes > ROOM_BYTES {
+            *held = Some((slot, node));
+            break;
+        }
+        some.push(NodeRecord::of(slot, &node));
+    }
+    some
 }
 
 fn frame(piece: &Piece) -> Vec<u8> {

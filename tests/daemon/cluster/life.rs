@@ -210,6 +210,10 @@ fn a_member_removed_while_it_was_off_hears_why_and_may_leave() {
     assert_eq!(first.members().len(), 2, "a member that is needed stays");
     worker.stop();
     first.type_in(&["node", "remove", "2"]).answer();
+    // Until then it could still be told.
+    until("it is counted no more", || {
+        (first.status()["coordination"]["learners"] == 0).then_some(())
+    });
     worker.go_on();
     until("its status says why nobody speaks to it", || {
         let warnings = worker.status()["warnings"].to_string();

@@ -30,15 +30,15 @@ fn greeting() -> Vec<u8> {
 }
 
 /// One box: its folder, its ports, and the daemon on it while one runs.
-struct Machine {
-    folder: Folder,
+pub(super) struct Machine {
+    pub(super) folder: Folder,
     settings: String,
     node: Option<Node>,
 }
 
 impl Machine {
     /// A box whose daemon runs and is by itself.
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         Self::start_with("")
     }
 
@@ -63,7 +63,7 @@ impl Machine {
         }
     }
 
-    fn node(&self) -> &Node {
+    pub(super) fn node(&self) -> &Node {
         self.node.as_ref().expect("it runs")
     }
 
@@ -71,17 +71,17 @@ impl Machine {
         self.node.take().expect("it runs").stop();
     }
 
-    fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         self.node.take().expect("it runs").kill(&self.folder);
     }
 
     /// Again, after `stop` or `kill`.
-    fn go_on(&mut self) {
+    pub(super) fn go_on(&mut self) {
         self.node = Some(Node::start_with(&self.folder, &self.settings));
     }
 
     /// Whatever a person would type on this box.
-    fn type_in(&self, command: &[&str]) -> Typed {
+    pub(super) fn type_in(&self, command: &[&str]) -> Typed {
         let (code, out, words) = run(dolmen()
             .args(command)
             .arg("--socket")
@@ -104,11 +104,11 @@ impl Machine {
         Typed { code, out, words }
     }
 
-    fn status(&self) -> Value {
+    pub(super) fn status(&self) -> Value {
         self.node().ask("status").unwrap()
     }
 
-    fn door(&self, name: &str) -> String {
+    pub(super) fn door(&self, name: &str) -> String {
         self.status()["doors"][name].as_str().unwrap().to_string()
     }
 
@@ -133,7 +133,7 @@ impl Machine {
     }
 
     /// Joins, and waits until the cluster has taken it in whole.
-    fn join(&self, member: &Machine, more: &[&str]) -> u64 {
+    pub(super) fn join(&self, member: &Machine, more: &[&str]) -> u64 {
         let token = member.token(more);
         self.join_with(&token, &["--discard"])
     }
@@ -155,7 +155,7 @@ impl Machine {
         });
     }
 
-    fn until_voters(&self, count: u64) {
+    pub(super) fn until_voters(&self, count: u64) {
         until(&format!("{count} nodes vote"), || {
             let status = self.node().ask("status").ok()?;
             (status["coordination"]["voters"] == count).then_some(())
@@ -176,26 +176,26 @@ const SUPER: &str = "super:D/InIHSb7yEEbrWz8b9l71RjZJU=";
 const AS_SUPER: [&str; 2] = ["--auth", "digest:super:test"];
 
 /// What came of a command that somebody typed.
-struct Typed {
-    code: i32,
-    out: String,
-    words: String,
+pub(super) struct Typed {
+    pub(super) code: i32,
+    pub(super) out: String,
+    pub(super) words: String,
 }
 
 impl Typed {
-    fn answer(self) -> String {
+    pub(super) fn answer(self) -> String {
         assert_eq!(self.code, 0, "{}", self.words);
         self.out
     }
 
     /// One sentence, and status 1.
-    fn refusal(self) -> String {
+    pub(super) fn refusal(self) -> String {
         assert_eq!(self.code, 1, "{}{}", self.out, self.words);
         assert_eq!(self.words.lines().count(), 1, "{}", self.words);
         self.words
     }
 
-    fn refused_with(self, says: &str) {
+    pub(super) fn refused_with(self, says: &str) {
         let words = self.refusal();
         assert!(words.contains(says), "{says:?} is not in {words:?}");
     }
