@@ -4,6 +4,7 @@
 //! is a fault; an entry whose key means nothing is for `knobs` to refuse.
 
 use super::fault::{Fault, Place};
+use super::twice::{Twice, first_of};
 use crate::limits::{SETTING_KEY_BYTES_MAX, SETTINGS_BYTES_MAX, SETTINGS_PER_FILE_MAX};
 use std::borrow::Cow;
 use std::fmt;
@@ -109,8 +110,13 @@ impl Document {
             Fault::at(source, place, "is not UTF-8 from here on".into())
         })?;
         let table = DeTable::parse(text).map_err(|error| {
-            let place = lines.place(error.span().map_or(0, |span| span.start));
-            Fault::at(source, place, error.message().replace('\n', " "))
+            let at = error.span().map_or(0, |span| span.start);
+            let says = match error.message() {
+                DUPLICATE => first_of(text, at).map(|twice| there_twice(&twice, &lines)),
+                _ => None,
+            };
+            let says = says.unwrap_or_else(|| error.message().replace('\n', " "));
+            Fault::at(source, lines.place(at), says)
         })?;
         let mut flattening = Flattening {
             source,
@@ -136,6 +142,21 @@ impl Document {
             Value::Text(text) => Some(text),
             _ => None,
         }
+    }
+}
+
+/// What the parser says of a key that is there twice.
+const DUPLICATE: &str = "duplicate key";
+
+fn there_twice(twice: &Twice, lines: &Lines<'_>) -> String {
+    let path = twice
+        .path
+        .iter()
+        .fold(String::new(), |above, part| joined(&above, part));
+    let (path, line) = (shown(&path), lines.place(twice.first_at).line);
+    match twice.is_section {
+        true => format!("section [{path}] is on line {line} already: put the setting there"),
+        false => format!("{path} is set on line {line} already"),
     }
 }
 
@@ -297,7 +318,12 @@ mod tests {
             "a = 1\nb = ",
             "x.toml:2:5: string values must be quoted, expected literal string",
         );
-        check("a = 1\na = 2", "x.toml:2:1: duplicate key");
+        check("a = 1\na = 2", "x.toml:2:1: a is set on line 1 already");
+        check(
+            "[log]\na = 1\n\n[tune]\n[log]\nb = 2",
+            "x.toml:5:2: section [log] is on line 1 already: put the setting there",
+        );
+        check("a = { b = 1, b = 2 }", "x.toml:1:14: duplicate key");
     }
 
     #[test]

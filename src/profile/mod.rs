@@ -23,6 +23,7 @@ mod mount;
 mod probe;
 #[allow(clippy::disallowed_methods)] // reads the profiles' folders
 mod shelf;
+mod twice;
 mod virt;
 
 pub use choose::{Candidate, Choice, choose, rank};
