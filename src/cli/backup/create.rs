@@ -58,7 +58,8 @@ pub enum Place {
 impl Place {
     fn of(output: &Path) -> Self {
         let is_here = output.as_os_str().is_empty();
-        let is_folder = is_here || output.is_dir() || output.as_os_str().as_encoded_bytes().ends_with(b"/");
+        let is_folder =
+            is_here || output.is_dir() || output.as_os_str().as_encoded_bytes().ends_with(b"/");
         match is_folder {
             true => Self::Folder(output.into()),
             false => Self::File(output.into()),
@@ -213,7 +214,10 @@ impl Written {
         let head = &self.head;
         let mut table = Table::default();
         table.row(["backup", &self.path.display().to_string()]);
-        let made = format!("{} by node {} of cluster {}", head.at, head.node, head.cluster);
+        let made = format!(
+            "{} by node {} of cluster {}",
+            head.at, head.node, head.cluster
+        );
         table.row(["made", &made]);
         if head.is_stale {
             table.row([

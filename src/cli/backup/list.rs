@@ -166,9 +166,7 @@ fn is_unfinished(path: &Path) -> bool {
 }
 
 fn table(looked: &[Looked]) -> String {
-    let columns = [
-        "file", "made", "cluster", "zxid", "znodes", "size", "state",
-    ];
+    let columns = ["file", "made", "cluster", "zxid", "znodes", "size", "state"];
     let mut table = Table::with_columns(columns);
     for one in looked {
         let shown = |text: fn(&Head) -> String| one.head.as_ref().map_or("-".into(), text);

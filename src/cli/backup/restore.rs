@@ -113,12 +113,7 @@ fn begin(talk: &mut Talk, plan: &Plan, discards: bool) -> Result<String, Failure
 }
 
 /// Writes a backup of what is there. Where that fails clients go on with it.
-fn keep(
-    args: &Args,
-    path: &Path,
-    socket: &Path,
-    stopping: &Stopping,
-) -> Result<PathBuf, Failure> {
+fn keep(args: &Args, path: &Path, socket: &Path, stopping: &Stopping) -> Result<PathBuf, Failure> {
     stopping.say(
         "nothing was removed, but clients are kept out: type it again, or dolmen backup restore \
          --give-up",
@@ -176,12 +171,16 @@ fn put_back(talk: &mut Talk, plan: &Plan, file: &File, begun: &str) -> Result<St
         let answer = talk.hand(&encode(&batch), IMPORT_FRAME_BYTES_MAX);
         let taken = answer.map_err(says)?["nodes"].as_u64();
         if taken != Some(sent) {
-            return Err(format!("{sent} znodes were sent and the daemon counts {taken:?}"));
+            return Err(format!(
+                "{sent} znodes were sent and the daemon counts {taken:?}"
+            ));
         }
         progress.show(sent, plan.nodes());
     }
     let end = talk.hand(&[], IMPORT_FRAME_BYTES_MAX).map_err(says)?;
-    let zxid = end["zxid"].as_str().ok_or("the answer is of no known form")?;
+    let zxid = end["zxid"]
+        .as_str()
+        .ok_or("the answer is of no known form")?;
     Ok(zxid.into())
 }
 
@@ -254,10 +253,16 @@ fn tell(path: &Path, plan: &Plan, came: &Came, as_json: bool) -> Result<(), Fail
     );
     table.row(["from", &from]);
     if head.is_stale {
-        table.row(["stale", "it was made without a majority: later writes may be missing"]);
+        table.row([
+            "stale",
+            "it was made without a majority: later writes may be missing",
+        ]);
     }
     if let Some(kept) = &came.kept {
-        table.row(["kept", &format!("what was here before, in {}", kept.display())]);
+        table.row([
+            "kept",
+            &format!("what was here before, in {}", kept.display()),
+        ]);
     }
     let left_out = format!(
         "{} sessions and {} ephemeral znodes of that time",

@@ -23,7 +23,8 @@ impl Stopping {
         stopping.say(says);
         let heard = stopping.clone();
         let listening = signals::on_stop(move || heard.stop());
-        listening.map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
+        listening
+            .map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
         Ok(stopping)
     }
 
