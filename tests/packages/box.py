@@ -93,11 +93,13 @@ class Answer:
 class Box:
     """`packages` is a folder of the machine outside, seen as /packages. With
     `disk`, /var/lib/dolmen is on this machine's own file system, and so on a
-    device; it is a layer of the overlay otherwise."""
+    device; it is a layer of the overlay otherwise. `seen` are further folders
+    of the machine outside, read only, and where they are seen."""
 
-    def __init__(self, folder, name, base, packages, namespace=None, disk=False):
+    def __init__(self, folder, name, base, packages, namespace=None, disk=False, seen=()):
         self.folder, self.name, self.base = folder / name, name, base
         self.packages, self.namespace, self.disk = packages, namespace, disk
+        self.seen = seen
         self.process = self.leader = None
         self.root = self.folder / "root"
         for part in ("upper", "work", "root", "disk"):
@@ -115,6 +117,7 @@ class Box:
         command += ["-D", self.root, f"--machine={self.name}", f"--hostname={self.name}"]
         command += ["--console=pipe", "--link-journal=no", "--resolv-conf=off", "--timezone=off"]
         command += [f"--bind-ro={self.packages}:/packages", f"--system-call-filter={URING}"]
+        command += [f"--bind-ro={outside}:{inside}" for outside, inside in self.seen]
         if self.disk:
             command += [f"--bind={self.folder / 'disk'}:/var/lib/dolmen"]
         self.process = Process(command, self.folder / "console")
@@ -139,12 +142,7 @@ class Box:
 
     def say(self, script, check=True, user=None, seconds=COMMAND_SECONDS, stdin=None):
         """Runs a line of shell in the box, as root or as a user of it."""
-        command = ["nsenter", "-t", str(self.leader), "-m", "-p", "-n", "-i", "-u", "-C", "--"]
-        command += ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8"]
-        command += ["DEBIAN_FRONTEND=noninteractive"]
-        if user:
-            command += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
-        command += ["sh", "-c", f"cd /; {script}"]
+        command = self._command(script, user)
         try:
             done = subprocess.run(
                 command,
@@ -161,6 +159,18 @@ class Box:
         if check and answer.status != 0:
             raise Failed(f"{self.name}: {script!r} ends with {answer.status}: {answer.all[-800:]}")
         return answer
+
+    def begin(self, script, log, user=None):
+        """The same, and goes on while it runs."""
+        return Process(self._command(script, user), log)
+
+    def _command(self, script, user):
+        command = ["nsenter", "-t", str(self.leader), "-m", "-p", "-n", "-i", "-u", "-C", "--"]
+        command += ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8"]
+        command += ["DEBIAN_FRONTEND=noninteractive"]
+        if user:
+            command += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
+        return [*command, "sh", "-c", f"cd /; {script}"]
 
     def restart(self):
         """With the settings and drop-ins as they are now."""

@@ -4,6 +4,7 @@ no business."""
 import base64
 import hashlib
 import os
+import re
 
 
 class Planted:
@@ -16,7 +17,7 @@ class Planted:
         self.super_digest = f"super:{self.super_hash}"
         # Set when it is made. Its last part alone is the secret.
         self.token = ""
-        # The node's and the authority's keys, as PEM.
+        # Lines of the node's and the authority's keys, as their files have them.
         self.keys = []
 
     def all(self):
@@ -26,7 +27,13 @@ class Planted:
         if self.token:
             yield "token", self.token.split("@")[0].rsplit(".", 1)[1]
         for number, key in enumerate(self.keys):
-            yield f"key {number}", key
+            yield f"line {number} of the keys", key
+
+    def take_keys(self, pem):
+        """The private ones of some PEM text. The first line of a key says of what
+        kind it is, and is the same in all."""
+        for block in re.findall(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\n(.*?)-----END", pem, re.DOTALL):
+            self.keys += block.split()[1:]
 
     def look_for(self, *folders):
         """For each secret the first file that it is found in, or None."""
@@ -37,5 +44,7 @@ class Planted:
                     contents[path] = path.read_bytes()
         for name, secret in self.all():
             plain = secret.encode()
-            forms = (plain, base64.b64encode(plain)[:-4], plain.hex().encode())
+            forms = [plain, base64.b64encode(plain)[:-4], plain.hex().encode()]
+            if secret in self.keys:
+                forms.append(base64.b64decode(secret))
             yield name, next((path for path, data in contents.items() if any(one in data for one in forms)), None)

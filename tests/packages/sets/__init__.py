@@ -1,6 +1,6 @@
 """The sets, in the order in which they run."""
 
-from . import life, lint, power, rpm, three, upgrade
+from . import bare, life, lint, power, reproducible, rpm, three, upgrade
 
 SETS = {
     "lint": lint,
@@ -9,4 +9,6 @@ SETS = {
     "three": three,
     "rpm": rpm,
     "power": power,
+    "bare": bare,
+    "reproducible": reproducible,
 }

@@ -171,6 +171,8 @@ class Life:
         self.check(modes and all(one.startswith("600 dolmen ") for one in modes), f"keys are {modes}")
         self.check(box.say("cat /var/lib/dolmen/tls/node.pem", user="keeper", check=False).status != 0,
                    "a member of the group reads the node's key")
+        planted.take_keys(box.say("cat /var/lib/dolmen/tls/*").out)
+        self.check(len(planted.keys) >= 2, f"{len(planted.keys)} lines of private keys in the node's files")
         planted.token = box.say("dolmen token create --json | grep -o 'dolmen1[^\"]*'").out
         box.say(f"install -m 0600 /dev/null /root/users && echo '{planted.user}:{planted.password}' > /root/users")
         box.say(
@@ -256,14 +258,14 @@ class Life:
         settings = box.say("cat /etc/dolmen/dolmen.toml").out
         box.say("apt-get remove -y dolmen")
         self.check(box.say("pgrep -x dolmen", check=False).status == 1, "a removed package leaves a process")
-        self.check(box.file("/var/lib/dolmen").exists(), "removing keeps the data")
+        self.check(box.say("ls /var/lib/dolmen/replica", check=False).out, "removing keeps the data")
         self.check(box.say("cat /etc/dolmen/dolmen.toml").out == settings, "removing keeps the settings")
         box.say(f"apt-get install -y {self.deb}")
         self._still_there("a removal")
         said = box.say("apt-get purge -y dolmen")
         self.check("/var/lib/dolmen is kept" in said.all, "purging says that the data is kept")
         self.check(not box.file("/etc/dolmen").exists(), "purging deletes the settings")
-        self.check(box.file("/var/lib/dolmen").exists(), "purging keeps the data")
+        self.check(box.say("ls /var/lib/dolmen/replica", check=False).out, "purging keeps the data")
         self.check(box.say("id dolmen", check=False).status == 0, "purging keeps the user")
         left = box.say("systemctl list-unit-files 'dolmen*' --no-legend", check=False).out
         self.check(not left, f"purging leaves units: {left}")

@@ -35,6 +35,7 @@ def run(counts, folder, packs, is_quick):
         said = machine.say("dolmen doctor", check=False).out
         line = next((one for one in said.splitlines() if " threads " in one), "")
         check(line.startswith("ok"), f"doctor says of the threads: {line}")
+        tunes(counts, machine)
         cuts(counts, machine)
     finally:
         machine.end()
@@ -55,6 +56,25 @@ def classes(counts, machine):
         as_wanted = has[0] == policy and (nice is None or has[1] == nice)
         counts.check(as_wanted, f"thread {name} has policy and nice {has}, of {found}")
     counts.notes.append(f"threads, as policy and nice: {found}")
+
+
+def tunes(counts, machine):
+    """The kernel's settings by the shipped unit: set, looked at, and put back."""
+    watched = "cat /proc/sys/vm/swappiness /proc/sys/net/core/rmem_max /sys/class/block/nvme0n1/queue/scheduler"
+    before = machine.say(watched).out
+    wanted = "swappiness = 7\\nsocket_buffers_kib = 4096"
+    machine.say(f"sed -i 's/^\\[tune\\]$/&\\n{wanted}/' /etc/dolmen/dolmen.toml")
+    said = machine.say("systemctl start dolmen-tune", check=False)
+    if said.status != 0:
+        said = machine.say("journalctl -u dolmen-tune -n 20 -o cat --no-pager", check=False)
+    now = machine.say(watched).out
+    counts.check(now.split()[:2] == ["7", str(4096 << 10)], f"dolmen-tune leaves {now.split()}: {said.out}")
+    verified = machine.say("dolmen tune verify", check=False)
+    counts.check(verified.status == 0, f"dolmen tune verify says {verified.out}")
+    machine.say("systemctl stop dolmen-tune")
+    after = machine.say(watched).out
+    counts.check(after == before, f"before dolmen-tune {before.split()}, behind it {after.split()}")
+    counts.notes.append(f"dolmen-tune: {before.split()}, then {now.split()}, and back")
 
 
 def with_engine(machine, engine):
