@@ -12,6 +12,8 @@
 // and looks at the clock.
 #![allow(clippy::disallowed_methods)]
 
+#[path = "coordination/backup.rs"]
+mod backup;
 #[path = "coordination/crowd.rs"]
 mod crowd;
 #[path = "coordination/echo.rs"]

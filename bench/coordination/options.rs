@@ -40,7 +40,7 @@ pub struct Options {
     /// Losses of the leader, of each kind and target
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
     pub losses: usize,
-    /// Nodes of the part `memory`
+    /// Nodes of the parts `memory` and `backup`
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub nodes: u64,
     /// Nodes of the part `many`
@@ -79,6 +79,8 @@ pub enum Part {
     Memory,
     /// The same with many more nodes
     Many,
+    /// Sets beside a backup; of dolmen alone
+    Backup,
     /// From the loss of the leader to the first write
     Failover,
 }

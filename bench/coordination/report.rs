@@ -1,5 +1,6 @@
 //! Everything that was measured, as tables or as JSON.
 
+use super::backup::Beside;
 use super::failover::Failover;
 use super::figures::{Round, over, ratio};
 use super::head::Head;
@@ -18,6 +19,7 @@ pub struct Report {
     pub rows: Vec<Line>,
     pub ratios: Vec<Ratio>,
     pub weights: Vec<Weight>,
+    pub backups: Vec<Beside>,
     pub failovers: Vec<Failover>,
 }
 
@@ -119,6 +121,7 @@ impl Report {
         for weight in &self.weights {
             weight.print();
         }
+        self.backups.iter().for_each(Beside::print);
         if !self.failovers.is_empty() {
             println!("\nfrom the loss of the leader to the first write that the others accept");
         }

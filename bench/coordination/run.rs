@@ -1,5 +1,6 @@
 //! The parts of a run, one after the other.
 
+use super::backup;
 use super::echo_server::EchoServer;
 use super::failover;
 use super::failure::Failure;
@@ -44,6 +45,7 @@ pub fn run(options: &Options) -> Result<Report, Failure> {
             rows: Vec::new(),
             ratios: Vec::new(),
             weights: Vec::new(),
+            backups: Vec::new(),
             failovers: Vec::new(),
         },
     };
@@ -53,6 +55,9 @@ pub fn run(options: &Options) -> Result<Report, Failure> {
     }
     if options.wants(Part::Many) {
         run.weigh("many", &options.many_targets, options.many_nodes)?;
+    }
+    if options.wants(Part::Backup) {
+        run.backups()?;
     }
     if options.wants(Part::Failover) {
         run.failovers()?;
@@ -185,6 +190,18 @@ impl Run<'_> {
             match memory::measure(target, count, folder.path(), self.site) {
                 Ok(weight) => self.report.weights.push(weight),
                 Err(failure) => self.leave_out(target, part, failure)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn backups(&mut self) -> Result<(), Failure> {
+        for target in self.options.targets() {
+            eprintln!("backup: {}", target.name());
+            let folder = Folder::make(self.folder, &format!("backup-{}", target.name()))?;
+            match backup::measure(target, self.options, folder.path(), self.site) {
+                Ok(beside) => self.report.backups.extend(beside),
+                Err(failure) => self.leave_out(target, "backup", failure)?,
             }
         }
         Ok(())

@@ -586,6 +586,13 @@ fn a_damaged_file_is_named_with_its_byte_and_changes_nothing() {
         assert!(refused.contains(says), "{refused}");
         assert!(refused.contains("nothing was changed"), "{refused}");
     };
+    let absent = list(&machine.folder.path("absent.backup"));
+    assert_eq!(absent.code, 1, "{}", absent.out);
+    assert!(
+        absent.out.contains("cannot be read: No such file"),
+        "{}",
+        absent.out
+    );
     let cut = format!("byte {}: the file ends here", bytes.len() - 1);
     check("cut.backup", &bytes[..bytes.len() - 1], &cut);
     let mut flipped = bytes.clone();

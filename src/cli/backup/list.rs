@@ -85,6 +85,8 @@ enum State {
     Whole,
     /// What `backup create` left that was killed.
     Unfinished,
+    /// Not there, or another's.
+    Unread(String),
     Damaged(String),
 }
 
@@ -96,20 +98,21 @@ impl Looked {
             state: State::Whole,
             path,
         };
-        if let Err(why) = looked.look() {
+        if let Err(state) = looked.look() {
             looked.state = match is_unfinished(&looked.path) {
                 true => State::Unfinished,
-                false => State::Damaged(why),
+                false => state,
             };
         }
         looked
     }
 
-    fn look(&mut self) -> Result<(), String> {
-        let mut file = File::open(&self.path).map_err(|error| error.to_string())?;
-        let metadata = file.metadata().map_err(|error| error.to_string())?;
+    fn look(&mut self) -> Result<(), State> {
+        let unread = |error: io::Error| State::Unread(error.to_string());
+        let mut file = File::open(&self.path).map_err(unread)?;
+        let metadata = file.metadata().map_err(unread)?;
         if !metadata.is_file() {
-            return Err("this is no file".into());
+            return Err(State::Unread("this is no file".into()));
         }
         self.bytes = metadata.len();
         let progress = Progress::new("checked");
@@ -120,16 +123,17 @@ impl Looked {
             }
             Ok(())
         };
-        read_whole(&mut file, take, |bytes| progress.show(bytes, all))
+        read_whole(&mut file, take, |bytes| progress.show(bytes, all)).map_err(State::Damaged)
     }
 
     fn is_bad(&self) -> bool {
-        matches!(self.state, State::Damaged(_))
+        matches!(self.state, State::Damaged(_) | State::Unread(_))
     }
 
     fn says(&self) -> String {
         match &self.state {
             State::Unfinished => "unfinished: its making broke off, remove it".into(),
+            State::Unread(why) => format!("cannot be read: {why}"),
             State::Damaged(why) => format!("damaged: {why}"),
             State::Whole => {
                 let mut says = String::from("whole");
