@@ -26,6 +26,17 @@ def run(counts, folder, packs, is_quick):
         counts.notes.append(f"{name}: {size} bytes, sha256 {sums[0]}, twice")
         if re.fullmatch(r"dolmen_.*\.deb", name):
             counts.check(size <= DEB_MIB_MAX << 20, f"{name} has {size} bytes")
+        if name.startswith("dolmen-dbgsym_"):
+            check_lines(counts, folder, builds[0] / name)
+
+
+def check_lines(counts, folder, deb):
+    """The package of debug symbols tells where in our source a step of a
+    backtrace is."""
+    call(["dpkg-deb", "-x", deb, folder / "dbgsym"])
+    (symbols,) = (folder / "dbgsym").rglob("*.debug")
+    lines = call(["readelf", "--debug-dump=rawline", symbols]).stdout
+    counts.check("main.rs" in lines, f"{deb.name} has no line of src/main.rs")
 
 
 def build(counts, folder):
