@@ -99,7 +99,8 @@ def _serves(box, node, dolmen):
 def check_passes(counts, box, command):
     began = time.monotonic()
     said = box.say(f"{TOOLS} && cd {CLONE} && {command}", user=USER, check=False, seconds=BUILD_SECONDS)
-    counts.check(said.status == 0, f"{command} ends with {said.status}: {said.all[-1500:]}")
+    why = [line for line in said.all.splitlines() if re.search("FAILED|panicked|^error", line)]
+    counts.check(said.status == 0, f"{command} ends with {said.status}: {why}")
     sums = re.findall(r"test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", said.out)
     passed, failed, skipped = (sum(int(one[at]) for one in sums) for at in range(3))
     counts.check(passed > 0 and failed == 0, f"{command}: {passed} passed, {failed} failed")
