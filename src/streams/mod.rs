@@ -2,3 +2,4 @@
 //! know of its producers.
 
 pub mod batch;
+pub mod producers;
