@@ -6,8 +6,8 @@
 
 use super::build::Builder;
 use super::codec::Codec;
-use super::header::{Attributes, Claim};
-use super::records::{Headers, Record, Records, Unreadable, head};
+use super::header::Claim;
+use super::records::{Headers, Record, Unreadable};
 use crate::clock::Millis;
 use crate::ids::{Offset, ProducerId};
 
@@ -37,8 +37,6 @@ const ABORT: i16 = 0;
 const COMMIT: i16 = 1;
 /// A marker has no number among its producer's records.
 const NO_SEQUENCE: i32 = -1;
-/// Twenty bytes of key and value; others may have added to them.
-const PLAIN_BYTES_MAX: usize = 4096;
 
 impl Marker {
     /// The batch that carries it.
@@ -70,7 +68,7 @@ impl Marker {
             .expect("a marker has a hundred bytes")
     }
 
-    fn read(record: &Record<'_>) -> Result<Self, Unreadable> {
+    pub(super) fn read(record: &Record<'_>) -> Result<Self, Unreadable> {
         let refused = |why| Unreadable::Control { why };
         let key = record.key.ok_or(refused("has no key"))?;
         let value = record.value.ok_or(refused("has no value"))?;
@@ -96,54 +94,6 @@ impl Marker {
         Ok(Self {
             ending,
             coordinator_epoch: i32::from_be_bytes([a, b, c, d]),
-        })
-    }
-}
-
-/// What a partition must know of a batch that stands in its log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stored {
-    pub first: Offset,
-    /// The offset after the last.
-    pub next: Offset,
-    pub leader_epoch: i32,
-    pub max_timestamp: i64,
-    pub claim: Option<Claim>,
-    pub is_transactional: bool,
-    pub has_append_time: bool,
-    pub kind: Kind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Data,
-    Marker(Marker),
-    /// A batch of ours of which compaction has left the head.
-    Emptied,
-}
-
-impl Stored {
-    /// Reads the head, and of a control batch the record.
-    pub fn read(batch: &[u8]) -> Result<Self, Unreadable> {
-        let header = head(batch)?;
-        let attributes = header.attributes();
-        let kind = match attributes.has(Attributes::CONTROL) {
-            false => Kind::Data,
-            true => match Records::of(batch, PLAIN_BYTES_MAX)?.iter().next() {
-                Some(record) => Kind::Marker(Marker::read(&record?)?),
-                None => Kind::Emptied,
-            },
-        };
-        let first = header.base_offset() as u64;
-        Ok(Self {
-            first: Offset(first),
-            next: Offset(first + header.last_offset_delta() as u64 + 1),
-            leader_epoch: header.leader_epoch(),
-            max_timestamp: header.max_timestamp(),
-            claim: header.claim(),
-            is_transactional: attributes.has(Attributes::TRANSACTIONAL),
-            has_append_time: attributes.has(Attributes::APPEND_TIME),
-            kind,
         })
     }
 }

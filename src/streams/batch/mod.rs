@@ -13,6 +13,7 @@ pub mod format;
 pub mod header;
 pub mod record;
 pub mod records;
+pub mod stored;
 
 #[cfg(test)]
 mod tests;

@@ -4,9 +4,10 @@
 use super::build::{Builder, HeaderList, Unfit, gap};
 use super::check::{Rules, check};
 use super::codec::{Codec, pack};
-use super::control::{Ending, Kind, Marker, Place, Stored};
+use super::control::{Ending, Marker, Place};
 use super::header::{Attributes, BatchMut, Claim, HEADER_BYTES, Header, sum};
 use super::records::{Headers, Record, Records, Unreadable};
+use super::stored::{Kind, Stored};
 use crate::clock::Millis;
 use crate::entropy::Seeded;
 use crate::ids::{Offset, ProducerId};

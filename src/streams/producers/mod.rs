@@ -33,8 +33,9 @@ use crate::limits::{
     PRODUCERS_PER_PARTITION_MAX,
 };
 use crate::planted;
-use crate::streams::batch::control::{Ending, Kind, Marker, Stored};
+use crate::streams::batch::control::{Ending, Marker};
 use crate::streams::batch::header::Claim;
+use crate::streams::batch::stored::{Kind, Stored};
 use std::collections::BTreeMap;
 use std::fmt;
 use transactions::Transactions;

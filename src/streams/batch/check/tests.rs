@@ -341,25 +341,10 @@ fn whatever_is_taken_can_be_read_and_what_can_be_read_is_taken() {
         let count = 1 + chance.below(4) as i32;
         let mut records = Vec::new();
         for at in 0..count as u8 {
-            records.extend_from_slice(&[
-                24,
-                0,
-                3,
-                at << 1,
-                4,
-                b'k',
-                b'e',
-                4,
-                b'v',
-                b'a',
-                2,
-                2,
-                b'h',
-            ]);
-            // The header's value is null, and the record's length above is right.
-            records.push(1);
-            let place = records.len() - 14;
-            records[place] = 26;
+            // Length; attributes, timestamp, offset; key, value, a header
+            // without a value.
+            records.extend_from_slice(&[26, 0, 3, at << 1]);
+            records.extend_from_slice(b"\x04ka\x04va\x02\x02h\x01");
         }
         for _ in 0..chance.below(3) {
             let at = chance.below(records.len() as u64) as usize;
