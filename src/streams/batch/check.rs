@@ -3,7 +3,7 @@
 //! CRC, and by a walk over the records, which unpacks them where they are
 //! packed and keeps nothing.
 
-use super::codec::{Broken, Codec, Unpacking};
+use super::codec::{Broken, Codec, Unpacker, Unpacking};
 use super::header::{Attributes, Claim, HEADER_BYTES, Header, MAGIC, sum};
 use super::record::{self, Malformed, Source, Stream};
 use crate::limits::{BATCH_PLAIN_BYTES_MAX, RECORD_BYTES_MAX};
@@ -153,7 +153,11 @@ impl From<Broken> for Refusal {
 }
 
 /// Checks batches that stand back to back; all of them or none may be appended.
-pub fn check(bytes: &[u8], rules: &Rules) -> Result<Vec<Offered>, Refusal> {
+pub fn check(
+    bytes: &[u8],
+    rules: &Rules,
+    unpacker: &mut Unpacker,
+) -> Result<Vec<Offered>, Refusal> {
     if bytes.is_empty() {
         return Err(Refusal::Nothing);
     }
@@ -161,7 +165,7 @@ pub fn check(bytes: &[u8], rules: &Rules) -> Result<Vec<Offered>, Refusal> {
     let mut at = 0;
     while at < bytes.len() {
         let batch = whole(&bytes[at..], rules)?;
-        offered.push(check_batch(batch, at, rules)?);
+        offered.push(check_batch(batch, at, rules, unpacker)?);
         at += batch.len();
     }
     Ok(offered)
@@ -189,7 +193,12 @@ fn whole<'a>(bytes: &'a [u8], rules: &Rules) -> Result<&'a [u8], Refusal> {
     bytes.get(..bytes_stated).ok_or(cut(bytes_stated))
 }
 
-fn check_batch(batch: &[u8], at: usize, rules: &Rules) -> Result<Offered, Refusal> {
+fn check_batch(
+    batch: &[u8],
+    at: usize,
+    rules: &Rules,
+    unpacker: &mut Unpacker,
+) -> Result<Offered, Refusal> {
     let header = Header::of(batch).ok_or(Refusal::Nothing)?;
     let (stated, found) = (header.crc(), sum(batch));
     if stated != found {
@@ -201,7 +210,7 @@ fn check_batch(batch: &[u8], at: usize, rules: &Rules) -> Result<Offered, Refusa
     let walked = match codec {
         Codec::None => walk(&mut &packed[..], &header, rules)?,
         _ => {
-            let unpacking = Unpacking::new(codec, packed, BATCH_PLAIN_BYTES_MAX)?;
+            let unpacking = Unpacking::new(codec, packed, BATCH_PLAIN_BYTES_MAX, unpacker)?;
             walk(&mut Stream::new(unpacking), &header, rules)?
         }
     };

@@ -15,7 +15,7 @@ use lz4::Lz4;
 use snappy::Snappy;
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
-use zstd::zstd_safe::{self, DCtx, DParameter, InBuffer, OutBuffer};
+use zstd::zstd_safe::{self, DCtx, DParameter, InBuffer, OutBuffer, ResetDirective};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Codec {
@@ -85,6 +85,14 @@ impl std::error::Error for Broken {}
 /// What is unpacked at once: it stays in a processor's own cache.
 const PIECE_BYTES: usize = 64 << 10;
 
+/// What is kept from one batch to the next, as making it anew takes as long as
+/// unpacking a small batch: one for each thread that unpacks. It holds a little
+/// more than the largest window of late, 8 MiB at the most.
+#[derive(Default)]
+pub struct Unpacker {
+    zstd: Option<DCtx<'static>>,
+}
+
 /// Packed bytes that come apart a piece at a time.
 pub struct Unpacking<'a> {
     way: Way<'a>,
@@ -103,13 +111,18 @@ enum Way<'a> {
 
 impl<'a> Unpacking<'a> {
     /// At most `most` bytes come out of it.
-    pub fn new(codec: Codec, packed: &'a [u8], most: usize) -> Result<Self, Broken> {
+    pub fn new(
+        codec: Codec,
+        packed: &'a [u8],
+        most: usize,
+        unpacker: &'a mut Unpacker,
+    ) -> Result<Self, Broken> {
         let way = match codec {
             Codec::None => Way::None(packed),
             Codec::Gzip => Way::Gzip(Box::new(MultiGzDecoder::new(packed))),
             Codec::Snappy => Way::Snappy(Snappy::new(packed, most)),
             Codec::Lz4 => Way::Lz4(Box::new(Lz4::new(packed)?)),
-            Codec::Zstd => Way::Zstd(Zstd::new(packed)?),
+            Codec::Zstd => Way::Zstd(Zstd::new(packed, &mut unpacker.zstd)?),
         };
         Ok(Self {
             way,
@@ -139,8 +152,13 @@ impl<'a> Unpacking<'a> {
 }
 
 /// Everything at once.
-pub fn unpack(codec: Codec, packed: &[u8], most: usize) -> Result<Vec<u8>, Broken> {
-    let mut unpacking = Unpacking::new(codec, packed, most)?;
+pub fn unpack(
+    codec: Codec,
+    packed: &[u8],
+    most: usize,
+    unpacker: &mut Unpacker,
+) -> Result<Vec<u8>, Broken> {
+    let mut unpacking = Unpacking::new(codec, packed, most, unpacker)?;
     let (mut plain, mut piece) = (Vec::new(), Vec::new());
     while unpacking.more(&mut piece)? {
         plain.append(&mut piece);
@@ -185,18 +203,19 @@ fn more_gzip(decoder: &mut MultiGzDecoder<&[u8]>, into: &mut Vec<u8>) -> Result<
 
 /// One frame or several, as Java's reader takes them.
 struct Zstd<'a> {
-    decoder: DCtx<'static>,
+    decoder: &'a mut DCtx<'static>,
     packed: InBuffer<'a>,
     /// Everything that was taken belongs to whole frames.
     is_between_frames: bool,
 }
 
 impl<'a> Zstd<'a> {
-    fn new(packed: &'a [u8]) -> Result<Self, Broken> {
-        let mut decoder = DCtx::create();
+    fn new(packed: &'a [u8], kept: &'a mut Option<DCtx<'static>>) -> Result<Self, Broken> {
+        let decoder = kept.get_or_insert_with(DCtx::create);
         decoder
-            .set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX))
-            .map_err(|code| corrupt(Codec::Zstd, zstd_safe::get_error_name(code)))?;
+            .reset(ResetDirective::SessionAndParameters)
+            .and_then(|_| decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX)))
+            .map_err(broken_zstd)?;
         Ok(Self {
             decoder,
             packed: InBuffer::around(packed),

@@ -299,7 +299,7 @@ pub(super) fn put_varlong(out: &mut Vec<u8>, number: i64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::codec::{Codec, pack};
+    use super::super::codec::{Codec, Unpacker, pack};
     use super::*;
 
     fn varlong(bytes: &[u8]) -> Result<(i64, usize), Malformed> {
@@ -447,7 +447,8 @@ mod tests {
         let plain = record().repeat(50_000);
         for codec in Codec::ALL {
             let packed = pack(codec, &plain);
-            let unpacking = Unpacking::new(codec, &packed, plain.len()).unwrap();
+            let mut unpacker = Unpacker::default();
+            let unpacking = Unpacking::new(codec, &packed, plain.len(), &mut unpacker).unwrap();
             let mut stream = Stream::new(unpacking);
             for _ in 0..50_000 {
                 let mut headers = 0;

@@ -1,7 +1,7 @@
 //! The records of one batch, whoever stored it: a client, or compaction, which
 //! leaves gaps between offsets.
 
-use super::codec::{Broken, Codec, unpack};
+use super::codec::{Broken, Codec, Unpacker, unpack};
 use super::header::{Attributes, HEADER_BYTES, Header, MAGIC};
 use super::record::{self, Malformed};
 use crate::ids::Offset;
@@ -88,7 +88,7 @@ pub struct Records<'a> {
 
 impl<'a> Records<'a> {
     /// Unpacks to at most `most` bytes. The CRC is the caller's to check.
-    pub fn of(batch: &'a [u8], most: usize) -> Result<Self, Unreadable> {
+    pub fn of(batch: &'a [u8], most: usize, unpacker: &mut Unpacker) -> Result<Self, Unreadable> {
         let header = head(batch)?;
         let attributes = header.attributes();
         let number = attributes.codec_bits();
@@ -96,7 +96,7 @@ impl<'a> Records<'a> {
         let packed = &batch[HEADER_BYTES..];
         let plain = match codec {
             Codec::None => Cow::Borrowed(packed),
-            _ => Cow::Owned(unpack(codec, packed, most)?),
+            _ => Cow::Owned(unpack(codec, packed, most, unpacker)?),
         };
         let has_append_time = attributes.has(Attributes::APPEND_TIME);
         Ok(Self {

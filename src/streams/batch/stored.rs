@@ -1,5 +1,6 @@
 //! What a partition must know of a batch that stands in its log.
 
+use super::codec::Unpacker;
 use super::control::Marker;
 use super::header::{Attributes, Claim};
 use super::records::{Records, Unreadable, head};
@@ -36,10 +37,7 @@ impl Stored {
         let attributes = header.attributes();
         let kind = match attributes.has(Attributes::CONTROL) {
             false => Kind::Data,
-            true => match Records::of(batch, MARKER_BYTES_MAX)?.iter().next() {
-                Some(record) => Kind::Marker(Marker::read(&record?)?),
-                None => Kind::Emptied,
-            },
+            true => kind(batch)?,
         };
         let first = header.base_offset() as u64;
         Ok(Self {
@@ -52,5 +50,14 @@ impl Stored {
             has_append_time: attributes.has(Attributes::APPEND_TIME),
             kind,
         })
+    }
+}
+
+fn kind(control: &[u8]) -> Result<Kind, Unreadable> {
+    // Markers are not packed, and if one is, it is the only one.
+    let records = Records::of(control, MARKER_BYTES_MAX, &mut Unpacker::default())?;
+    match records.iter().next() {
+        Some(record) => Ok(Kind::Marker(Marker::read(&record?)?)),
+        None => Ok(Kind::Emptied),
     }
 }

@@ -2,8 +2,8 @@
 //! made here and read again.
 
 use super::build::{Builder, HeaderList, Unfit, gap};
-use super::check::{Rules, check};
-use super::codec::{Codec, pack};
+use super::check::{Offered, Refusal, Rules};
+use super::codec::{Codec, Unpacker, pack};
 use super::control::{Ending, Marker, Place};
 use super::header::{Attributes, BatchMut, Claim, HEADER_BYTES, Header, sum};
 use super::records::{Headers, Record, Records, Unreadable};
@@ -19,6 +19,14 @@ pub(super) fn any() -> Rules {
         is_compacted: false,
         timestamps: i64::MIN..=i64::MAX,
     }
+}
+
+fn check(bytes: &[u8], rules: &Rules) -> Result<Vec<Offered>, Refusal> {
+    super::check::check(bytes, rules, &mut Unpacker::default())
+}
+
+fn unpacked(batch: &[u8], most: usize) -> Result<Records<'_>, Unreadable> {
+    Records::of(batch, most, &mut Unpacker::default())
 }
 
 /// A record as an owned value, headers included.
@@ -45,7 +53,7 @@ fn plain(record: &Record<'_>) -> Plain {
 }
 
 fn read(batch: &[u8]) -> Vec<Plain> {
-    let records = Records::of(batch, BATCH_PLAIN_BYTES_MAX).unwrap();
+    let records = unpacked(batch, BATCH_PLAIN_BYTES_MAX).unwrap();
     let read: Result<Vec<_>, _> = records
         .iter()
         .map(|one| one.map(|one| plain(&one)))
@@ -241,7 +249,7 @@ fn compaction_keeps_the_offsets_and_the_producer() {
     for codec in Codec::ALL {
         let batch = keyed(10, codec);
         let before = Stored::read(&batch).unwrap();
-        let records = Records::of(&batch, 1 << 20).unwrap();
+        let records = unpacked(&batch, 1 << 20).unwrap();
         for kept in [&[2, 5][..], &[9], &[]] {
             let mut builder = Builder::like(&Header::of(&batch).unwrap())
                 .unwrap()
@@ -280,7 +288,7 @@ fn the_time_of_the_append_outlives_compaction() {
         .set_append_time(Millis(9000));
     assert!(read(&batch).iter().all(|record| record.1 == 9000));
     let mut builder = Builder::like(&Header::of(&batch).unwrap()).unwrap();
-    let records = Records::of(&batch, 1 << 20).unwrap();
+    let records = unpacked(&batch, 1 << 20).unwrap();
     let first = records.iter().next().unwrap().unwrap();
     builder.add(&first).unwrap();
     let after = builder.finish().unwrap();
@@ -427,7 +435,7 @@ fn raw(records: &[u8], change: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
 fn what_cannot_be_read_says_why() {
     let record = [12, 0, 0, 0, 1, 1, 0];
     let unchanged = |_: &mut Vec<u8>| ();
-    let first = |batch: &[u8]| match Records::of(batch, 1 << 20) {
+    let first = |batch: &[u8]| match unpacked(batch, 1 << 20) {
         Ok(records) => records.iter().find_map(Result::err),
         Err(unreadable) => Some(unreadable),
     };
@@ -473,7 +481,7 @@ fn what_cannot_be_read_says_why() {
 fn a_batch_unpacks_to_its_bound_and_no_further() {
     let batch = keyed(100, Codec::Gzip);
     let plain = keyed(100, Codec::None).len() - HEADER_BYTES;
-    assert!(Records::of(&batch, plain).is_ok());
-    assert!(Records::of(&batch, plain - 1).is_err());
+    assert!(unpacked(&batch, plain).is_ok());
+    assert!(unpacked(&batch, plain - 1).is_err());
     assert!(pack(Codec::Gzip, &[0; 100]).len() < 100);
 }

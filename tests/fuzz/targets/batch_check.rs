@@ -8,6 +8,7 @@ use dolmen::ids::{Epoch, Index, Offset};
 use dolmen::limits::BATCH_PLAIN_BYTES_MAX;
 use dolmen::log::format::{End, Walk, Walked};
 use dolmen::streams::batch::check::{Offered, Rules, check};
+use dolmen::streams::batch::codec::Unpacker;
 use dolmen::streams::batch::format::BATCHES;
 use dolmen::streams::batch::header::{BatchMut, HEADER_BYTES, sum};
 use dolmen::streams::batch::records::Records;
@@ -50,7 +51,7 @@ fn run(bytes: &[u8]) {
         is_compacted: bytes.first() == Some(&1),
         timestamps: i64::MIN..=i64::MAX,
     };
-    let Ok(offered) = check(bytes, &rules) else {
+    let Ok(offered) = check(bytes, &rules, &mut Unpacker::default()) else {
         return;
     };
     let mut until = 0;
@@ -66,7 +67,8 @@ fn run(bytes: &[u8]) {
 /// append, and read again.
 fn read(batch: &[u8], offered: &Offered) {
     let count = |batch: &[u8]| {
-        let records = Records::of(batch, BATCH_PLAIN_BYTES_MAX).expect("it was checked");
+        let records = Records::of(batch, BATCH_PLAIN_BYTES_MAX, &mut Unpacker::default());
+        let records = records.expect("it was checked");
         let records = records.iter().map(|record| record.expect("it was checked"));
         records.map(|record| record.headers.count() as u64).count() as u32
     };

@@ -4,7 +4,7 @@
 #![no_main]
 
 use dolmen::streams::batch::build::Builder;
-use dolmen::streams::batch::codec::{Codec, pack};
+use dolmen::streams::batch::codec::{Codec, Unpacker, pack};
 use dolmen::streams::batch::header::Header;
 use dolmen::streams::batch::records::{Record, Records};
 use dolmen_fuzz::{judge_at, put};
@@ -36,7 +36,8 @@ fn run(input: &[u8]) {
     put(&mut batch, 22, &[attributes & 0x48 | codec.number()]);
     put(&mut batch, 23, &[0, 0, 0, 200]);
     put(&mut batch, 57, &u32::from(*count).to_be_bytes());
-    let Ok(records) = Records::of(&batch, PLAIN_BYTES_MAX) else {
+    let mut unpacker = Unpacker::default();
+    let Ok(records) = Records::of(&batch, PLAIN_BYTES_MAX, &mut unpacker) else {
         return;
     };
     let read: Vec<Record<'_>> = records.iter().map_while(Result::ok).collect();
@@ -47,7 +48,7 @@ fn run(input: &[u8]) {
         builder.add(record).expect("it was in a batch before");
     }
     let again = builder.finish().expect("it is no larger than it was");
-    let records = Records::of(&again, PLAIN_BYTES_MAX * 2).expect("it was built");
+    let records = Records::of(&again, PLAIN_BYTES_MAX * 2, &mut unpacker).expect("it was built");
     let again: Result<Vec<_>, _> = records.iter().collect();
     assert_eq!(again, Ok(read));
 }

@@ -8,6 +8,10 @@ use crate::clock::Millis;
 use crate::entropy::Seeded;
 use crate::ids::{Offset, ProducerId};
 
+fn check(bytes: &[u8], rules: &Rules) -> Result<Vec<Offered>, Refusal> {
+    super::check(bytes, rules, &mut Unpacker::default())
+}
+
 fn batch(codec: Codec, timestamps: &[i64]) -> Vec<u8> {
     let claim = Claim {
         id: ProducerId(4000),
@@ -323,7 +327,7 @@ fn the_time_of_the_append_is_set_on_what_was_checked() {
         .unwrap()
         .set_append_time(Millis(500));
     assert_eq!(refused(&bytes), Refusal::AppendTime);
-    let records = Records::of(&bytes, 1 << 20).unwrap();
+    let records = Records::of(&bytes, 1 << 20, &mut Unpacker::default()).unwrap();
     assert!(
         records
             .iter()
@@ -335,6 +339,7 @@ fn the_time_of_the_append_is_set_on_what_was_checked() {
 #[test]
 fn whatever_is_taken_can_be_read_and_what_can_be_read_is_taken() {
     let mut chance = Seeded::new(8);
+    let mut unpacker = Unpacker::default();
     let (mut taken, mut left) = (0, 0);
     for round in 0..30_000 {
         let codec = Codec::ALL[chance.below(5) as usize];
@@ -351,7 +356,7 @@ fn whatever_is_taken_can_be_read_and_what_can_be_read_is_taken() {
             records[at] = chance.below(32) as u8;
         }
         let bytes = over(codec, count, &records);
-        let read = Records::of(&bytes, 1 << 20).unwrap();
+        let read = Records::of(&bytes, 1 << 20, &mut unpacker).unwrap();
         let offsets: Result<Vec<_>, _> = read
             .iter()
             .map(|record| record.map(|one| one.offset.0))

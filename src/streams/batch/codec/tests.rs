@@ -1,6 +1,10 @@
 use super::*;
 use crate::entropy::Seeded;
 
+fn unpack(codec: Codec, packed: &[u8], most: usize) -> Result<Vec<u8>, Broken> {
+    super::unpack(codec, packed, most, &mut Unpacker::default())
+}
+
 /// Words that repeat, with noise between.
 fn text(chance: &mut Seeded, bytes: usize) -> Vec<u8> {
     let mut out = Vec::new();
@@ -43,7 +47,8 @@ fn no_more_is_held_than_the_bound_and_a_piece() {
     let plain = vec![0; 32 << 20];
     for codec in [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
         let packed = pack(codec, &plain);
-        let mut unpacking = Unpacking::new(codec, &packed, 1 << 20).unwrap();
+        let mut unpacker = Unpacker::default();
+        let mut unpacking = Unpacking::new(codec, &packed, 1 << 20, &mut unpacker).unwrap();
         let mut held = Vec::new();
         let broken = loop {
             match unpacking.more(&mut held) {
@@ -115,7 +120,9 @@ fn a_length_that_snappy_declares_takes_nothing() {
     stream.extend_from_slice(&block);
     for packed in [&block[..], &stream] {
         let mut out = Vec::new();
-        let mut unpacking = Unpacking::new(Codec::Snappy, packed, usize::MAX).unwrap();
+        let mut unpacker = Unpacker::default();
+        let mut unpacking =
+            Unpacking::new(Codec::Snappy, packed, usize::MAX, &mut unpacker).unwrap();
         let broken = unpacking.more(&mut out).unwrap_err();
         assert!(broken.to_string().contains("declare"), "{broken}");
         assert_eq!(out.capacity(), 0);
@@ -230,6 +237,19 @@ fn zstd_with_a_dictionary_is_refused() {
         matches!(unpacked, Err(Broken::Corrupt { .. })),
         "{unpacked:?}"
     );
+}
+
+#[test]
+fn what_a_broken_batch_leaves_behind_harms_no_other() {
+    let mut unpacker = Unpacker::default();
+    let plain = text(&mut Seeded::new(6), 100_000);
+    let packed = pack(Codec::Zstd, &plain);
+    for length in (0..packed.len()).step_by(97) {
+        let cut = &packed[..length];
+        assert!(super::unpack(Codec::Zstd, cut, 1 << 20, &mut unpacker).is_err());
+        let whole = super::unpack(Codec::Zstd, &packed, 1 << 20, &mut unpacker);
+        assert_eq!(whole.as_ref(), Ok(&plain), "after {length} bytes");
+    }
 }
 
 #[test]
