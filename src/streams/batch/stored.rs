@@ -15,7 +15,6 @@ pub struct Stored {
     pub max_timestamp: i64,
     pub claim: Option<Claim>,
     pub is_transactional: bool,
-    pub has_append_time: bool,
     pub kind: Kind,
 }
 
@@ -47,7 +46,6 @@ impl Stored {
             max_timestamp: header.max_timestamp(),
             claim: header.claim(),
             is_transactional: attributes.has(Attributes::TRANSACTIONAL),
-            has_append_time: attributes.has(Attributes::APPEND_TIME),
             kind,
         })
     }

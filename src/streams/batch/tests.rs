@@ -260,6 +260,7 @@ fn compaction_keeps_the_offsets_and_the_producer() {
                 }
             }
             let after = builder.finish().unwrap();
+            assert_eq!(after.len() == HEADER_BYTES, kept.is_empty());
             let header = Header::of(&after).unwrap();
             assert_eq!(header.base_timestamp(), 77_000);
             assert!(header.attributes().has(Attributes::DELETE_HORIZON));

@@ -1,4 +1,5 @@
 use super::*;
+use crate::limits::OFFSET_MAX;
 
 pub(super) const NOW: Millis = Millis(1_000_000);
 
@@ -49,7 +50,6 @@ impl Log {
             max_timestamp: 0,
             claim,
             is_transactional,
-            has_append_time: false,
             kind,
         };
         self.producers.take(&stored, NOW);
@@ -350,7 +350,6 @@ fn producers_are_as_many_as_their_bound() {
             max_timestamp: 0,
             claim: Some(claim(id, 0, 0)),
             is_transactional: is_open,
-            has_append_time: false,
             kind: Kind::Data,
         };
         log.producers.take(&stored, Millis(now));
@@ -491,6 +490,64 @@ fn a_declared_count_takes_nothing() {
             matches!(decoded, Err(Unsound::TooMany { .. })),
             "{decoded:?}"
         );
+    }
+}
+
+#[test]
+fn a_state_that_no_log_leads_to_is_refused() {
+    type Twist = fn(&mut Producers);
+    fn producer(producers: &mut Producers, id: u64) -> &mut Producer {
+        producers.by_id.get_mut(&ProducerId(id)).unwrap()
+    }
+    let twists: [(&str, Twist); 15] = [
+        ("first offset", |all| all.start = Offset(all.next.0 + 1)),
+        ("end", |all| all.next = Offset(OFFSET_MAX + 1)),
+        ("producer id", |all| {
+            all.by_id.insert(ProducerId(1 << 63), Producer::default());
+        }),
+        ("producer epoch", |all| producer(all, 7).epoch = -1),
+        ("open transaction", |all| {
+            producer(all, 7).open = Some(all.next)
+        }),
+        ("open transaction", |all| {
+            producer(all, 7).open = producer(all, 8).open;
+        }),
+        ("count of batches", |all| {
+            let recent = &mut producer(all, 7).recent;
+            recent.push(recent[0]);
+        }),
+        ("sequence", |all| producer(all, 7).recent[0].sequence = -1),
+        ("count of records", |all| {
+            producer(all, 7).recent[0].delta = -1
+        }),
+        ("last offset of a batch", |all| {
+            producer(all, 7).recent[0].delta = 1000
+        }),
+        ("marker", |all| {
+            let (first, last) = all.transactions.ended[0];
+            all.transactions.ended[0] = (last, first);
+        }),
+        ("marker", |all| all.transactions.ended.reverse()),
+        ("marker", |all| {
+            let one = &mut all.transactions.aborted[0];
+            one.first = one.last;
+        }),
+        ("marker", |all| {
+            let again = all.transactions.aborted[0];
+            all.transactions.aborted.push(again);
+        }),
+        ("last stable offset", |all| {
+            let one = &mut all.transactions.aborted[0];
+            one.last_stable = Offset(one.last.0 + 2);
+        }),
+    ];
+    for (place, (names, twist)) in twists.into_iter().enumerate() {
+        let mut producers = busy().producers;
+        twist(&mut producers);
+        match decode(&encode(&producers)) {
+            Err(Unsound::Number { what, .. }) => assert_eq!(what, names, "twist {place}"),
+            other => panic!("twist {place}, {names}: {other:?}"),
+        }
     }
 }
 

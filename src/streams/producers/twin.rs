@@ -408,7 +408,6 @@ impl History {
             max_timestamp: 0,
             claim,
             is_transactional,
-            has_append_time: false,
             kind,
         };
         self.producers.take(&stored, self.now);

@@ -83,7 +83,6 @@ fn stand(producers: &mut Producers, claim: Claim, count: u64, kind: Kind) {
         max_timestamp: 0,
         claim: Some(claim),
         is_transactional: true,
-        has_append_time: false,
         kind,
     };
     producers.take(&stored, Millis(0));
