@@ -355,3 +355,36 @@ pub const ZOOKEEPER_READ_BYTES_PER_TURN: usize = 256 << 10;
 /// Refused callers that the journal tells of within ten seconds; what they
 /// have in common shows in twenty.
 pub const COMPLAINTS_PER_SPELL: u32 = 20;
+
+// Streams.
+
+/// What the records of one batch may come to once they are unpacked. A batch
+/// has 1 MiB by default and logs shrink to a tenth or a thirtieth: 64 MiB are
+/// twice that, and four times the largest batch. To unpack it takes gzip, the
+/// slowest, a quarter of a second.
+pub const BATCH_PLAIN_BYTES_MAX: usize = 64 << 20;
+/// The window that a zstd frame may ask for, as a power of two: 8 MiB is what
+/// RFC 8878 wants every decoder to have and no encoder to pass. All levels but
+/// the three that zstd itself calls ultra stay within it.
+pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+/// Offsets that somebody says. A million records a second come to it in 146,000
+/// years, and what is counted on from it does not overflow.
+pub const OFFSET_MAX: u64 = 1 << 62;
+/// Producers that a partition remembers, some 200 bytes each: 3 MiB. Beyond it
+/// the idlest are forgotten. A partition of a site has tens that write at once;
+/// the bound is for jobs that are a new producer at each run.
+pub const PRODUCERS_PER_PARTITION_MAX: usize = 16_384;
+/// Of those that are idle and have no transaction open, how many are forgotten
+/// at once when the bound is met, so that looking for them costs little each.
+pub const PRODUCERS_FORGOTTEN_AT_ONCE: usize = PRODUCERS_PER_PARTITION_MAX / 16;
+/// A producer that wrote nothing for so long is forgotten: a day, as Kafka's
+/// `producer.id.expiration.ms`. A client that tries a batch again gives up
+/// within minutes.
+pub const PRODUCER_IDLE_MS: u64 = 24 * 60 * 60 * 1000;
+/// Batches of a producer that are known again when they are sent twice.
+/// Kafka's clients have five on their way at the most.
+pub const PRODUCER_BATCHES_KEPT: usize = 5;
+/// Aborted transactions among the records that a partition still has. Readers
+/// need every one, so where there are so many no other is begun. At 32 bytes
+/// each 8 MiB; one abort a minute for six months.
+pub const ABORTED_PER_PARTITION_MAX: usize = 1 << 18;

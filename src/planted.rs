@@ -81,6 +81,30 @@ pub enum Fault {
     LevelNotMinded,
     /// The file that tells the level is left as it was.
     LevelNotKept,
+    /// A batch that a partition has already is appended again.
+    KnownBatchTaken,
+    /// A producer's batch is appended although one before it is missing.
+    SequenceGapTaken,
+    /// A producer's numbers do not begin again at their end.
+    SequenceNotWrapped,
+    /// A producer's new epoch begins with any number.
+    EpochBegunAnywhere,
+    /// A producer that was replaced goes on writing.
+    FencedProducerTaken,
+    /// A coordinator that was replaced goes on ending transactions.
+    OldCoordinatorTaken,
+    /// What is known of a partition's producers already is replayed.
+    BatchTakenTwice,
+    /// Records of a transaction that is open are shown as stable.
+    OpenNotMinded,
+    /// They are while its end can still be lost.
+    EndedTooSoon,
+    /// An aborted transaction is not told to readers.
+    AbortNotNoted,
+    /// The search for aborted transactions stops too soon.
+    AbortedCutShort,
+    /// A snapshot of producers leaves their open transactions out.
+    OpenNotInSnapshot,
 }
 
 impl Fault {
@@ -133,6 +157,22 @@ impl Fault {
         Fault::AdmittedBelowLevel,
         Fault::LevelNotMinded,
         Fault::LevelNotKept,
+    ];
+
+    /// Those that the twin of a partition's producers catches.
+    pub const PRODUCERS: &[Fault] = &[
+        Fault::KnownBatchTaken,
+        Fault::SequenceGapTaken,
+        Fault::SequenceNotWrapped,
+        Fault::EpochBegunAnywhere,
+        Fault::FencedProducerTaken,
+        Fault::OldCoordinatorTaken,
+        Fault::BatchTakenTwice,
+        Fault::OpenNotMinded,
+        Fault::EndedTooSoon,
+        Fault::AbortNotNoted,
+        Fault::AbortedCutShort,
+        Fault::OpenNotInSnapshot,
     ];
 
     /// Those of COORDINATION that the suite of the state catches.

@@ -47,7 +47,9 @@ const PURE: &[(&str, Stands)] = &[
     ("src/wire/", Stands::Now),
     ("src/state/", Stands::Now),
     ("src/consensus/", Stands::Now),
+    ("src/streams/batch/", Stands::Now),
     ("src/streams/groups/", Stands::Later),
+    ("src/streams/producers/", Stands::Now),
     ("src/log/frame.rs", Stands::Now),
     ("src/log/format.rs", Stands::Now),
     ("src/log/footer.rs", Stands::Now),
@@ -109,7 +111,14 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap_complete", &["src/cli/manual"]),
     ("crc32c", &["src/wire"]),
     ("datafusion", &["src/compute"]),
-    ("flate2", &["src/cli/import", "src/cli/support_bundle"]),
+    (
+        "flate2",
+        &[
+            "src/cli/import",
+            "src/cli/support_bundle",
+            "src/streams/batch/codec",
+        ],
+    ),
     (
         "http_body_util",
         &["src/ports/operator", "src/ports/webhdfs"],
@@ -118,6 +127,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper_util", &["src/ports/operator", "src/ports/webhdfs"]),
     ("io_uring", &["src/disk"]),
     ("libc", &["src/disk"]),
+    ("lz4_flex", &["src/streams/batch/codec"]),
     ("md5", &["src/ports/zookeeper"]),
     ("memmap2", &["src/disk"]),
     ("mio", &["src/ports/zookeeper"]),
@@ -139,13 +149,14 @@ const HOMES: &[(&str, &[&str])] = &[
     ("roff", &["src/cli/manual"]),
     ("rustls", &["src/peers/tls", "src/ports"]),
     ("slog", &["src/consensus"]),
-    ("snap", &["src/cli/import"]),
+    ("snap", &["src/cli/import", "src/streams/batch/codec"]),
     ("sysinfo", &["src/profile/detect", "src/profile/interfaces"]),
     ("toml", &["src/profile", "src/daemon/config"]),
     ("tonic", &["src/compute", "src/ports"]),
     ("tracing_journald", &["src/daemon/journal"]),
     ("tracing_subscriber", &["src/daemon", "src/cli"]),
     ("x509_parser", &["src/peers", "src/ports"]),
+    ("zstd", &["src/streams/batch/codec"]),
 ];
 const UNSAFE_HOME: &str = "src/disk";
 
