@@ -58,6 +58,12 @@ number!(
     Zxid
 );
 
+number!(
+    /// A record's place in its partition, counted from 0. It is the index of
+    /// the partition's log, and one with gaps once the log was compacted.
+    Offset
+);
+
 impl Zxid {
     /// The first number of the next leader's term.
     pub fn next_epoch(self) -> Self {
