@@ -49,6 +49,7 @@ const PURE: &[(&str, Stands)] = &[
     ("src/consensus/", Stands::Now),
     ("src/streams/batch/", Stands::Now),
     ("src/streams/groups/", Stands::Later),
+    ("src/streams/partition/", Stands::Now),
     ("src/streams/producers/", Stands::Now),
     ("src/log/frame.rs", Stands::Now),
     ("src/log/format.rs", Stands::Now),
