@@ -110,6 +110,9 @@ impl Node {
     }
 }
 
+/// By whom, in which epochs of the leader and of the partition, and the set.
+type Proposal = (NodeId, LeaderEpoch, i32, Vec<(NodeId, Zxid)>);
+
 /// A message between two nodes.
 #[derive(Clone, Debug)]
 enum Letter {
@@ -127,7 +130,7 @@ struct World {
     truth: Standing,
     next_life: u64,
     /// Proposals that are on their way to the state.
-    proposals: Vec<(NodeId, LeaderEpoch, i32, Vec<(NodeId, Zxid)>)>,
+    proposals: Vec<Proposal>,
     next_value: u64,
     /// What was acknowledged, and at which offset.
     acknowledged: BTreeMap<u64, u64>,
@@ -285,21 +288,19 @@ impl World {
         let Some(machine) = &mut node.machine else {
             return;
         };
-        match machine.offer(Acks::All, value, count, until) {
-            Ok(place) => {
-                self.next_value += count;
-                let records = (value..value + count).map(|value| (value, place.epoch));
-                node.writes.push(Write::Append {
-                    run: machine.run(),
-                    attempt: place.attempt,
-                    at: place.base.0,
-                    records: records.collect(),
-                });
-                let own = node.own;
-                self.offered.insert(value, (own, place.base.0));
-            }
-            Err(_) => {}
-        }
+        // Who does not lead takes nothing.
+        let Ok(place) = machine.offer(Acks::All, value, count, until) else {
+            return;
+        };
+        self.next_value += count;
+        let records = (value..value + count).map(|value| (value, place.epoch));
+        node.writes.push(Write::Append {
+            run: machine.run(),
+            attempt: place.attempt,
+            at: place.base.0,
+            records: records.collect(),
+        });
+        self.offered.insert(value, (node.own, place.base.0));
     }
 
     fn ask(&mut self) {
@@ -468,12 +469,16 @@ impl World {
         if self.nodes[at].machine.is_none() {
             self.start(at);
         } else if is_cut_off {
-            // The same process announces itself anew.
-            self.next_life += 1;
-            self.truth.lives.insert(NODES[at], Zxid(self.next_life));
-            self.truth.partition_epoch += 1;
-            self.elect();
+            self.announce_anew(NODES[at]);
         }
+    }
+
+    /// The same process, in a new session.
+    fn announce_anew(&mut self, node: NodeId) {
+        self.next_life += 1;
+        self.truth.lives.insert(node, Zxid(self.next_life));
+        self.truth.partition_epoch += 1;
+        self.elect();
     }
 
     fn retain(&mut self) {
@@ -582,14 +587,11 @@ impl World {
     /// Everybody is up, and nothing goes wrong any more.
     fn heal(&mut self) {
         (self.is_calm, self.acknowledged_before) = (true, self.acknowledged.len());
-        for place in 0..NODES.len() {
+        for (place, node) in NODES.iter().enumerate() {
             if self.nodes[place].machine.is_none() {
                 self.start(place);
-            } else if !self.truth.lives.contains_key(&NODES[place]) {
-                self.next_life += 1;
-                self.truth.lives.insert(NODES[place], Zxid(self.next_life));
-                self.truth.partition_epoch += 1;
-                self.elect();
+            } else if !self.truth.lives.contains_key(node) {
+                self.announce_anew(*node);
             }
         }
     }

@@ -112,7 +112,7 @@ impl Twin {
         };
         let last_five = batches.iter().rev().take(PRODUCER_BATCHES_KEPT);
         for &(sequence, count, first) in last_five {
-            if sequence == found.into() && count == offer.count.into() {
+            if sequence == i64::from(found) && count == i64::from(offer.count) {
                 let last = Offset(first.0 + count as u64 - 1);
                 return Ok(Admitted::Known { first, last });
             }

@@ -107,7 +107,7 @@ impl<'a> Lz4<'a> {
             return Err(broken("a block is larger than its frame allows"));
         }
         let packed = take(&mut self.rest, length)?;
-        if self.has_block_sums && number(&mut self.rest, 4)? != Sum::of(packed).into() {
+        if self.has_block_sums && number(&mut self.rest, 4)? != u64::from(Sum::of(packed)) {
             return Err(broken("the checksum of a block is another"));
         }
         let before = into.len();
@@ -145,7 +145,7 @@ impl<'a> Lz4<'a> {
 
     fn end(&mut self) -> Result<(), Broken> {
         if let Some(sum) = &self.content_sum
-            && number(&mut self.rest, 4)? != sum.get().into()
+            && number(&mut self.rest, 4)? != u64::from(sum.get())
         {
             return Err(broken("the checksum of its content is another"));
         }
