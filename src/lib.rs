@@ -7,6 +7,7 @@
 //! cli        one file per subcommand
 //! daemon     composes a node, starts it, drains it, stops it
 //! ports      front doors: operator, zookeeper
+//! streams    partitions as data, and the groups that read them
 //! replica    the loop: events in, decisions, effects out
 //! log        the segmented append-only log over one journal per device
 //! peers      QUIC between nodes
@@ -46,4 +47,5 @@ pub mod planted;
 pub mod ports;
 pub mod replica;
 pub mod state;
+pub mod streams;
 pub mod wire;

@@ -81,6 +81,22 @@ pub enum Fault {
     LevelNotMinded,
     /// The file that tells the level is left as it was.
     LevelNotKept,
+    /// A group's answer leaves before its records are durable.
+    GroupAnswerEarly,
+    /// A partition is given on before its reader has let go of it.
+    PartitionGivenEarly,
+    /// A classic generation is given out without a record of it.
+    GenerationNotWritten,
+    /// A commit is taken from a member of an older generation or epoch.
+    StaleCommitTaken,
+    /// A transaction's offsets go over those that were committed behind them.
+    PendingOverNewer,
+    /// A new coordinator does not know which offsets are pending.
+    PendingNotWritten,
+    /// A group waits for members that fell silent, without end.
+    SilenceNotMinded,
+    /// Who waits for a rebalance is not answered when it is put aside.
+    WaiterForgotten,
 }
 
 impl Fault {
@@ -133,6 +149,18 @@ impl Fault {
         Fault::AdmittedBelowLevel,
         Fault::LevelNotMinded,
         Fault::LevelNotKept,
+    ];
+
+    /// Those that the histories of consumer groups catch.
+    pub const GROUPS: &[Fault] = &[
+        Fault::GroupAnswerEarly,
+        Fault::PartitionGivenEarly,
+        Fault::GenerationNotWritten,
+        Fault::StaleCommitTaken,
+        Fault::PendingOverNewer,
+        Fault::PendingNotWritten,
+        Fault::SilenceNotMinded,
+        Fault::WaiterForgotten,
     ];
 
     /// Those of COORDINATION that the suite of the state catches.

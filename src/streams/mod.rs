@@ -1,0 +1,3 @@
+//! Partitions as data, and the groups that read them.
+
+pub mod groups;
