@@ -269,7 +269,8 @@ impl Shelf {
                 }
             }
         }
-        names.last().cloned()
+        let has_more = names.len() == GROUPS_SWEPT_AT_ONCE;
+        names.last().filter(|_| has_more).cloned()
     }
 
     /// The topics are others than before.

@@ -243,8 +243,8 @@ impl Consumer {
         })
     }
 
-    /// What it reads is kept for its instance until its session is over; what
-    /// it was to let go of, it has.
+    /// It reads nothing now. What it is to read is kept for its instance until
+    /// its session is over.
     fn go_away(&mut self, turn: &mut Turn, group: &Name, id: &Name) {
         let Some(mut member) = self.members.remove(id) else {
             return;
@@ -252,7 +252,7 @@ impl Consumer {
         let standing = Standing {
             epoch: AWAY,
             previous_epoch: AWAY,
-            assigned: member.standing.assigned.clone(),
+            assigned: member.standing.assigned.and(&member.target),
             revoking: Partitions::default(),
         };
         self.move_owner(id, &member.standing, &standing);

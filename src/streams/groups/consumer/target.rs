@@ -70,10 +70,11 @@ impl Consumer {
         let named: BTreeSet<Name> = named.collect();
         self.patterns.retain(|pattern, _| named.contains(pattern));
         for pattern in named {
-            if !self.patterns.contains_key(&pattern) {
-                turn.unresolved.push((group.clone(), pattern.clone()));
-                self.patterns.insert(pattern, None);
-            }
+            let asked = (group.clone(), pattern.clone());
+            self.patterns.entry(pattern).or_insert_with(|| {
+                turn.unresolved.push(asked);
+                None
+            });
         }
     }
 
