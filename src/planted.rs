@@ -93,9 +93,10 @@ pub enum Fault {
     PendingOverNewer,
     /// A new coordinator does not know which offsets are pending.
     PendingNotWritten,
-    /// A group waits for members that fell silent, without end.
+    /// A group keeps members that fell silent.
     SilenceNotMinded,
-    /// Who waits for a rebalance is not answered when it is put aside.
+    /// Who waits in a group is not answered when another request of its comes,
+    /// or the generation ends.
     WaiterForgotten,
 }
 

@@ -28,7 +28,9 @@ pub(super) struct Group {
     /// When `tick` is to be called: at the next deadline or, since signs of
     /// life only move deadlines back, before.
     pub alarm: Option<Duration>,
-    /// What the group takes, as it was last counted.
+    /// What the members said takes, and the group as a whole, as it was last
+    /// counted.
+    pub member_bytes: usize,
     pub bytes: usize,
     /// Since when it is held here, for ages of which the wall clock knows no
     /// beginning.
@@ -44,6 +46,7 @@ impl Group {
             body: Body::Classic(Classic::default()),
             offsets: Offsets::default(),
             alarm: None,
+            member_bytes: 0,
             bytes: 0,
             held_since: turn.now.wall,
         }
@@ -141,12 +144,15 @@ impl Group {
         }
     }
 
-    pub(super) fn count_bytes(&self) -> usize {
-        let members = match &self.body {
-            Body::Classic(classic) => classic.bytes(),
-            Body::Consumer(consumer) => consumer.bytes(),
-        };
-        GROUP_BYTES + members + self.offsets.bytes()
+    /// Counts anew: the members only where they may have changed.
+    pub(super) fn count_bytes(&mut self, of_members: bool) {
+        if of_members {
+            self.member_bytes = match &self.body {
+                Body::Classic(classic) => classic.bytes(),
+                Body::Consumer(consumer) => consumer.bytes(),
+            };
+        }
+        self.bytes = GROUP_BYTES + self.member_bytes + self.offsets.bytes();
     }
 
     pub(super) fn tick(&mut self, turn: &mut Turn, name: &Name) {

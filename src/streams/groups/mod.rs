@@ -28,9 +28,6 @@ mod settings;
 mod shelf;
 mod turn;
 
-#[cfg(test)]
-mod tests;
-
 pub use assign::Assignor;
 pub use catalog::{Catalog, Topic};
 pub use codec::Malformed;

@@ -145,7 +145,7 @@ impl Offsets {
 
     fn dated(&mut self, turn: &Turn, new: NewOffset, retention_ms: Option<u64>) -> Committed {
         let order = self.next_order;
-        self.next_order += 1;
+        self.next_order = order.saturating_add(1);
         let wall = turn.now.wall;
         Committed {
             offset: new.offset,

@@ -23,6 +23,37 @@ pub(super) struct Shelf {
     bytes: usize,
 }
 
+/// What of a group a request may have changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Touched {
+    Members,
+    /// Not its members, and no deadline comes earlier.
+    Offsets,
+}
+
+impl Touched {
+    /// None for what only reads. Signs of life, which are frequent, move
+    /// deadlines back alone, and an alarm may ring early.
+    fn by(request: &Request) -> Option<Self> {
+        match request {
+            Request::Heartbeat(_)
+            | Request::Fetch(_)
+            | Request::Describe { .. }
+            | Request::DescribeConsumer { .. }
+            | Request::List => None,
+            Request::Commit(_)
+            | Request::CommitInTransaction(_)
+            | Request::EndTransaction(_)
+            | Request::DeleteOffsets { .. } => Some(Self::Offsets),
+            Request::Join(_)
+            | Request::Sync(_)
+            | Request::Leave(_)
+            | Request::ConsumerHeartbeat(_)
+            | Request::Delete { .. } => Some(Self::Members),
+        }
+    }
+}
+
 impl Shelf {
     pub(super) fn read_back(&mut self, turn: &mut Turn, ledger: Ledger) {
         for (name, image) in ledger.groups {
@@ -32,7 +63,7 @@ impl Shelf {
                 of_producer.insert(name.clone());
             }
             self.groups.insert(name.clone(), group);
-            self.settle(&name);
+            self.settle(&name, Touched::Members);
         }
         self.look_again(turn);
     }
@@ -54,21 +85,14 @@ impl Shelf {
             turn.answer(token, Ok(reply));
             return;
         };
-        // Signs of life, and what only reads, move no deadline forward.
-        let is_quiet = matches!(
-            request,
-            Request::Heartbeat(_)
-                | Request::Fetch(_)
-                | Request::Describe { .. }
-                | Request::DescribeConsumer { .. }
-        );
+        let touched = Touched::by(&request);
         match self.serve_group(turn, token, &name, request) {
             Ok(None) => {}
             Ok(Some(reply)) => turn.answer(token, Ok(reply)),
             Err(error) => turn.answer(token, Err(error)),
         }
-        if !is_quiet {
-            self.settle(&name);
+        if let Some(touched) = touched {
+            self.settle(&name, touched);
         }
     }
 
@@ -223,7 +247,7 @@ impl Shelf {
             if !group.offsets.producers().any(|it| it == end.producer) {
                 self.forget_producer(end.producer, &name);
             }
-            self.settle(&name);
+            self.settle(&name, Touched::Offsets);
         }
         Reply::TransactionEnded
     }
@@ -239,6 +263,7 @@ impl Shelf {
 
     /// Lets every group whose time has come look who fell silent.
     pub(super) fn tick(&mut self, turn: &mut Turn) {
+        debug_assert!(self.is_sound());
         let due = |(at, _): &&(Duration, Name)| turn.is_due(*at);
         let names: Vec<Name> = (self.alarms.iter().take_while(due))
             .map(|(_, name)| name.clone())
@@ -247,7 +272,7 @@ impl Shelf {
             if let Some(group) = self.groups.get_mut(&name) {
                 group.tick(turn, &name);
             }
-            self.settle(&name);
+            self.settle(&name, Touched::Members);
         }
     }
 
@@ -265,7 +290,7 @@ impl Shelf {
                 group.expire_offsets(turn, name);
                 match group.is_vacant() {
                     true => self.forget(turn, name),
-                    false => self.settle(name),
+                    false => self.settle(name, Touched::Offsets),
                 }
             }
         }
@@ -317,24 +342,38 @@ impl Shelf {
         self.groups.values_mut().flat_map(waiting).collect()
     }
 
-    /// Counts a group anew that may have changed, and sets its alarm. One that
-    /// is nothing, and of which nothing is written, is let go at once.
-    fn settle(&mut self, name: &Name) {
+    /// The sums are those of the groups, and no group is looked at too late.
+    fn is_sound(&self) -> bool {
+        let bytes: usize = self.groups.values().map(|group| group.bytes).sum();
+        let alarm_of = |(name, group): (&Name, &Group)| Some((group.alarm?, name.clone()));
+        let alarms: BTreeSet<_> = self.groups.iter().filter_map(alarm_of).collect();
+        let is_in_time = |group: &Group| match (group.alarm, group.next_deadline()) {
+            (Some(alarm), Some(deadline)) => alarm <= deadline,
+            (None, Some(_)) => false,
+            (_, None) => true,
+        };
+        bytes == self.bytes && alarms == self.alarms && self.groups.values().all(is_in_time)
+    }
+
+    /// Counts a group anew that may have changed. One that is nothing, and of
+    /// which nothing is written, is let go at once.
+    fn settle(&mut self, name: &Name, touched: Touched) {
         let Some(group) = self.groups.get_mut(name) else {
             return;
         };
         let (bytes_before, alarm_before) = (group.bytes, group.alarm);
-        group.bytes = group.count_bytes();
-        group.alarm = group.next_deadline();
+        group.count_bytes(touched == Touched::Members);
+        if touched == Touched::Members {
+            group.alarm = group.next_deadline();
+        }
         self.bytes = self.bytes - bytes_before + group.bytes;
         if group.alarm != alarm_before {
             alarm_before.map(|at| self.alarms.remove(&(at, name.clone())));
             group.alarm.map(|at| self.alarms.insert((at, name.clone())));
         }
         if group.is_vacant() && group.is_headless() {
-            let bytes = group.bytes;
+            self.bytes -= group.bytes;
             self.groups.remove(name);
-            self.bytes -= bytes;
         }
     }
 }

@@ -16,6 +16,7 @@ use super::request::{GroupState, Token};
 use super::turn::Turn;
 use super::{Blob, Error, Name};
 use crate::clock::Millis;
+use crate::planted;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -183,7 +184,9 @@ impl Classic {
 
     pub(super) fn tick(&mut self, turn: &mut Turn, group: &Name) {
         self.expected.retain(|_, until| !turn.is_due(*until));
-        let is_over = |member: &Member| member.deadline().is_some_and(|at| turn.is_due(at));
+        let is_over = |member: &Member| {
+            member.deadline().is_some_and(|at| turn.is_due(at)) && !planted!(SilenceNotMinded)
+        };
         let over: Vec<Name> = (self.members.iter())
             .filter(|(_, member)| is_over(member))
             .map(|(id, _)| id.clone())

@@ -83,7 +83,7 @@ impl Classic {
             Phase::Joining {
                 until,
                 gathering: None,
-            } if turn.is_due(until) && !planted!(SilenceNotMinded) => self.complete(turn, group),
+            } if turn.is_due(until) => self.complete(turn, group),
             Phase::Syncing { until } | Phase::Stable { until: Some(until) }
                 if turn.is_due(until) =>
             {

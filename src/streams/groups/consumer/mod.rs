@@ -15,6 +15,7 @@ use super::record::{About, ConsumerImage, Of, Standing, Value};
 use super::turn::Turn;
 use super::{Error, Name};
 use crate::clock::Millis;
+use crate::planted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -88,8 +89,8 @@ impl Consumer {
 
     pub(super) fn tick(&mut self, turn: &mut Turn, group: &Name) {
         let is_over = |member: &Member| {
-            turn.is_due(member.lives_until)
-                || member.revoked_until.is_some_and(|at| turn.is_due(at))
+            let is_due = |at: Duration| turn.is_due(at) && !planted!(SilenceNotMinded);
+            is_due(member.lives_until) || member.revoked_until.is_some_and(is_due)
         };
         let over: Vec<Name> = (self.members.iter())
             .filter(|(_, member)| is_over(member))
@@ -116,7 +117,7 @@ impl Consumer {
         }
         let member = self.members.get(member).ok_or(Error::UnknownMember)?;
         let current = member.standing.epoch;
-        match epoch == current || crate::planted!(StaleCommitTaken) {
+        match epoch == current || planted!(StaleCommitTaken) {
             true => Ok(()),
             false => Err(Error::StaleEpoch {
                 given: epoch,

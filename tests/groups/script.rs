@@ -1,43 +1,21 @@
-//! Scripts that anybody can read: a line is what somebody does, the lines
-//! behind it that begin with `>` are what follows. Actors are single words;
-//! member ids are shown as the number of the join that made them.
+//! The stage of the scripts: one coordinator, its log, and actors, who remember
+//! their ids and generations as clients do. Member ids are shown as the number
+//! of the request that made them.
 
-use crate::clock::Millis;
-use crate::ids::Uid;
-use crate::streams::groups::record::Protocol;
-use crate::streams::groups::request::*;
-use crate::streams::groups::{
+use dolmen::clock::Millis;
+use dolmen::ids::Uid;
+use dolmen::streams::groups::record::Protocol;
+use dolmen::streams::groups::request::*;
+use dolmen::streams::groups::{
     Blob, Catalog, Coordinator, Effect, Error, Name, Now, Partitions, Settings, Topic,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) const GROUP: &str = "g";
+const GROUP: &str = "g";
 /// 2026, so that the wall clock counts as set.
 const WALL: u64 = 1_767_225_600_000;
-
-/// Runs a script and compares what follows each line.
-pub(super) fn check(script: &str) {
-    check_with(Settings::default(), script);
-}
-
-pub(super) fn check_with(settings: Settings, script: &str) {
-    let mut stage = Stage::new(settings);
-    let lines = script
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty());
-    let lines: Vec<&str> = lines.collect();
-    let mut played = Vec::new();
-    for line in lines.iter().filter(|line| !line.starts_with('>')) {
-        played.push((*line).to_string());
-        let found = stage.play(line);
-        played.extend((found.iter()).map(|said| format!("> {}", said.trim_end())));
-    }
-    let (played, lines) = (played.join("\n"), lines.join("\n"));
-    assert_eq!(played, lines, "\nplayed:\n{played}\n\nwritten:\n{lines}\n");
-}
 
 #[derive(Default)]
 struct Actor {
@@ -47,7 +25,7 @@ struct Actor {
     protocol: Option<Name>,
 }
 
-struct Stage {
+pub(super) struct Stage {
     machine: Coordinator,
     settings: Settings,
     catalog: Arc<Catalog>,
@@ -64,7 +42,8 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(settings: Settings) -> Self {
+    pub(super) fn new() -> Self {
+        let settings = Settings::default();
         let mut machine = Coordinator::new(settings.clone());
         machine.gain(Arc::default());
         let mut stage = Self {
@@ -92,7 +71,7 @@ impl Stage {
         }
     }
 
-    fn play(&mut self, line: &str) -> Vec<String> {
+    pub(super) fn play(&mut self, line: &str) -> Vec<String> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let deed_at = words.iter().position(|word| is_deed(word)).unwrap_or(0);
         let (before, rest) = words.split_at(deed_at);
@@ -100,6 +79,9 @@ impl Stage {
         let (what, rest) = rest.split_first().expect("a line says something");
         let rest = &[words, rest].concat()[..];
         match *what {
+            "begin" => {
+                *self = Self::new();
+            }
             "tick" => {
                 self.now += Duration::from_millis(number(rest[0]) as u64);
                 self.machine.tick(self.at());
@@ -391,7 +373,7 @@ fn new_offset(word: &str) -> Option<NewOffset> {
 }
 
 /// A topic's id is its name, over and over.
-pub(super) fn topic_id(topic: &str) -> Uid {
+fn topic_id(topic: &str) -> Uid {
     let mut id = [0; 16];
     for (byte, letter) in id.iter_mut().zip(topic.bytes().cycle()) {
         *byte = letter;
@@ -524,6 +506,7 @@ fn shown(reply: &Reply) -> String {
                 members.join("; ")
             )
         }
+        Reply::Listed(groups) if groups.is_empty() => "no groups".to_string(),
         Reply::Listed(groups) => {
             let one = |it: &Listed| {
                 let (kind, state) = (it.kind.name(), it.state.name());

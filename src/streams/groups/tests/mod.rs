@@ -1,5 +1,0 @@
-//! The machine as its callers see it: rules as scripts, then random histories.
-
-mod history;
-mod rules;
-mod script;
