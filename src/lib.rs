@@ -7,7 +7,7 @@
 //! cli        one file per subcommand
 //! daemon     composes a node, starts it, drains it, stops it
 //! ports      front doors: operator, zookeeper
-//! streams    partitions as data: batches, their producers, and their replicas
+//! streams    partitions as data: batches, producers, replicas; and the groups that read them
 //! replica    the loop: events in, decisions, effects out
 //! log        the segmented append-only log over one journal per device
 //! peers      QUIC between nodes

@@ -388,3 +388,50 @@ pub const PRODUCER_BATCHES_KEPT: usize = 5;
 /// need every one, so where there are so many no other is begun. At 32 bytes
 /// each 8 MiB; one abort a minute for six months.
 pub const ABORTED_PER_PARTITION_MAX: usize = 1 << 18;
+
+// Streams: groups of consumers.
+
+/// A name that a client chooses: of a group, a member, an instance, a client,
+/// an assignor, or the pattern of a subscription. Kafka would take 32 KiB; what
+/// people and libraries give is under 100 bytes.
+pub const GROUP_NAME_BYTES_MAX: usize = 1024;
+/// Groups of one coordinator, which has a part of the cluster's groups: more
+/// than programs at a site, and room for consoles that make one at each start.
+pub const GROUPS_PER_COORDINATOR_MAX: usize = 4096;
+/// Members of one group. A partition has one reader, so more would be idle.
+pub const GROUP_MEMBERS_MAX: usize = 1024;
+/// Protocols that a classic member offers: three assignors ship with clients.
+pub const GROUP_PROTOCOLS_MAX: usize = 16;
+/// Topics that one member names. Their names are held per member.
+pub const GROUP_TOPICS_MAX: usize = 1024;
+/// What a member brings: its protocols' metadata, or its topics' names; and
+/// what a leader assigns to one member.
+pub const GROUP_MEMBER_BYTES_MAX: usize = 256 << 10;
+/// The members of a group together: a classic group is one record of the log,
+/// which with the members' names stays below RECORD_BYTES_MAX.
+pub const GROUP_BYTES_MAX: usize = 4 << 20;
+/// Committed and pending offsets of one group: a group that reads every
+/// partition of a site has some thousands.
+pub const GROUP_OFFSETS_MAX: usize = 16_384;
+/// The words a client leaves with an offset: as in Kafka.
+pub const GROUP_OFFSET_METADATA_BYTES_MAX: usize = 4096;
+/// What one coordinator holds of groups, members and offsets. Beyond it, what
+/// would add more is refused; what is there goes on.
+pub const COORDINATOR_BYTES_MAX: usize = 64 << 20;
+/// Answers that wait for their records to be durable: at 100,000 requests a
+/// second, what a sync of 100 ms holds up.
+pub const COORDINATOR_ANSWERS_MAX: usize = 10_000;
+/// A batch of groups' records, once it has so many bytes, is not added to: some
+/// 2,000 offsets. What must survive together may be more.
+pub const GROUP_BATCH_BYTES: usize = 256 << 10;
+/// Groups that one tick looks through for offsets that nobody wants any more.
+pub const GROUPS_SWEPT_AT_ONCE: usize = 64;
+/// Steps to even out an assignment where members read different topics: some
+/// 50 ms. What is not even by then is a valid assignment all the same.
+pub const GROUP_BALANCING_STEPS_MAX: usize = 4 << 20;
+/// How long a classic member that is new may wait for its first generation.
+/// Whoever joined and went away without a word is forgotten then; as in Kafka.
+pub const GROUP_NEW_MEMBER_MS: u64 = 5 * 60 * 1000;
+/// A wall clock before 2020 is one that nobody has set yet: boxes without a
+/// battery start in 1970. Ages are not taken from it.
+pub const CLOCK_UNSET_BEFORE_MS: u64 = 1_577_836_800_000;

@@ -105,6 +105,23 @@ pub enum Fault {
     AbortedCutShort,
     /// A snapshot of producers leaves their open transactions out.
     OpenNotInSnapshot,
+    /// A group's answer leaves before its records are durable.
+    GroupAnswerEarly,
+    /// A partition is given on before its reader has let go of it.
+    PartitionGivenEarly,
+    /// A classic generation is given out without a record of it.
+    GenerationNotWritten,
+    /// A commit is taken from a member of an older generation or epoch.
+    StaleCommitTaken,
+    /// A transaction's offsets go over those that were committed behind them.
+    PendingOverNewer,
+    /// A new coordinator does not know which offsets are pending.
+    PendingNotWritten,
+    /// A group keeps members that fell silent.
+    SilenceNotMinded,
+    /// Who waits in a group is not answered when another request of its comes,
+    /// or the generation ends.
+    WaiterForgotten,
 }
 
 impl Fault {
@@ -173,6 +190,18 @@ impl Fault {
         Fault::AbortNotNoted,
         Fault::AbortedCutShort,
         Fault::OpenNotInSnapshot,
+    ];
+
+    /// Those that the histories of consumer groups catch.
+    pub const GROUPS: &[Fault] = &[
+        Fault::GroupAnswerEarly,
+        Fault::PartitionGivenEarly,
+        Fault::GenerationNotWritten,
+        Fault::StaleCommitTaken,
+        Fault::PendingOverNewer,
+        Fault::PendingNotWritten,
+        Fault::SilenceNotMinded,
+        Fault::WaiterForgotten,
     ];
 
     /// Those of COORDINATION that the suite of the state catches.
