@@ -4,6 +4,7 @@
 mod backups;
 mod dice;
 mod figures;
+mod histories;
 mod model;
 mod script;
 mod snapshots;

@@ -624,6 +624,7 @@ fn shown(outcome: &Outcome) -> String {
             format!("admitted as node {node}, serial {serial}")
         }
         Outcome::Members(MemberOutcome::Refused(why)) => format!("refused: {why}"),
+        Outcome::Streams(outcome) => format!("{outcome:?}"),
         Outcome::Restore(RestoreOutcome::Stands(stands)) => format!("stands {}", stands.word()),
         Outcome::Restore(RestoreOutcome::Refused(why)) => format!("refused: {why:?}"),
         Outcome::Restore(outcome) => format!("{outcome:?}"),
