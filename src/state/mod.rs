@@ -67,6 +67,7 @@ use quota::Quotas;
 use sessions::Sessions;
 use snapshot::Taking;
 use snapshot::backup::Saving;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use topics::{Streams, StreamsNode, Unread};
 use tree::Tree;
@@ -272,6 +273,7 @@ impl State {
             topics: &mut self.topics,
             members: &self.members,
             term: self.term,
+            moved: BTreeSet::new(),
         }
     }
 

@@ -10,8 +10,10 @@
 //! 3. it holds the fewest replicas of the topic, then of all topics,
 //! 4. it is the preferred leader of the fewest partitions, likewise.
 //!
-//! So replicas are even within one wherever racks allow it, and so are leaders,
-//! which are chosen last, among those who hold the partition. Replicas apply
+//! So replicas are even within one wherever racks allow it, of each topic and of
+//! all. Leaders are chosen among those who hold the partition, and are even within
+//! one of each topic; of all they are as even as the holders leave room for.
+//! Replicas apply
 //! this: what comes out for what went in is a promise, and a change of it is a
 //! new feature level.
 
@@ -19,7 +21,7 @@ use super::digest::{Hash, Part};
 use super::topics::Topics;
 use crate::ids::{NodeId, PartitionId, TopicId};
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The brokers with what they hold.
 #[derive(Clone, Debug, Default)]
@@ -176,13 +178,19 @@ impl Loads {
         }
     }
 
-    /// Hands leaders on where one broker has two more of them than another that
-    /// it can hand to, maybe by way of others: the greedy choice may end in a
-    /// corner.
+    /// Hands leaders on from brokers that lead more to those that lead fewer,
+    /// maybe by way of others: the greedy choice may end in a corner.
     fn level(&mut self, spread: &mut [Vec<NodeId>]) {
-        // Each round takes one leader from a broker that has too many.
-        for _ in 0..spread.len() {
-            let Some(way) = self.way_to_less(spread) else {
+        // Each round makes the topic's leaders more even, or else those of all.
+        for _ in 0..2 * spread.len() {
+            let most_first = |node: &NodeId| {
+                let load = &self.brokers[node];
+                (Reverse((load.own.leaders, load.all.leaders)), *node)
+            };
+            let mut starts: Vec<_> = self.brokers.keys().copied().collect();
+            starts.sort_by_key(most_first);
+            let mut ways = starts.into_iter();
+            let Some(way) = ways.find_map(|start| self.way_to_less(start, spread)) else {
                 return;
             };
             for (at, to) in way {
@@ -194,24 +202,28 @@ impl Loads {
         }
     }
 
-    /// Which partitions to hand to whom, from the broker that leads most to one
-    /// that leads fewer by two; the shortest way.
-    fn way_to_less(&self, spread: &[Vec<NodeId>]) -> Option<Vec<(usize, NodeId)>> {
-        let leaders = |node: &NodeId| self.brokers[node].own.leaders;
-        let up = self.brokers.iter().filter(|(_, load)| load.is_up);
-        let (&most, _) = up.max_by_key(|(node, load)| (load.own.leaders, Reverse(**node)))?;
+    /// Which partitions to hand to whom so that the start leads one fewer and the
+    /// end, which led fewer, one more; the shortest way.
+    fn way_to_less(&self, start: NodeId, spread: &[Vec<NodeId>]) -> Option<Vec<(usize, NodeId)>> {
+        let most = &self.brokers[&start];
+        let leads_less = |node: &NodeId| {
+            let (own, all) = (most.own.leaders, most.all.leaders);
+            let less = &self.brokers[node];
+            let is_far = own >= less.own.leaders + 2;
+            is_far || (own > less.own.leaders && all >= less.all.leaders + 2)
+        };
         // By whom each broker was reached, and over which partition.
         let mut reached: BTreeMap<NodeId, (NodeId, usize)> = BTreeMap::new();
-        let mut waiting = std::collections::VecDeque::from([most]);
+        let mut waiting = VecDeque::from([start]);
         while let Some(from) = waiting.pop_front() {
-            if leaders(&from) + 2 <= leaders(&most) {
-                return Some(back(&reached, most, from));
+            if leads_less(&from) {
+                return Some(back(&reached, start, from));
             }
             let led = spread.iter().enumerate();
             for (at, replicas) in led.filter(|(_, replicas)| replicas.first() == Some(&from)) {
-                let others = replicas[1..].iter().filter(|node| self.brokers[node].is_up);
-                for &to in others {
-                    if to != most && !reached.contains_key(&to) {
+                let others = replicas[1..].iter();
+                for &to in others.filter(|node| self.brokers[node].is_up) {
+                    if to != start && !reached.contains_key(&to) {
                         reached.insert(to, (from, at));
                         waiting.push_back(to);
                     }
@@ -270,7 +282,7 @@ fn draw(id: TopicId, partition: PartitionId, node: NodeId) -> u64 {
 pub fn balance(topics: &Topics) -> Vec<Proposal> {
     let mut loads = Loads::of(topics, None);
     let mut targets = targets(topics);
-    let mut moved: BTreeMap<usize, ()> = BTreeMap::new();
+    let mut moved = BTreeSet::new();
     let most_moves: usize = targets.iter().map(|one| one.target.len()).sum();
     for _ in 0..most_moves {
         let Some((at, from, to)) = best_move(&loads, &targets) else {
@@ -280,9 +292,9 @@ pub fn balance(topics: &Topics) -> Vec<Proposal> {
         loads.take(target, false);
         exchange(target, from, to);
         loads.add(target, false);
-        moved.insert(at, ());
+        moved.insert(at);
     }
-    moved.into_keys().map(|at| targets[at].proposal()).collect()
+    moved.into_iter().map(|at| targets[at].proposal()).collect()
 }
 
 /// Moves after which a broker holds nothing that another can hold. For one that
@@ -370,5 +382,130 @@ fn best_move(loads: &Loads, targets: &[Placed]) -> Option<(usize, NodeId, NodeId
 fn exchange(nodes: &mut [NodeId], old: NodeId, new: NodeId) {
     for node in nodes.iter_mut().filter(|node| **node == old) {
         *node = new;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::Seeded;
+
+    fn loads(racks: &[Option<&str>]) -> Loads {
+        let load = |rack: &Option<&str>| Load {
+            rack: rack.map(Box::from),
+            is_up: true,
+            ..Load::default()
+        };
+        let brokers = (1..).map(NodeId).zip(racks.iter().map(load));
+        Loads {
+            brokers: brokers.collect(),
+        }
+    }
+
+    fn id(n: u64) -> TopicId {
+        TopicId((u128::from(n) << 64 | 7).to_be_bytes())
+    }
+
+    /// How far apart the brokers are, in replicas and in leaders.
+    fn apart(counts: impl Iterator<Item = Held>) -> (usize, usize) {
+        let (mut replicas, mut leaders) = (BTreeSet::new(), BTreeSet::new());
+        for held in counts {
+            replicas.insert(held.replicas);
+            leaders.insert(held.leaders);
+        }
+        let range = |set: BTreeSet<usize>| set.last().unwrap() - set.first().unwrap();
+        (range(replicas), range(leaders))
+    }
+
+    fn own_of(loads: &mut Loads) -> (usize, usize) {
+        let own: Vec<_> = loads.brokers.values().map(|load| load.own).collect();
+        for load in loads.brokers.values_mut() {
+            load.own = Held::default();
+        }
+        apart(own.into_iter())
+    }
+
+    #[test]
+    fn replicas_and_leaders_are_even_within_one() {
+        for seed in 1..=300 {
+            let mut seeded = Seeded::new(seed);
+            let brokers = 1 + seeded.below(7) as usize;
+            let mut loads = loads(&vec![None; brokers]);
+            let some_factor = |seeded: &mut Seeded| 1 + seeded.below(brokers as u64) as usize;
+            let (of_all, is_mixed) = (some_factor(&mut seeded), seeded.one_in(2));
+            for n in 0..10 {
+                let factor = match is_mixed {
+                    true => some_factor(&mut seeded),
+                    false => of_all,
+                };
+                let count = 1 + seeded.below(30) as u32;
+                let spread = loads.spread(id(seed << 8 | n), PartitionId(0), count, factor);
+                for replicas in &spread {
+                    let distinct: BTreeSet<_> = replicas.iter().collect();
+                    assert_eq!(distinct.len(), factor, "seed {seed}");
+                }
+                let (replicas, leaders) = own_of(&mut loads);
+                assert!(replicas <= 1 && leaders <= 1, "seed {seed}: {spread:?}");
+                let (replicas, leaders) = apart(loads.brokers.values().map(|load| load.all));
+                assert!(replicas <= 1, "seed {seed}: {replicas} of all");
+                // A topic of one partition is led by one of those who hold least,
+                // though another may lead less.
+                let most = if is_mixed { 4 } else { 2 };
+                assert!(leaders <= most, "seed {seed}: {leaders} leaders of all");
+            }
+        }
+    }
+
+    #[test]
+    fn replicas_stand_in_as_many_racks_as_there_are() {
+        let three = [
+            Some("a"),
+            Some("a"),
+            Some("b"),
+            Some("b"),
+            Some("c"),
+            Some("c"),
+        ];
+        let mut loads = loads(&three);
+        let spread = loads.spread(id(1), PartitionId(0), 30, 3);
+        for replicas in &spread {
+            let racks: BTreeSet<_> = replicas.iter().map(|node| (node.0 - 1) / 2).collect();
+            assert_eq!(racks.len(), 3, "{replicas:?}");
+        }
+        assert_eq!(own_of(&mut loads), (0, 0));
+        let spread = loads.spread(id(2), PartitionId(0), 10, 4);
+        for replicas in &spread {
+            let racks: BTreeSet<_> = replicas.iter().map(|node| (node.0 - 1) / 2).collect();
+            assert_eq!(racks.len(), 3, "{replicas:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_down_holds_only_what_nobody_else_can_and_leads_nothing() {
+        let mut loads = loads(&[None; 3]);
+        loads.brokers.get_mut(&NodeId(2)).unwrap().is_up = false;
+        for replicas in loads.spread(id(1), PartitionId(0), 9, 2) {
+            assert!(!replicas.contains(&NodeId(2)));
+        }
+        for replicas in loads.spread(id(2), PartitionId(0), 9, 3) {
+            assert_eq!(replicas.len(), 3);
+            assert_ne!(replicas[0], NodeId(2));
+        }
+    }
+
+    /// What comes out for what went in must never change: replicas of two
+    /// releases apply the same command.
+    #[test]
+    fn the_placement_is_the_same_for_ever() {
+        let mut loads = loads(&[Some("a"), Some("b"), Some("a"), None]);
+        let spread = loads.spread(id(1), PartitionId(0), 6, 2);
+        let spread: Vec<_> = spread
+            .iter()
+            .map(|replicas| replicas.iter().map(|node| node.0).collect::<Vec<_>>())
+            .collect();
+        assert_eq!(
+            format!("{spread:?}"),
+            "[[3, 4], [2, 1], [4, 1], [3, 2], [1, 2], [4, 3]]"
+        );
     }
 }

@@ -259,7 +259,7 @@ impl History {
                 host: format!("10.0.0.{node}").into(),
                 port,
             }],
-            rack: (node.0 % 3 > 0).then(|| format!("rack-{}", node.0 % 3).into()),
+            rack: (!node.0.is_multiple_of(3)).then(|| format!("rack-{}", node.0 % 3).into()),
         };
         let outcome = self.say(node, StreamsCommand::Announce(announce));
         if let Some(StreamsOutcome::Announced(life)) = outcome

@@ -71,12 +71,14 @@ impl Streams<'_> {
         name: &str,
         partition: PartitionId,
     ) -> Result<Stand, StreamsRefused> {
-        self.change(name, partition, |partition, _, brokers| {
+        self.change(name, partition, |partition, floor, brokers| {
             let is_up = |node| brokers.is_up(node);
             match election {
-                Election::Preferred => partition.elect_preferred(&is_up),
-                Election::Unclean => partition.elect_unclean(&is_up),
+                Election::Preferred => partition.elect_preferred(&is_up)?,
+                Election::Unclean => partition.elect_unclean(&is_up)?,
             }
+            partition.complete(floor, &is_up);
+            Ok(())
         })
     }
 

@@ -190,9 +190,13 @@ fn read_topic(tree: &Tree, name: &str, slot: Slot) -> Option<Topic> {
         let node = tree.node(tree.child(place, "state")?);
         let holders = record.holders(PartitionId(n))?;
         let state = nodes::read::<StateRecord>(&node.data)?;
-        Some(state.read(node.version, holders))
+        let partition = state.read(node.version, holders);
+        partition.is_sound().then_some(partition)
     };
     let count = record.partitions() as u32;
+    if count == 0 {
+        return None;
+    }
     Some(Topic {
         id: record.id()?,
         partitions: (0..count).map(partition).collect::<Option<_>>()?,

@@ -88,6 +88,18 @@ impl Partition {
         })
     }
 
+    /// Whether it keeps to what is said of its fields: it may have been read.
+    pub(super) fn is_sound(&self) -> bool {
+        let holds = |nodes: &[NodeId]| nodes.iter().all(|node| self.replicas.contains(node));
+        let leads = |leader| self.in_sync.contains(&leader) && !self.is_lost;
+        !self.in_sync.is_empty()
+            && [&self.in_sync, &self.adding, &self.removing]
+                .into_iter()
+                .all(|one| holds(one))
+            && self.target().next().is_some()
+            && self.leader.is_none_or(leads)
+    }
+
     /// The replicas of whom a majority is counted: those that are being added
     /// do not count before all of them are in sync.
     pub fn standing(&self) -> impl Iterator<Item = NodeId> {
@@ -359,5 +371,132 @@ fn exchange(list: &mut Vec<NodeId>, old: NodeId, new: Option<NodeId>) {
             .filter(|node| **node == old)
             .for_each(|node| *node = new),
         None => list.retain(|&node| node != old),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nodes(list: &str) -> Vec<NodeId> {
+        let numbers = list.split(',').filter(|number| !number.is_empty());
+        numbers
+            .map(|number| NodeId(number.parse().unwrap()))
+            .collect()
+    }
+
+    /// On these, in sync on those, led by the first of those that is up.
+    fn partition(replicas: &str, in_sync: &str, up: &str) -> Partition {
+        let up = nodes(up);
+        let mut partition = Partition {
+            leader: None,
+            leader_epoch: 0,
+            epoch: 0,
+            replicas: nodes(replicas),
+            in_sync: nodes(in_sync),
+            adding: Vec::new(),
+            removing: Vec::new(),
+            is_lost: false,
+        };
+        partition.revive(&|node| up.contains(&node), false);
+        partition
+    }
+
+    #[test]
+    fn who_is_lost_leaves_the_set_down_to_its_floor() {
+        let check = |replicas, in_sync, lost, floor, left: &str| {
+            let mut partition = partition(replicas, in_sync, in_sync);
+            partition.lose(NodeId(lost), floor, &|node| node != NodeId(lost));
+            assert_eq!(
+                partition.in_sync,
+                nodes(left),
+                "{replicas} {in_sync} -{lost} {floor:?}"
+            );
+        };
+        let majority = Floor::Majority;
+        check("1,2,3", "1,2,3", 3, majority, "1,2");
+        check("1,2,3", "1,2", 2, majority, "1,2");
+        check("1,2", "1,2", 2, majority, "1,2");
+        check("1", "1", 1, majority, "1");
+        check("1,2,3,4,5", "1,2,3,4", 4, majority, "1,2,3");
+        check("1,2,3,4,5", "1,2,3", 3, majority, "1,2,3");
+        check("1,2,3", "2,3", 1, majority, "2,3");
+        // As in Kafka, where a topic means no more by an acknowledgement.
+        check("1,2", "1,2", 2, Floor::AtLeast(1), "1");
+        check("1,2,3", "1,2", 2, Floor::AtLeast(2), "1,2");
+        check("1,2,3", "1,2,3", 2, Floor::AtLeast(9), "1,2,3");
+    }
+
+    #[test]
+    fn the_floor_is_of_those_who_stand() {
+        let mut partition = partition("1", "1", "1");
+        let up = |_| true;
+        partition
+            .reassign(&nodes("2,3,4"), Floor::Majority, &up)
+            .unwrap();
+        assert_eq!(partition.replicas, nodes("2,3,4,1"));
+        assert_eq!(partition.floor(Floor::Majority), 1, "1 goes on by itself");
+        let joined = partition.change_in_sync(&nodes("1,2,3"), Floor::Majority, &up);
+        assert_eq!(joined, Ok(()));
+        partition.complete(Floor::Majority, &up);
+        assert!(partition.is_reassigned(), "4 is not in sync");
+        let joined = partition.change_in_sync(&nodes("1,2,3,4"), Floor::Majority, &up);
+        assert_eq!(joined, Ok(()));
+        partition.complete(Floor::Majority, &|node| node == NodeId(1));
+        assert!(partition.is_reassigned(), "nobody who stays is up");
+        partition.complete(Floor::Majority, &up);
+        assert_eq!(partition.replicas, nodes("2,3,4"));
+        assert_eq!(
+            (partition.leader, partition.leader_epoch),
+            (Some(NodeId(2)), 2)
+        );
+        assert_eq!(partition.floor(Floor::Majority), 2);
+    }
+
+    #[test]
+    fn an_unclean_election_takes_who_has_nothing_last() {
+        let mut partition = partition("1,2", "1", "");
+        partition.forget(NodeId(1), &|_| false);
+        assert!(partition.is_lost);
+        partition.revive(&|_| true, false);
+        assert_eq!(partition.leader, None, "nobody asked for it");
+        partition.elect_unclean(&|_| true).unwrap();
+        assert_eq!(
+            (partition.leader, &partition.in_sync),
+            (Some(NodeId(2)), &nodes("2"))
+        );
+        assert!(!partition.is_lost);
+    }
+
+    #[test]
+    fn who_leaves_for_good_makes_room() {
+        let check = |mut partition: Partition, gone, other, expected: [&str; 4]| {
+            partition.substitute(NodeId(gone), other);
+            let Partition {
+                replicas,
+                in_sync,
+                adding,
+                removing,
+                ..
+            } = &partition;
+            let lists = [replicas, in_sync, adding, removing];
+            assert_eq!(lists, expected.map(nodes).each_ref());
+            assert!(partition.is_sound());
+        };
+        let plain = || partition("1,2,3", "1,3", "1,3");
+        check(plain(), 2, Some(NodeId(4)), ["1,4,3", "1,3", "", ""]);
+        check(plain(), 2, None, ["1,2,3", "1,3", "", ""]);
+        let mut moving = plain();
+        moving
+            .reassign(&nodes("1,4"), Floor::Majority, &|_| true)
+            .unwrap();
+        check(moving.clone(), 2, None, ["1,4,3", "1,3", "4", "3"]);
+        check(moving, 4, Some(NodeId(5)), ["1,5,2,3", "1,3", "5", "2,3"]);
+        let mut lost = partition("1,2", "1", "");
+        lost.forget(NodeId(1), &|_| false);
+        check(lost.clone(), 1, Some(NodeId(3)), ["3,2", "3", "", ""]);
+        lost.reassign(&nodes("2"), Floor::Majority, &|_| true)
+            .unwrap();
+        check(lost, 1, None, ["2", "2", "", ""]);
     }
 }

@@ -7,7 +7,7 @@ use super::nodes::{self, FOLDERS, SettingsRecord, StateRecord, StreamsNode, Topi
 use super::partition::{Floor, Partition};
 use super::settings::TopicSettings;
 use super::{Topic, Topics, read_settings};
-use crate::ids::{PartitionId, Term};
+use crate::ids::{PartitionId, Term, TopicId};
 use crate::limits::PARTITIONS_NAMED_MAX;
 use crate::planted;
 use crate::state::access;
@@ -18,12 +18,17 @@ use crate::state::node::{Owner, Slot, next_version};
 use crate::state::paths;
 use crate::state::tree::Tree;
 use crate::state::writes::Writes;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 pub(in crate::state) struct Streams<'a> {
     pub writes: Writes<'a>,
     pub topics: &'a mut Topics,
     pub members: &'a Members,
     pub term: Term,
+    /// Topics of which others hold partitions now. Their nodes, which say so of
+    /// all their partitions, are written once, when the command is through.
+    pub moved: BTreeSet<Arc<str>>,
 }
 
 /// Whether a client, whom the access list allows it, may write so under
@@ -67,6 +72,11 @@ impl Streams<'_> {
             StreamsCommand::Reassign { moves } => self.reassign(moves),
             StreamsCommand::DrawProducerIds { broker } => self.draw_producer_ids(*broker),
         };
+        for name in std::mem::take(&mut self.moved) {
+            if let Some(topic) = self.topics.get(&name) {
+                write_holders(&mut self.writes, &name, topic);
+            }
+        }
         outcome.unwrap_or_else(StreamsOutcome::Refused)
     }
 
@@ -116,7 +126,10 @@ impl Streams<'_> {
         let Topics {
             by_name, brokers, ..
         } = &mut *self.topics;
-        let topic = by_name.get_mut(name).ok_or(StreamsRefused::UnknownTopic)?;
+        let found = by_name.get_key_value(name);
+        let (name, _) = found.ok_or(StreamsRefused::UnknownTopic)?;
+        let name = name.clone();
+        let topic = by_name.get_mut(&name).expect("it was found");
         let floor = topic.floor();
         let place = topic.partitions.get_mut(partition.0 as usize);
         let place = place.ok_or(StreamsRefused::UnknownPartition)?;
@@ -125,12 +138,11 @@ impl Streams<'_> {
             *place = before;
             return Err(refused);
         }
-        let moved = write_if_changed(&mut self.writes, self.term, name, partition, &before, place);
-        let stand = stand(place);
-        if moved {
-            write_holders(&mut self.writes, name, topic);
+        let (writes, term) = (&mut self.writes, self.term);
+        if write_if_changed(writes, term, &name, partition, &before, place) {
+            self.moved.insert(name);
         }
-        Ok(stand)
+        Ok(stand(place))
     }
 
     /// Changes whatever partitions it changes. The time that it takes is that
@@ -191,7 +203,7 @@ impl Streams<'_> {
 
 /// Which partition it is, and what holds for it.
 pub(super) struct At<'a> {
-    pub topic: crate::ids::TopicId,
+    pub topic: TopicId,
     pub partition: PartitionId,
     pub floor: Floor,
     pub settings: &'a TopicSettings,
