@@ -336,15 +336,6 @@ impl State {
         command: &MemberCommand,
         changes: &mut Vec<Change>,
     ) -> Result<Outcome, Error> {
-        if let MemberCommand::Remove { node } = command
-            && let Some((copies, topic)) = self.streams(now, changes).only_copies(*node)
-        {
-            let why = format!(
-                "node {node} holds what no other has of {copies} partitions, of topic {topic} \
-                 among them: move them to others first, or stop the node and lose them"
-            );
-            return Ok(Outcome::Members(MemberOutcome::Refused(why.into())));
-        }
         let before = self.members.clone();
         let outcome = self.members.apply(now, command);
         let is_as_before =

@@ -71,8 +71,8 @@ impl Loads {
         };
         for (_, topic) in topics.iter() {
             for partition in &topic.partitions {
-                let target: Vec<_> = partition.target().collect();
-                loads.add(&target, Some(topic.id) == own);
+                let is_own = Some(topic.id) == own;
+                loads.count(partition.target(), is_own, |count| *count += 1);
             }
         }
         loads
@@ -89,17 +89,22 @@ impl Loads {
     }
 
     fn add(&mut self, replicas: &[NodeId], is_own: bool) {
-        self.count(replicas, is_own, |count| *count += 1);
+        self.count(replicas.iter().copied(), is_own, |count| *count += 1);
     }
 
     fn take(&mut self, replicas: &[NodeId], is_own: bool) {
-        self.count(replicas, is_own, |count| *count -= 1);
+        self.count(replicas.iter().copied(), is_own, |count| *count -= 1);
     }
 
-    fn count(&mut self, replicas: &[NodeId], is_own: bool, step: fn(&mut usize)) {
-        for (place, node) in replicas.iter().enumerate() {
+    fn count(
+        &mut self,
+        replicas: impl Iterator<Item = NodeId>,
+        is_own: bool,
+        step: impl Fn(&mut usize),
+    ) {
+        for (place, node) in replicas.enumerate() {
             // One that has left is no broker any more.
-            let Some(load) = self.brokers.get_mut(node) else {
+            let Some(load) = self.brokers.get_mut(&node) else {
                 continue;
             };
             let own = is_own.then_some(&mut load.own);
@@ -233,8 +238,8 @@ impl Loads {
         None
     }
 
-    /// Who takes the place of a replica that is gone: up, and none of those who
-    /// are left.
+    /// One more who holds a partition: up, and none of those who do. It counts
+    /// from now on.
     pub fn substitute(
         &mut self,
         id: TopicId,
@@ -246,7 +251,9 @@ impl Loads {
             return None;
         }
         let load = self.brokers.get_mut(&next);
-        load.expect("it was found among them").all.replicas += 1;
+        let load = load.expect("it was found among them");
+        load.all.replicas += 1;
+        load.own.replicas += 1;
         Some(next)
     }
 }
@@ -309,6 +316,29 @@ pub fn drain(topics: &Topics, node: NodeId) -> Vec<Proposal> {
         }
         if let Some(to) = loads.substitute(placed.id, placed.partition, &placed.target) {
             exchange(&mut placed.target, node, to);
+            proposals.push(placed.proposal());
+        }
+    }
+    proposals
+}
+
+/// Moves after which each partition of a topic has so many replicas, where there
+/// are as many brokers: those it has stay, in their order. For a topic that was
+/// made when there were fewer brokers.
+pub fn widen(topics: &Topics, name: &str, factor: usize) -> Vec<Proposal> {
+    let id = topics.get(name).map(|topic| topic.id);
+    let mut loads = Loads::of(topics, id);
+    let mut proposals = Vec::new();
+    for mut placed in targets(topics).into_iter().filter(|one| one.name == name) {
+        let has = placed.target.len();
+        while placed.target.len() < factor {
+            let next = loads.substitute(placed.id, placed.partition, &placed.target);
+            let Some(next) = next else {
+                break;
+            };
+            placed.target.push(next);
+        }
+        if placed.target.len() > has {
             proposals.push(placed.proposal());
         }
     }

@@ -44,7 +44,7 @@ impl Dice {
             4 => Command::CloseSession,
             5 => self.members(),
             6 => Command::Reap { path: self.path() },
-            39 => Command::Streams(self.streams(state)),
+            35..=39 => Command::Streams(self.streams(state)),
             7..=15 => {
                 let count = self.seeded.below(5);
                 Command::Multi((0..count).map(|_| self.write()).collect())
@@ -127,8 +127,8 @@ impl Dice {
         };
         let validates_only = self.seeded.one_in(5);
         match self.seeded.below(14) {
-            0..=3 => StreamsCommand::Announce(self.announce()),
-            4..=6 => StreamsCommand::CreateTopic(CreateTopic {
+            0..=2 => StreamsCommand::Announce(self.announce()),
+            3..=6 => StreamsCommand::CreateTopic(CreateTopic {
                 name: self.topic(),
                 id: self.topic_id(),
                 layout: self.layout(),
@@ -201,7 +201,7 @@ impl Dice {
             listener("C", Security::SaslPlaintext),
             listener("D", Security::SaslSsl),
         ];
-        let count = self.seeded.below(5) as usize;
+        let count = 1 + self.seeded.below(4) as usize;
         Announce {
             node: NodeId(1 + self.seeded.below(3)),
             disk: Uid([self.seeded.below(2) as u8; 16]),
@@ -246,8 +246,11 @@ impl Dice {
         match self.seeded.one_in(3) {
             true => Layout::Assigned(self.lists()),
             false => Layout::Spread {
-                partitions: self.seeded.one_in(2).then(|| self.seeded.below(4) as u32),
-                factor: self.seeded.one_in(2).then(|| self.seeded.below(4) as u16),
+                partitions: self
+                    .seeded
+                    .one_in(2)
+                    .then(|| 1 + self.seeded.below(3) as u32),
+                factor: self.seeded.one_in(3).then(|| self.seeded.below(4) as u16),
             },
         }
     }
@@ -258,8 +261,8 @@ impl Dice {
             ("durability", "replicated"),
             ("x", "y"),
         ];
-        let count = self.seeded.below(4) as usize;
-        let given = all[..count].iter();
+        let passed = self.seeded.below(6) as usize;
+        let given = all.iter().skip(passed).take(2);
         given
             .map(|&(name, value)| (name.into(), value.into()))
             .collect()

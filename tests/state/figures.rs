@@ -141,5 +141,13 @@ fn figures_of_topics() {
             drop(site.state.topics_anew())
         });
         timed("a topic is deleted", &mut |site| site.delete("topic-0"));
+        timed("one of one partition is made", &mut |site| {
+            site.create("small", 1, 3).unwrap();
+        });
+        timed("1000 partitions are given other replicas", &mut |site| {
+            site.create("large", 900, 1).unwrap();
+            let proposals = placement::widen(site.state.topics(), "large", 3);
+            site.carry_out(proposals);
+        });
     }
 }

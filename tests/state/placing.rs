@@ -222,7 +222,7 @@ impl Site {
         }
     }
 
-    fn carry_out(&mut self, proposals: Vec<Proposal>) {
+    pub fn carry_out(&mut self, proposals: Vec<Proposal>) {
         let moves = proposals.into_iter().map(|one| Reassignment {
             topic: one.topic,
             partition: one.partition,
@@ -255,6 +255,30 @@ impl Site {
         }
         held.values().max().unwrap() - held.values().min().unwrap()
     }
+}
+
+/// One node is left, and goes on by itself though the sessions of the others,
+/// which nobody could end, are still there.
+#[test]
+fn one_that_is_left_goes_on_without_the_others() {
+    let mut site = Site::of(3);
+    site.create("a", 3, 3).unwrap();
+    site.create("b", 3, 1).unwrap();
+    site.remove(2);
+    site.remove(3);
+    let topics = site.state.topics();
+    assert_eq!(topics.brokers().count(), 1);
+    let led = |name| {
+        let partitions = &topics.get(name).unwrap().partitions;
+        partitions
+            .iter()
+            .filter(|one| one.leader == Some(NodeId(1)))
+            .count()
+    };
+    assert_eq!((led("a"), led("b")), (3, 1));
+    let lost = topics.get("b").unwrap().partitions.iter();
+    assert_eq!(lost.filter(|one| one.is_lost).count(), 2);
+    assert_eq!(site.state.topics_anew().as_ref(), Ok(topics));
 }
 
 /// Partitions of which the replicas differ, and how many replicas do.
@@ -343,11 +367,11 @@ fn a_place_that_nobody_can_take_is_kept_for_who_comes_next() {
 fn a_drained_broker_holds_nothing_and_may_go_while_it_is_up() {
     let mut site = busy(5);
     let node = NodeId(3);
-    let refused = site.members(MemberCommand::Remove { node });
-    let MemberOutcome::Refused(why) = refused else {
-        panic!("it has the only copy of some of c");
-    };
-    assert!(why.contains("of topic c among them"), "{why}");
+    let only = site.state.topics().only_copies(node);
+    assert!(
+        matches!(&only, Some((1..=2, topic)) if &**topic == "c"),
+        "{only:?}"
+    );
     let before = site.replicas();
     let proposals = placement::drain(site.state.topics(), node);
     site.carry_out(proposals);
@@ -358,8 +382,38 @@ fn a_drained_broker_holds_nothing_and_may_go_while_it_is_up() {
         .count();
     assert_eq!(moved(&before, &after), (held, held));
     assert!(after.values().all(|nodes| !nodes.contains(&node)));
+    assert_eq!(site.state.topics().only_copies(node), None);
     site.remove(3);
     assert_eq!(site.replicas(), after);
+}
+
+#[test]
+fn a_topic_of_one_box_is_widened_when_others_have_joined() {
+    let mut site = Site::of(1);
+    site.create("a", 9, 1).unwrap();
+    for _ in 0..2 {
+        let joined = site.join();
+        site.start(joined);
+    }
+    let before = site.replicas();
+    let proposals = placement::widen(site.state.topics(), "a", 2);
+    site.carry_out(proposals);
+    let after = site.replicas();
+    assert_eq!(moved(&before, &after), (9, 9));
+    assert!(
+        after
+            .values()
+            .all(|nodes| nodes.len() == 2 && nodes[0] == NodeId(1))
+    );
+    assert_eq!(placement::widen(site.state.topics(), "a", 2), []);
+    let proposals = placement::widen(site.state.topics(), "a", 9);
+    site.carry_out(proposals);
+    assert!(site.replicas().values().all(|nodes| nodes.len() == 3));
+    let led = site.state.topics().get("a").unwrap().partitions.iter();
+    assert!(
+        led.clone()
+            .all(|one| one.in_sync.len() == 3 && one.leader.is_some())
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::limits::{
     BROKER_LISTENERS_MAX, HOST_BYTES_MAX, LISTENER_NAME_BYTES_MAX, RACK_BYTES_MAX,
 };
 use crate::planted;
-use crate::state::node::OwnerKind;
+use crate::state::node::{OwnerKind, Slot};
 use crate::state::tree::Tree;
 use std::collections::BTreeMap;
 
@@ -73,7 +73,7 @@ impl Brokers {
     pub(super) fn read(tree: &Tree) -> Result<Self, Unread> {
         let mut brokers = Self::default();
         for (name, slot) in children(tree, BROKER_DISKS) {
-            let node = name.parse().map(NodeId).unwrap_or_default();
+            let node = numbered(BROKER_DISKS, name)?;
             let record = nodes::read::<DiskRecord>(&tree.node(slot).data);
             let read = record.and_then(DiskRecord::read);
             let (disk, rack) = read.ok_or_else(|| unread(StreamsNode::Disk(node)))?;
@@ -85,7 +85,7 @@ impl Brokers {
             brokers.by_node.insert(node, broker);
         }
         for (name, slot) in children(tree, BROKER_IDS) {
-            let node = name.parse().map(NodeId).unwrap_or_default();
+            let node = numbered(BROKER_IDS, name)?;
             let up = read_up(tree, slot);
             let broker = brokers.by_node.get_mut(&node);
             let (Some(up), Some(broker)) = (up, broker) else {
@@ -97,7 +97,13 @@ impl Brokers {
     }
 }
 
-fn read_up(tree: &Tree, slot: crate::state::node::Slot) -> Option<Up> {
+fn numbered(folder: &str, name: &str) -> Result<NodeId, Unread> {
+    let path = || format!("{folder}/{name}").into();
+    let number = name.parse().map(NodeId);
+    number.map_err(|_| Unread { path: path() })
+}
+
+fn read_up(tree: &Tree, slot: Slot) -> Option<Up> {
     let node = tree.node(slot);
     let OwnerKind::Session(session) = node.owner.kind() else {
         return None;

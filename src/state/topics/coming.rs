@@ -171,24 +171,4 @@ impl Streams<'_> {
             partition.complete(at.floor, &is_up);
         });
     }
-
-    /// How many partitions only this broker, which is up, could lead now, and a
-    /// topic among them.
-    pub fn only_copies(&self, node: NodeId) -> Option<(usize, Box<str>)> {
-        let brokers = self.topics.brokers();
-        let others_up = |other: &NodeId| *other != node && brokers.is_up(*other);
-        let (mut count, mut of) = (0, None);
-        for (name, topic) in self.topics.iter().filter(|_| brokers.is_up(node)) {
-            let own = topic.partitions.iter().filter(|partition| {
-                let in_sync = &partition.in_sync;
-                !partition.is_lost && in_sync.contains(&node) && !in_sync.iter().any(others_up)
-            });
-            let own = own.count();
-            if own > 0 {
-                of = Some(Box::from(&**name));
-                count += own;
-            }
-        }
-        of.map(|of| (count, of))
-    }
 }

@@ -41,7 +41,7 @@ pub(super) use streams::{Streams, check_write};
 
 use super::node::Slot;
 use super::tree::Tree;
-use crate::ids::{PartitionId, TopicId};
+use crate::ids::{NodeId, PartitionId, TopicId};
 use nodes::{ProducerIdsRecord, SettingsRecord, StateRecord, TopicRecord};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -125,6 +125,27 @@ impl Topics {
     /// Another topic that would be taken for one of this name in metrics.
     pub fn alike(&self, name: &str) -> Option<&Arc<str>> {
         self.alike.get(&names::alike(name))
+    }
+
+    /// How many partitions this broker, which is up, alone could lead now, and a
+    /// topic among them: what would be lost if it were removed. It is for who
+    /// removes it to ask before; `apply` does not, for a cluster of which one
+    /// node is left must be able to go on without the others.
+    pub fn only_copies(&self, node: NodeId) -> Option<(usize, Arc<str>)> {
+        let is_up = |node: &NodeId| self.brokers.is_up(*node);
+        let is_alone = |partition: &&Partition| {
+            let mut able = partition.in_sync.iter().filter(|node| is_up(node));
+            able.next() == Some(&node) && able.next().is_none() && !partition.is_lost
+        };
+        let (mut count, mut of) = (0, None);
+        for (name, topic) in self.iter() {
+            let own = topic.partitions.iter().filter(is_alone).count();
+            if own > 0 {
+                of = Some(name.clone());
+                count += own;
+            }
+        }
+        of.map(|of| (count, of))
     }
 
     /// From the nodes of a tree.

@@ -72,12 +72,16 @@ impl Streams<'_> {
             StreamsCommand::Reassign { moves } => self.reassign(moves),
             StreamsCommand::DrawProducerIds { broker } => self.draw_producer_ids(*broker),
         };
+        self.write_moved();
+        outcome.unwrap_or_else(StreamsOutcome::Refused)
+    }
+
+    fn write_moved(&mut self) {
         for name in std::mem::take(&mut self.moved) {
             if let Some(topic) = self.topics.get(&name) {
                 write_holders(&mut self.writes, &name, topic);
             }
         }
-        outcome.unwrap_or_else(StreamsOutcome::Refused)
     }
 
     /// The folders, which are there from the first command on.
@@ -183,6 +187,7 @@ impl Streams<'_> {
         if let Some(topic) = topic.filter(|topic| topic.settings != settings) {
             topic.settings = settings;
             self.revive(name);
+            self.write_moved();
         }
     }
 
