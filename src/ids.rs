@@ -105,9 +105,89 @@ impl fmt::Debug for Uid {
     }
 }
 
+/// Identifies a topic for good: a name may come back, an id never does. Drawn
+/// by whoever proposes the topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicId(pub [u8; 16]);
+
+/// The alphabet of RFC 4648, section 5, in which Kafka writes ids: 22 digits,
+/// the last of which carries two bits.
+const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+const TOPIC_ID_DIGITS: usize = 22;
+
+impl TopicId {
+    /// From its 22 digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digit = |byte: u8| DIGITS.iter().position(|&digit| digit == byte);
+        let (head, last) = text.as_bytes().split_at_checked(TOPIC_ID_DIGITS - 1)?;
+        let &[last] = last else {
+            return None;
+        };
+        let number = head.iter().try_fold(0u128, |number, &byte| {
+            Some(number << 6 | digit(byte)? as u128)
+        })?;
+        let last = digit(last)?;
+        let is_whole = last % 16 == 0;
+        is_whole.then(|| Self((number << 2 | (last / 16) as u128).to_be_bytes()))
+    }
+
+    /// Kafka keeps these two for itself: none, and its metadata.
+    pub fn is_reserved(self) -> bool {
+        u128::from_be_bytes(self.0) <= 1
+    }
+}
+
+impl fmt::Display for TopicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write;
+        let number = u128::from_be_bytes(self.0);
+        let digit = |bits: u128| char::from(DIGITS[(bits % 64) as usize]);
+        for place in (0..TOPIC_ID_DIGITS - 1).rev() {
+            f.write_char(digit(number >> (2 + 6 * place)))?;
+        }
+        f.write_char(digit(number << 4))
+    }
+}
+
+/// A partition's place in its topic, from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PartitionId(pub u32);
+
+impl fmt::Display for PartitionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As Kafka's Uuid writes them.
+    #[test]
+    fn a_topics_id_reads_as_kafka_writes_it() {
+        let check = |bytes: [u8; 16], text: &str| {
+            assert_eq!(TopicId(bytes).to_string(), text);
+            assert_eq!(TopicId::parse(text), Some(TopicId(bytes)));
+        };
+        check([0; 16], "AAAAAAAAAAAAAAAAAAAAAA");
+        check([0xff; 16], "_____________________w");
+        check(std::array::from_fn(|n| n as u8), "AAECAwQFBgcICQoLDA0ODw");
+        let mut one = [0; 16];
+        one[15] = 1;
+        check(one, "AAAAAAAAAAAAAAAAAAAAAQ");
+        assert!(TopicId(one).is_reserved());
+        for bad in [
+            "",
+            "AAAA",
+            "AAAAAAAAAAAAAAAAAAAAAB",
+            "AAAAAAAAAAAAAAAAAAAAA+",
+        ] {
+            assert_eq!(TopicId::parse(bad), None, "{bad}");
+        }
+        let long = "A".repeat(23);
+        assert_eq!(TopicId::parse(&long), None);
+    }
 
     #[test]
     fn a_uid_reads_as_it_is_written() {

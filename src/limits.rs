@@ -435,3 +435,37 @@ pub const GROUP_NEW_MEMBER_MS: u64 = 5 * 60 * 1000;
 /// A wall clock before 2020 is one that nobody has set yet: boxes without a
 /// battery start in 1970. Ages are not taken from it.
 pub const CLOCK_UNSET_BEFORE_MS: u64 = 1_577_836_800_000;
+
+// Streams: what the replicated state holds of the event log.
+
+/// A topic's name. Kafka's bound: with a partition's number behind it a name
+/// still fits the 255 bytes of a folder's.
+pub const TOPIC_NAME_BYTES_MAX: usize = 249;
+/// Topics of the cluster. One of one partition takes some 2 KiB with its nodes.
+pub const TOPICS_MAX: usize = 10_000;
+/// Partitions of one topic, and so of one command. A thousand are made in some
+/// 5 ms of the replica's thread, and the node that says where all of them stand
+/// is 30 KB.
+pub const PARTITIONS_PER_TOPIC_MAX: usize = 1000;
+/// Partitions of all topics. Each takes some 1.5 KiB of the state, and when a
+/// broker is lost those that it led are written anew in one step: some 30 ms
+/// for 10,000.
+pub const PARTITIONS_MAX: usize = 10_000;
+/// Partitions that one command names, for changes of in-sync sets, elections and
+/// moves: some 5 ms of the replica's thread.
+pub const PARTITIONS_NAMED_MAX: usize = 1000;
+/// A value of a topic's setting. All but lists of replicas are under 64 bytes,
+/// and those name at most the partitions of a topic.
+pub const TOPIC_SETTING_BYTES_MAX: usize = 16 << 10;
+/// Alterations in one command: each setting there is, set and set again.
+pub const TOPIC_ALTERATIONS_MAX: usize = 128;
+/// Addresses that a broker is reached by, one for each listener.
+pub const BROKER_LISTENERS_MAX: usize = 8;
+pub const LISTENER_NAME_BYTES_MAX: usize = 64;
+/// A name of DNS has at most 253 characters.
+pub const HOST_BYTES_MAX: usize = 253;
+/// Where a broker stands, as its owner calls it.
+pub const RACK_BYTES_MAX: usize = 256;
+/// Producer ids that a broker is handed at once, as by Kafka: a box that is
+/// started a thousand times a day uses up 2^63 of them in 25 billion years.
+pub const PRODUCER_IDS_PER_BLOCK: u64 = 1000;

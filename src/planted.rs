@@ -122,6 +122,24 @@ pub enum Fault {
     /// Who waits in a group is not answered when another request of its comes,
     /// or the generation ends.
     WaiterForgotten,
+    /// The last in-sync member of a partition leaves the set when it is lost.
+    InSyncEmptied,
+    /// A replica that is not in sync is elected like one that is.
+    LaggardElected,
+    /// A leader comes without a new leader epoch.
+    LeaderEpochKept,
+    /// A partition changes without a new partition epoch.
+    PartitionEpochKept,
+    /// What was on a broker's old disk is believed to be on its new one.
+    StaleDiskTrusted,
+    /// A broker is taken for the one that it was before it was up anew.
+    StaleLifeTrusted,
+    /// A leader that another has followed still says who is in sync.
+    FencedLeaderHeard,
+    /// What a lost broker led goes on being led by it.
+    LostLeaderKept,
+    /// Settings of a topic that are written to its node are not heeded.
+    SettingsNotHeeded,
 }
 
 impl Fault {
@@ -211,6 +229,20 @@ impl Fault {
         Fault::PasswordNotChecked,
         Fault::GapApplied,
         Fault::SessionsNotInSnapshot,
+    ];
+
+    /// Those that the suite of the state catches by scripts and by random
+    /// histories of brokers and topics.
+    pub const STREAMS: &[Fault] = &[
+        Fault::InSyncEmptied,
+        Fault::LaggardElected,
+        Fault::LeaderEpochKept,
+        Fault::PartitionEpochKept,
+        Fault::StaleDiskTrusted,
+        Fault::StaleLifeTrusted,
+        Fault::FencedLeaderHeard,
+        Fault::LostLeaderKept,
+        Fault::SettingsNotHeeded,
     ];
 
     /// Those of COORDINATION that the suite of consensus catches.

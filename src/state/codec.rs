@@ -7,6 +7,7 @@
 
 mod input;
 mod out;
+mod streams;
 
 use super::command::Submission;
 use crate::clock::Millis;

@@ -5,6 +5,7 @@ use super::data::Data;
 use super::error::Error;
 use super::members::MemberCommand;
 use super::restore::{Restore, RestoreOutcome, RestoreStep};
+use super::topics::{StreamsCommand, StreamsOutcome};
 use crate::clock::Millis;
 use crate::ids::{NodeId, SessionId, Zxid};
 use std::sync::Arc;
@@ -58,6 +59,8 @@ pub enum Command {
     Import(Vec<ImportedNode>),
     /// A step of a backup's way back.
     Restore(Restore),
+    /// A change among brokers and topics.
+    Streams(StreamsCommand),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,6 +152,7 @@ impl Command {
             Self::Multi(writes) => writes.iter().any(Write::grows),
             Self::Import(_) => true,
             Self::Restore(Restore { step, .. }) => matches!(step, RestoreStep::Fill(_)),
+            Self::Streams(command) => command.grows(),
             _ => false,
         }
     }
@@ -224,6 +228,8 @@ pub enum Outcome {
     Members(super::members::MemberOutcome),
     /// What a step of a restore gives back.
     Restore(RestoreOutcome),
+    /// What a change among brokers and topics gives back.
+    Streams(StreamsOutcome),
     Done,
 }
 

@@ -19,6 +19,8 @@ pub(super) enum Part {
     Session,
     Members,
     State,
+    Placement,
+    TopicId,
 }
 
 impl Hash {

@@ -9,6 +9,7 @@ use super::node::{Node, Owner, Slot};
 use super::paths;
 use super::quota::Quotas;
 use super::settings;
+use super::topics;
 use super::writes::Writes;
 use crate::ids::Zxid;
 use crate::limits::{NODE_DATA_BYTES_MAX, TREE_NODES_MAX};
@@ -124,7 +125,8 @@ impl Source {
 
     fn check_path(self, path: &str) -> Result<(), Error> {
         paths::check(path)?;
-        let is_setting = paths::is_setting(path) && self == Self::Backup;
+        let is_setting = paths::is_setting(path) || topics::is_kept(path);
+        let is_setting = is_setting && self == Self::Backup;
         let is_ours = paths::is_within(path, paths::DOLMEN) || path == paths::ZOOKEEPER_CONFIG;
         match is_setting || !is_ours {
             true => Ok(()),

@@ -1,4 +1,5 @@
-//! Everything replicated: the tree of nodes, sessions, members, tokens.
+//! Everything replicated: the tree of nodes, sessions, members, tokens, and the
+//! topics of the event log.
 //! Pure: a command comes in with the leader's time, an outcome goes out.
 //!
 //! The replica alone owns a `State`. It calls `begin_term` and `apply` for
@@ -12,8 +13,10 @@ pub mod command;
 pub mod data;
 pub mod error;
 pub mod members;
+pub mod placement;
 pub mod settings;
 pub mod snapshot;
+pub mod topics;
 pub mod watches;
 
 mod access;
@@ -52,6 +55,7 @@ pub use sessions::Session;
 pub use settings::{Setting, Settings};
 pub use snapshot::{LoadError, Loader};
 pub use tokens::{Token, TokenId, Tokens, Used};
+pub use topics::{StreamsCommand, StreamsOutcome, StreamsRefused, Topics};
 pub use watches::{WatchKind, WatchSelection, Watches};
 
 use crate::clock::Millis;
@@ -63,7 +67,9 @@ use quota::Quotas;
 use sessions::Sessions;
 use snapshot::Taking;
 use snapshot::backup::Saving;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use topics::{Streams, StreamsNode, Unread};
 use tree::Tree;
 use writes::Writes;
 
@@ -79,6 +85,8 @@ pub struct State {
     settings: Settings,
     /// Read from the nodes under /zookeeper/quota.
     quotas: Quotas,
+    /// Read from the nodes under /dolmen/streams.
+    topics: Topics,
     members_hash: u64,
     /// The snapshot that is being taken.
     taking: Option<Taking>,
@@ -111,6 +119,7 @@ impl State {
             members,
             settings: Settings::default(),
             quotas: Quotas::default(),
+            topics: Topics::default(),
             taking: None,
             saving: None,
             restoration: Restoration::None,
@@ -188,12 +197,12 @@ impl State {
             Command::ExpireSession { session, .. } => self.close(now, *session, changes),
             Command::Write(write) => {
                 let outcome = writes.write(write);
-                self.read_settings(std::slice::from_ref(write));
+                self.heed(now, std::slice::from_ref(write), changes);
                 outcome
             }
             Command::Multi(list) => {
                 let outcome = Ok(Outcome::Multi(writes.multi(list)));
-                self.read_settings(list);
+                self.heed(now, list, changes);
                 outcome
             }
             Command::Reap { path } => writes.reap(path),
@@ -206,6 +215,11 @@ impl State {
             Command::Restore(restore) => self.restore(now, restore, changes),
             Command::Reconfigure(asked) => self.reconfigure(now, submission, asked, changes),
             Command::Members(command) => self.change_members(now, command, changes),
+            Command::Streams(command) => {
+                let mut streams = self.streams(now, changes);
+                streams.writes.session = submission.session;
+                Ok(Outcome::Streams(streams.run(command)))
+            }
         }
     }
 
@@ -234,8 +248,33 @@ impl State {
         changes: &mut Vec<Change>,
     ) -> Result<Outcome, Error> {
         self.sessions.remove(session).ok_or(Error::SessionExpired)?;
-        self.as_system(now, changes).remove_ephemerals(session);
+        self.leave_behind(now, session, changes);
         Ok(Outcome::Closed)
+    }
+
+    /// A session is over: what hung on it goes.
+    fn leave_behind(&mut self, now: Millis, session: SessionId, changes: &mut Vec<Change>) {
+        let mut streams = self.streams(now, changes);
+        streams.writes.remove_ephemerals(session);
+        streams.session_ended(session);
+    }
+
+    fn streams<'a>(&'a mut self, now: Millis, changes: &'a mut Vec<Change>) -> Streams<'a> {
+        Streams {
+            writes: Writes {
+                tree: &mut self.tree,
+                quotas: &mut self.quotas,
+                zxid: self.zxid,
+                now,
+                session: SessionId(0),
+                who: &[],
+                changes,
+            },
+            topics: &mut self.topics,
+            members: &self.members,
+            term: self.term,
+            moved: BTreeSet::new(),
+        }
     }
 
     fn as_system<'a>(&'a mut self, now: Millis, changes: &'a mut Vec<Change>) -> Writes<'a> {
@@ -250,15 +289,18 @@ impl State {
         }
     }
 
-    fn read_settings(&mut self, writes: &[Write]) {
-        let touches = |write: &Write| match write {
-            Write::Create(Create { path, .. }) | Write::SetData { path, .. } => {
-                paths::is_within(path, paths::DOLMEN_CONFIG)
+    /// What clients have written may be settings, of the cluster or of a topic.
+    fn heed(&mut self, now: Millis, writes: &[Write], changes: &mut Vec<Change>) {
+        let written = writes.iter().filter_map(|write| match write {
+            Write::Create(Create { path, .. }) | Write::SetData { path, .. } => Some(path),
+            _ => None,
+        });
+        for path in written {
+            if paths::is_within(path, paths::DOLMEN_CONFIG) {
+                self.settings = Settings::read(&self.tree);
+            } else if let Some(StreamsNode::Settings(name)) = StreamsNode::of(path) {
+                self.streams(now, changes).heed_settings(name);
             }
-            _ => false,
-        };
-        if writes.iter().any(touches) {
-            self.settings = Settings::read(&self.tree);
         }
     }
 
@@ -282,6 +324,7 @@ impl State {
             self.members.leave(node);
         }
         self.publish_members(now, changes);
+        self.streams(now, changes).members_changed();
         let node = self.tree.node(config);
         let (config, stat) = (node.data.clone(), node.stat(0));
         Ok(Outcome::Reconfigured { config, stat })
@@ -299,7 +342,10 @@ impl State {
             before.list == self.members.list && before.announced == self.members.announced;
         match is_as_before {
             true => self.members_hash = self.members.hash(),
-            false => self.publish_members(now, changes),
+            false => {
+                self.publish_members(now, changes);
+                self.streams(now, changes).members_changed();
+            }
         }
         Ok(Outcome::Members(outcome))
     }
@@ -356,6 +402,17 @@ impl State {
 
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Brokers, topics, and who leads what.
+    pub fn topics(&self) -> &Topics {
+        &self.topics
+    }
+
+    /// What `topics` would be if it were read from the tree now, which is to be
+    /// the same.
+    pub fn topics_anew(&self) -> Result<Topics, Unread> {
+        Topics::read(&self.tree)
     }
 
     pub fn figures(&self) -> Figures {

@@ -10,6 +10,7 @@ pub const DOLMEN: &str = "/dolmen";
 pub const DOLMEN_CONFIG: &str = "/dolmen/config";
 pub const DOLMEN_RESTORE: &str = "/dolmen/restore";
 pub const DOLMEN_NODES: &str = "/dolmen/nodes";
+pub const STREAMS: &str = "/dolmen/streams";
 
 /// ZooKeeper's rules: absolute, no empty, `.` or `..` component, none of the
 /// characters that Java's clients refuse. Those beyond the basic plane are
@@ -61,7 +62,9 @@ pub fn is_special(path: &str) -> bool {
 
 /// Nodes of the system that nobody deletes.
 pub fn is_fixed(path: &str) -> bool {
-    matches!(path, DOLMEN | DOLMEN_NODES | DOLMEN_RESTORE) || is_within(path, DOLMEN_CONFIG)
+    matches!(path, DOLMEN | DOLMEN_NODES | DOLMEN_RESTORE)
+        || is_within(path, DOLMEN_CONFIG)
+        || is_within(path, STREAMS)
 }
 
 #[cfg(test)]

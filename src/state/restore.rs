@@ -16,6 +16,7 @@ use super::node::{Owner, Slot, next_version};
 use super::paths;
 use super::quota;
 use super::settings::Settings;
+use super::topics;
 use super::tree::Tree;
 use super::{Create, State};
 use crate::clock::Millis;
@@ -214,6 +215,7 @@ pub(super) fn passes(command: &Command) -> bool {
         | Command::ExpireSession { .. }
         | Command::Members(_)
         | Command::Restore(_) => true,
+        Command::Streams(command) => command.is_of_brokers(),
         Command::Write(write) => is_of_members(write),
         Command::Multi(writes) => writes.iter().all(is_of_members),
         Command::OpenSession(_)
@@ -308,7 +310,14 @@ impl State {
         nodes: &[ImportedNode],
         changes: &mut Vec<Change>,
     ) -> Result<Result<RestoreOutcome, RestoreRefused>, Error> {
-        self.as_system(now, changes).import(nodes, Source::Backup)?;
+        let (topics, others): (Vec<_>, Vec<_>) = nodes
+            .iter()
+            .cloned()
+            .partition(|node| topics::is_kept(&node.path));
+        self.as_system(now, changes)
+            .import(&others, Source::Backup)?;
+        let mut streams = self.streams(now, changes);
+        topics.iter().for_each(|node| streams.restore(node));
         self.settings = Settings::read(&self.tree);
         Ok(Ok(RestoreOutcome::Stands(self.restoration)))
     }
@@ -395,12 +404,13 @@ impl State {
     }
 
     /// All sessions but the nodes' own, which keep their lines among the
-    /// members.
+    /// members and the brokers.
     pub(super) fn clients_sessions(&self) -> impl Iterator<Item = SessionId> {
         let nodes = self.tree.find(paths::DOLMEN_NODES);
         let is_nodes_own = move |id: &SessionId| {
             let mut ephemerals = self.tree.ephemerals(*id);
             ephemerals.any(|slot| Some(self.tree.node(slot).parent) == nodes)
+                || self.topics.brokers().of_session(*id).is_some()
         };
         let ids = self.sessions.iter().map(|(id, _)| id);
         ids.filter(move |id| !is_nodes_own(id))
@@ -410,7 +420,7 @@ impl State {
         let gone: Vec<SessionId> = self.clients_sessions().collect();
         for id in gone {
             self.sessions.remove(id);
-            self.as_system(now, changes).remove_ephemerals(id);
+            self.leave_behind(now, id, changes);
         }
     }
 

@@ -10,6 +10,7 @@ use super::node::{Node, Owner, OwnerKind, Slot, check_version, next_version};
 use super::paths;
 use super::quota::{self, QuotaNode, Quotas};
 use super::settings::Settings;
+use super::topics::check_write;
 use super::tree::Tree;
 use crate::clock::Millis;
 use crate::ids::{SessionId, Zxid};
@@ -219,6 +220,9 @@ impl Writes<'_> {
         }
         if let Some(node) = QuotaNode::of(path) {
             node.check(data)?;
+        }
+        if paths::is_within(path, paths::STREAMS) {
+            return check_write(self.tree, path, data);
         }
         match path.strip_prefix(paths::DOLMEN_CONFIG) {
             Some(name) if name.starts_with('/') => {

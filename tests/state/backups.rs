@@ -3,6 +3,7 @@
 
 use super::create;
 use super::dice::Dice;
+use super::placing::Site;
 use crate::full;
 use dolmen::clock::Millis;
 use dolmen::daemon::backup::codec::{Head, Part, Reading, Writer};
@@ -525,4 +526,51 @@ fn a_file_of_the_first_format_is_read() {
         std::fs::write(&told, &text).unwrap();
     }
     assert_eq!(text, std::fs::read_to_string(&told).unwrap());
+}
+
+/// What there is of topics: a line for each, without what is the cluster's.
+fn topics(state: &State) -> Vec<String> {
+    assert_eq!(state.topics_anew().as_ref(), Ok(state.topics()));
+    let topics = state.topics().iter();
+    let line = |(name, topic): (&std::sync::Arc<str>, &dolmen::state::topics::Topic)| {
+        let factor = topic.partitions[0].replicas.len();
+        let set: Vec<_> = topic.settings.overrides().collect();
+        format!("{name}: {} of {factor}, {set:?}", topic.partitions.len())
+    };
+    topics.map(line).collect()
+}
+
+#[test]
+fn topics_come_back_empty_on_as_many_brokers_as_there_are() {
+    let mut site = Site::of(3);
+    site.create("orders", 5, 3).unwrap();
+    site.create("clicks", 2, 1).unwrap();
+    site.set("orders", "retention.ms", "5");
+    let backup = Backup::of(&mut site.state, Uid([9; 16]), || 3);
+    let restored = |brokers| {
+        let mut other = Site::of(brokers);
+        other.create("clicks", 7, 1).unwrap();
+        let before = other.state.topics().get("clicks").cloned();
+        let id = Uid([9; 16]);
+        restore(&mut other.state, id, RestoreStep::Begin { discards: false });
+        for step in backup.fills() {
+            restore(&mut other.state, id, step.clone());
+            other.state = again(&mut other.state);
+            restore(&mut other.state, id, step);
+        }
+        let done = restore(&mut other.state, id, backup.end());
+        assert_eq!(done, RestoreOutcome::Stands(Restoration::Done(id)));
+        assert_eq!(other.state.topics().get("clicks"), before.as_ref());
+        other.state
+    };
+    let id_in = |state: &State| state.topics().get("orders").map(|topic| topic.id);
+    for (brokers, factor) in [(4, 3), (2, 2), (1, 1)] {
+        let state = restored(brokers);
+        let orders = format!("orders: 5 of {factor}, [(\"retention.ms\", \"5\")]");
+        assert_eq!(topics(&state), ["clicks: 7 of 1, []", &orders]);
+        assert_ne!(id_in(&state), id_in(&site.state), "another topic");
+    }
+    // Where no broker ever was there is nobody to hold a topic.
+    let none = into_another(&backup, &mut Seeded::new(1));
+    assert_eq!(topics(&none), [""; 0]);
 }

@@ -3,10 +3,14 @@
 
 use dolmen::clock::Millis;
 use dolmen::entropy::Seeded;
-use dolmen::ids::{NodeId, SessionId};
+use dolmen::ids::{NodeId, PartitionId, SessionId, TopicId, Uid};
+use dolmen::state::topics::{
+    AddPartitions, AlterSettings, Alteration, Announce, BrokerLife, CreateTopic, Election,
+    InSyncChange, Layout, Listener, Reassignment, Security, SettingsChange, TopicKey,
+};
 use dolmen::state::{
     Acl, AclEntry, AttachSession, Command, Create, Data, Identity, MemberCommand, NodeKind,
-    OpenSession, Permissions, Role, State, Submission, Write,
+    OpenSession, Permissions, Role, State, StreamsCommand, Submission, Write,
 };
 
 pub struct Dice {
@@ -40,6 +44,7 @@ impl Dice {
             4 => Command::CloseSession,
             5 => self.members(),
             6 => Command::Reap { path: self.path() },
+            35..=39 => Command::Streams(self.streams(state)),
             7..=15 => {
                 let count = self.seeded.below(5);
                 Command::Multi((0..count).map(|_| self.write()).collect())
@@ -53,7 +58,10 @@ impl Dice {
     fn sent(&mut self, state: &State, session: SessionId, command: Command) -> Submission {
         let by_client = matches!(
             command,
-            Command::Write(_) | Command::Multi(_) | Command::CloseSession
+            Command::Write(_)
+                | Command::Multi(_)
+                | Command::CloseSession
+                | Command::Streams(StreamsCommand::Announce(_))
         );
         let session = if by_client { session } else { SessionId(0) };
         let current = state.session(session);
@@ -108,6 +116,169 @@ impl Dice {
                 features: 1,
             },
         })
+    }
+
+    /// Of every kind, so that each has been written and read back; most of them
+    /// do nothing.
+    fn streams(&mut self, state: &State) -> StreamsCommand {
+        let topic = match self.seeded.one_in(2) {
+            true => TopicKey::Name(self.topic()),
+            false => TopicKey::Id(self.topic_id()),
+        };
+        let validates_only = self.seeded.one_in(5);
+        match self.seeded.below(14) {
+            0..=2 => StreamsCommand::Announce(self.announce()),
+            3..=6 => StreamsCommand::CreateTopic(CreateTopic {
+                name: self.topic(),
+                id: self.topic_id(),
+                layout: self.layout(),
+                settings: self.given(),
+                validates_only,
+            }),
+            7 => StreamsCommand::DeleteTopic { topic },
+            8 => StreamsCommand::AddPartitions(AddPartitions {
+                topic,
+                count: self.seeded.below(5) as u32,
+                assigned: self.seeded.one_in(2).then(|| self.lists()),
+                validates_only,
+            }),
+            9 => StreamsCommand::AlterSettings(AlterSettings {
+                topic,
+                change: self.settings_change(),
+                validates_only,
+            }),
+            10 => {
+                let life = self.life(state);
+                let change = InSyncChange {
+                    topic: self.topic_id(),
+                    partition: self.partition(),
+                    leader_epoch: self.seeded.below(3) as i32,
+                    partition_epoch: self.seeded.below(3) as i32 - 1,
+                    in_sync: vec![life, self.life(state)],
+                };
+                StreamsCommand::ChangeInSync {
+                    leader: life,
+                    changes: vec![change],
+                }
+            }
+            11 => StreamsCommand::Elect {
+                election: match self.seeded.one_in(2) {
+                    true => Election::Preferred,
+                    false => Election::Unclean,
+                },
+                partitions: (self.seeded.one_in(2)).then(|| vec![(self.topic(), self.partition())]),
+            },
+            12 => match self.seeded.one_in(2) {
+                true => StreamsCommand::HandOn {
+                    leader: self.life(state),
+                    partitions: (self.seeded.one_in(2))
+                        .then(|| vec![(self.topic_id(), self.partition())]),
+                },
+                false => StreamsCommand::DrawProducerIds {
+                    broker: self.life(state),
+                },
+            },
+            _ => StreamsCommand::Reassign {
+                moves: vec![Reassignment {
+                    topic: self.topic(),
+                    partition: self.partition(),
+                    target: self.seeded.one_in(2).then(|| self.nodes()),
+                }],
+            },
+        }
+    }
+
+    fn announce(&mut self) -> Announce {
+        let listener = |name: &str, security| Listener {
+            name: name.into(),
+            security,
+            host: "10.0.0.1".into(),
+            port: 9092,
+        };
+        let all = [
+            listener("A", Security::Plaintext),
+            listener("B", Security::Ssl),
+            listener("C", Security::SaslPlaintext),
+            listener("D", Security::SaslSsl),
+        ];
+        let count = 1 + self.seeded.below(4) as usize;
+        Announce {
+            node: NodeId(1 + self.seeded.below(3)),
+            disk: Uid([self.seeded.below(2) as u8; 16]),
+            was_clean: self.seeded.one_in(2),
+            listeners: all[..count].to_vec(),
+            rack: self.seeded.one_in(2).then(|| "left".into()),
+        }
+    }
+
+    fn topic(&mut self) -> Box<str> {
+        ["a.b", "a_b", "c"][self.seeded.below(3) as usize].into()
+    }
+
+    fn topic_id(&mut self) -> TopicId {
+        TopicId([1 + self.seeded.below(3) as u8; 16])
+    }
+
+    fn partition(&mut self) -> PartitionId {
+        PartitionId(self.seeded.below(2) as u32)
+    }
+
+    fn life(&mut self, state: &State) -> BrokerLife {
+        let node = NodeId(1 + self.seeded.below(3));
+        let epoch = state.zxid();
+        let life = state.topics().brokers().life(node);
+        life.unwrap_or(BrokerLife { node, epoch })
+    }
+
+    fn nodes(&mut self) -> Vec<NodeId> {
+        let count = self.seeded.below(3);
+        (0..count)
+            .map(|_| NodeId(1 + self.seeded.below(3)))
+            .collect()
+    }
+
+    fn lists(&mut self) -> Vec<Vec<NodeId>> {
+        let count = self.seeded.below(3);
+        (0..count).map(|_| self.nodes()).collect()
+    }
+
+    fn layout(&mut self) -> Layout {
+        match self.seeded.one_in(3) {
+            true => Layout::Assigned(self.lists()),
+            false => Layout::Spread {
+                partitions: self
+                    .seeded
+                    .one_in(2)
+                    .then(|| 1 + self.seeded.below(3) as u32),
+                factor: self.seeded.one_in(3).then(|| self.seeded.below(4) as u16),
+            },
+        }
+    }
+
+    fn given(&mut self) -> Vec<(Box<str>, Box<str>)> {
+        let all = [
+            ("retention.ms", "5"),
+            ("durability", "replicated"),
+            ("x", "y"),
+        ];
+        let passed = self.seeded.below(6) as usize;
+        let given = all.iter().skip(passed).take(2);
+        given
+            .map(|&(name, value)| (name.into(), value.into()))
+            .collect()
+    }
+
+    fn settings_change(&mut self) -> SettingsChange {
+        if self.seeded.one_in(3) {
+            return SettingsChange::Replace(self.given());
+        }
+        let alteration = match self.seeded.below(4) {
+            0 => Alteration::Set("compact".into()),
+            1 => Alteration::Delete,
+            2 => Alteration::Append("compact,delete".into()),
+            _ => Alteration::Subtract("delete".into()),
+        };
+        SettingsChange::Alter(vec![("cleanup.policy".into(), alteration)])
     }
 
     fn path(&mut self) -> Box<str> {

@@ -2,10 +2,12 @@
 //! `cargo test --release --test main state::figures -- --ignored --nocapture`.
 
 use super::create;
+use super::placing::Site;
 use dolmen::clock::Millis;
-use dolmen::ids::Uid;
+use dolmen::ids::{NodeId, Uid};
+use dolmen::state::placement;
 use dolmen::state::{Loader, State, Submission};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Nodes of 100 bytes, a thousand in each folder. What is still to be applied
 /// is made in portions, so that it hardly counts in the memory.
@@ -92,4 +94,60 @@ fn figures() {
         on_processor() - started
     );
     assert!(state.figures().nodes > 1_000_000);
+}
+
+#[test]
+#[ignore = "prints figures, to be read by a person on a quiet machine"]
+fn figures_of_topics() {
+    for topics in [1, 10] {
+        let mut site = Site::of(3);
+        let before = anonymous_kib();
+        let started = Instant::now();
+        for n in 0..topics {
+            site.create(&format!("topic-{n}"), 1000, 3).unwrap();
+        }
+        let made = started.elapsed();
+        let kib = anonymous_kib() - before;
+        println!("{topics} x 1000 partitions of 3 replicas: {made:?}, {kib} KiB");
+
+        let mut timed = |what: &str, step: &mut dyn FnMut(&mut Site)| {
+            let started = Instant::now();
+            step(&mut site);
+            println!("    {what}: {:?}", started.elapsed());
+        };
+        timed("a broker is lost", &mut |site| site.stop(1));
+        timed("it comes back", &mut |site| site.start(1));
+        timed("its replicas are in sync again", &mut |site| {
+            site.all_in_sync()
+        });
+        timed("all are led by whom they prefer", &mut |site| {
+            site.elect_preferred()
+        });
+        timed("a member leaves for good", &mut |site| {
+            site.stop(2);
+            site.remove(2);
+        });
+        timed("another comes, and takes its place", &mut |site| {
+            let joined = site.join();
+            site.start(joined);
+        });
+        timed("a balance is proposed", &mut |site| {
+            drop(placement::balance(site.state.topics()))
+        });
+        timed("a drain is proposed", &mut |site| {
+            drop(placement::drain(site.state.topics(), NodeId(1)))
+        });
+        timed("the index is read anew", &mut |site| {
+            drop(site.state.topics_anew())
+        });
+        timed("a topic is deleted", &mut |site| site.delete("topic-0"));
+        timed("one of one partition is made", &mut |site| {
+            site.create("small", 1, 3).unwrap();
+        });
+        timed("1000 partitions are given other replicas", &mut |site| {
+            site.create("large", 900, 1).unwrap();
+            let proposals = placement::widen(site.state.topics(), "large", 3);
+            site.carry_out(proposals);
+        });
+    }
 }

@@ -4,9 +4,12 @@
 mod backups;
 mod dice;
 mod figures;
+mod histories;
 mod model;
+mod placing;
 mod script;
 mod snapshots;
+mod topics;
 
 use dolmen::ids::SessionId;
 use dolmen::state::{
@@ -63,11 +66,7 @@ fn run(name: &str) -> Result<(), String> {
         }
     }
     // What a planted fault brings is not what should be.
-    let is_planted = cfg!(debug_assertions)
-        && dolmen::planted::Fault::STATE
-            .iter()
-            .any(|&fault| dolmen::planted::is_planted(fault));
-    if !is_planted && std::env::var_os("DOLMEN_REWRITE").is_some_and(|value| value == "1") {
+    if !is_planted() && std::env::var_os("DOLMEN_REWRITE").is_some_and(|value| value == "1") {
         std::fs::write(&path, &played).expect("the script is writable");
         return Ok(());
     }
@@ -85,6 +84,17 @@ fn run(name: &str) -> Result<(), String> {
             came.unwrap_or("the end"),
         )),
     }
+}
+
+fn is_planted() -> bool {
+    #[cfg(debug_assertions)]
+    {
+        use dolmen::planted::{Fault, is_planted};
+        let mut faults = Fault::STATE.iter().chain(Fault::STREAMS);
+        faults.any(|&fault| is_planted(fault))
+    }
+    #[cfg(not(debug_assertions))]
+    false
 }
 
 fn scripts() -> Vec<String> {

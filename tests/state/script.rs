@@ -10,11 +10,14 @@
 //! ann get /a                        ls, stat, acl, count, exists alike
 //! ann watch data /a                 exist, child, persistent, recursive
 //! root ...                          the superuser, of no session
+//! ann streams announce 1 disk-a     a command on topics; `topics` has the list
+//! brokers                           who is up, and how it stands with the topics
 //! backup mon                        a backup of what is there; `mon` is its name here
 //! restore begin mon                 discard, empty, fill, end, give-up alike
 //! ```
 
 use super::backups::Backup;
+use super::topics;
 use dolmen::clock::Millis;
 use dolmen::ids::{NodeId, SessionId, Term, Uid, Zxid};
 use dolmen::state::codec;
@@ -88,6 +91,7 @@ impl Stage {
             "backup" => self.backup(rest),
             "restore" => self.restore(rest),
             "config" => self.config(),
+            "brokers" => topics::standing(&self.state),
             "figures" => vec![format!("{:?}", self.state.figures())],
             "digest-is-kept-by" => self.keeps_digest(rest),
             "snapshot" => self.snapshot(),
@@ -241,6 +245,10 @@ impl Stage {
                 self.submit(name, Command::Multi(writes))
             }
             "reconfig" => self.reconfig(name, rest),
+            "streams" => {
+                let command = topics::read(state, rest);
+                self.submit(name, Command::Streams(command))
+            }
             "watch" | "has" | "unwatch" => self.watch(word, session.0, rest),
             "get" => told(state.data(rest, &who), |(data, stat)| {
                 let text = data.bytes().map_or("nothing".into(), |bytes| {
@@ -496,7 +504,8 @@ pub fn bare(state: &State) -> String {
         let above = if path == "/" { "" } else { &path };
         waiting.extend(names.iter().map(|name| format!("{above}/{name}")));
     }
-    text + &format!("{:?} {:?}", state.settings(), state.members())
+    let (settings, members) = (state.settings(), state.members());
+    text + &format!("{settings:?} {members:?} {:?}", state.topics())
 }
 
 fn admit(token: [u8; 8], secret_hash: [u8; 32], key: &str, old: Option<NodeId>) -> MemberCommand {
@@ -624,6 +633,7 @@ fn shown(outcome: &Outcome) -> String {
             format!("admitted as node {node}, serial {serial}")
         }
         Outcome::Members(MemberOutcome::Refused(why)) => format!("refused: {why}"),
+        Outcome::Streams(outcome) => topics::shown(outcome),
         Outcome::Restore(RestoreOutcome::Stands(stands)) => format!("stands {}", stands.word()),
         Outcome::Restore(RestoreOutcome::Refused(why)) => format!("refused: {why:?}"),
         Outcome::Restore(outcome) => format!("{outcome:?}"),

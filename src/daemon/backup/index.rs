@@ -8,13 +8,15 @@ use crate::ids::Zxid;
 use crate::limits::{IMPORT_BATCH_BYTES, IMPORTED_BYTES_MAX, TREE_NODES_MAX};
 use crate::state::restore::RESTORED_ZXID_END;
 use crate::state::snapshot::backup::{LoadError, Saved, SavedNode, Sums};
+use crate::state::topics::ABOVE_KEPT;
+use crate::state::topics::nodes::TOPIC_SETTINGS;
 use crate::state::{Acl, Error, FEATURES, ImportedNode, check_restored, check_restored_path};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 /// The root's.
 const ROOT: u32 = 0;
-/// Nodes that every tree has, and that only lead to the settings.
+/// Nodes that only lead to the settings; others lead to the topics.
 const ABOVE_SETTINGS: [&str; 2] = ["/dolmen", "/dolmen/config"];
 /// Frames that are held while nodes are taken out of them.
 const FRAMES_HELD: usize = 4;
@@ -189,7 +191,13 @@ impl Index {
         plan.check_names()?;
         plan.check_paths()?;
         plan.order
-            .retain(|&slot| !ABOVE_SETTINGS.contains(&&*path(&plan.nodes, slot)));
+            .retain(|&slot| !only_leads(&path(&plan.nodes, slot)));
+        // A topic comes before its settings, wherever they stand in the file.
+        let (settings, others): (Vec<_>, Vec<_>) = plan
+            .order
+            .iter()
+            .partition(|&&slot| path(&plan.nodes, slot).starts_with(TOPIC_SETTINGS));
+        plan.order = [others, settings].concat();
         Ok(plan)
     }
 }
@@ -270,6 +278,10 @@ fn path(nodes: &BTreeMap<u32, Entry>, slot: u32) -> Box<str> {
     path.into()
 }
 
+fn only_leads(path: &str) -> bool {
+    ABOVE_SETTINGS.contains(&path) || ABOVE_KEPT.contains(&path)
+}
+
 /// A whole backup, and how to put it back.
 #[derive(Debug)]
 pub struct Plan {
@@ -308,7 +320,7 @@ impl Plan {
         let mut users = 0;
         for &slot in &self.order {
             let path = path(&self.nodes, slot);
-            if ABOVE_SETTINGS.contains(&&*path) {
+            if only_leads(&path) {
                 continue;
             }
             users += u64::from(!path.starts_with("/dolmen/"));

@@ -158,6 +158,7 @@ impl<'a> In<'a> {
             8 => Command::Members(self.members()?),
             9 => Command::Import(self.list(IMPORTED_BYTES, Self::imported)?),
             10 => Command::Restore(self.restore()?),
+            11 => Command::Streams(self.streams()?),
             tag => return Err(Malformed::Tag { of: "command", tag }),
         })
     }

@@ -129,6 +129,10 @@ impl Out {
                 self.u8(10);
                 self.restore(restore);
             }
+            Command::Streams(command) => {
+                self.u8(11);
+                self.streams(command);
+            }
         }
     }
 

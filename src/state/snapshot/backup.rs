@@ -1,6 +1,7 @@
 //! A backup: what users keep in the state, in frames of a snapshot. Sessions
 //! and their ephemeral nodes, members and tokens are not in it, and of the
-//! system's own nodes only the settings are.
+//! system's own nodes only the settings and the topics are, without what was in
+//! them.
 //!
 //! It is taken as a snapshot is, in slices between the transactions, but at
 //! the pace of whoever writes it down. So what changes ahead of it is kept
@@ -19,6 +20,7 @@ use crate::state::command::{ImportedNode, Stat};
 use crate::state::data::Data;
 use crate::state::node::{Node, Slot};
 use crate::state::paths;
+use crate::state::topics::kept_by_backups;
 use crate::state::tree::Tree;
 use crate::state::walk::{Purpose, Walk};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,7 +48,7 @@ pub struct Sums {
     pub frames: u64,
     /// Nodes that are the users'.
     pub nodes: u64,
-    /// Nodes that hold settings, and those above them.
+    /// Nodes that hold settings and topics, and those above them.
     pub settings: u64,
     pub data_bytes: u64,
     /// Of the users' nodes, as the state sums them.
@@ -114,6 +116,7 @@ impl Ours {
         if let Some(folder) = found(paths::DOLMEN_CONFIG) {
             ours.settings.extend(tree.children(folder).values());
         }
+        ours.settings.extend(kept_by_backups(tree));
         let within = found(paths::DOLMEN).into_iter();
         let within = within.flat_map(|top| tree.below(top));
         let others = within.filter(|slot| !ours.settings.contains(slot));

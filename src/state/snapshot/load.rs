@@ -16,6 +16,7 @@ use crate::state::restore::Restoration;
 use crate::state::sessions::Sessions;
 use crate::state::settings::Settings;
 use crate::state::table::Table;
+use crate::state::topics::{Topics, Unread};
 use crate::state::tree::Tree;
 use crate::wire::{Cursor, Short, crc32c};
 use rkyv::rancor;
@@ -64,6 +65,8 @@ pub enum LoadError {
         declared: u64,
         found: u64,
     },
+    /// A node of a broker or topic that means nothing.
+    Streams(Unread),
     /// Sound as far as it was looked at, and not for this build.
     Raised(Raised),
 }
@@ -99,6 +102,7 @@ impl fmt::Display for LoadError {
             Self::Digest { declared, found } => {
                 write!(f, "the digest is {found:016x}, not {declared:016x}")
             }
+            Self::Streams(Unread { path }) => write!(f, "{path} means nothing"),
             Self::Raised(raised) => raised.fmt(f),
         }
     }
@@ -265,6 +269,7 @@ impl Loader {
             settings: Settings::read(&tree),
             quotas: Quotas::read(&tree),
             restoration: Restoration::read(&tree),
+            topics: Topics::read(&tree).map_err(LoadError::Streams)?,
             tree,
             sessions: self.sessions,
             members_hash: members.hash(),
