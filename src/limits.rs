@@ -355,3 +355,16 @@ pub const ZOOKEEPER_READ_BYTES_PER_TURN: usize = 256 << 10;
 /// Refused callers that the journal tells of within ten seconds; what they
 /// have in common shows in twenty.
 pub const COMPLAINTS_PER_SPELL: u32 = 20;
+
+// Streams.
+
+/// What the lists of one Kafka message may take in memory for each byte of its
+/// frame. The shortest items that clients send are names of one letter: 2 bytes
+/// that become a text of 32.
+pub const KAFKA_DECODED_BYTES_PER_BYTE: usize = 16;
+/// And this much besides: lists of short and mostly empty records, as answers
+/// have them (a group without type or state is 4 bytes and becomes 128).
+pub const KAFKA_DECODED_BYTES_BESIDES: usize = 512 << 10;
+/// Bytes that are spliced into an answer and not copied. A copy of 4 KiB takes
+/// some 100 ns, as much as one more slice of a vectored write.
+pub const KAFKA_SPLICED_BYTES_MIN: usize = 4 << 10;
