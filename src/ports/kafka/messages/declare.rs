@@ -38,24 +38,24 @@ macro_rules! api {
         $(#[$doc])*
         pub struct $api;
 
-        impl $crate::ports::kafka::messages::Api for $api {
+        impl crate::ports::kafka::messages::Api for $api {
             const KEY: i16 = $key;
             const NAME: &'static str = stringify!($api);
             const VERSIONS: ::std::ops::RangeInclusive<i16> = $first..=$last;
             const FLEXIBLE_FROM: i16 =
-                $crate::ports::kafka::messages::declare::flexible!($($flexible)?);
+                crate::ports::kafka::messages::declare::flexible!($($flexible)?);
             $(const RESPONSE_HEADER: Option<i16> = Some($header);)?
             type Request = $request;
             type Response = $response;
         }
 
-        $crate::ports::kafka::messages::declare::message! {
+        crate::ports::kafka::messages::declare::message! {
             $request, $first..=$last $(, flexible from $flexible)?;
         }
-        $crate::ports::kafka::messages::declare::message! {
+        crate::ports::kafka::messages::declare::message! {
             $response, $first..=$last $(, flexible from $flexible)?;
         }
-        $crate::ports::kafka::messages::declare::records! { $($records)+ }
+        crate::ports::kafka::messages::declare::records! { $($records)+ }
     };
 }
 
@@ -67,8 +67,8 @@ macro_rules! blob {
 
         $($records:tt)+
     ) => {
-        $crate::ports::kafka::messages::declare::message! { $name, $first..=$last; }
-        $crate::ports::kafka::messages::declare::records! {
+        crate::ports::kafka::messages::declare::message! { $name, $first..=$last; }
+        crate::ports::kafka::messages::declare::records! {
             $(#[$doc])*
             $($records)+
         }
@@ -77,13 +77,13 @@ macro_rules! blob {
 
 macro_rules! message {
     ($name:ident, $first:literal..=$last:literal $(, flexible from $flexible:literal)?;) => {
-        impl $crate::ports::kafka::messages::Message for $name {
+        impl crate::ports::kafka::messages::Message for $name {
             const VERSIONS: ::std::ops::RangeInclusive<i16> = $first..=$last;
             const FLEXIBLE_FROM: i16 =
-                $crate::ports::kafka::messages::declare::flexible!($($flexible)?);
-            const RECORD: &'static $crate::ports::kafka::messages::shape::Record =
-                match <Self as $crate::ports::kafka::messages::value::Value>::KIND {
-                    $crate::ports::kafka::messages::shape::Kind::Record(record) => record,
+                crate::ports::kafka::messages::declare::flexible!($($flexible)?);
+            const RECORD: &'static crate::ports::kafka::messages::shape::Record =
+                match <Self as crate::ports::kafka::messages::value::Value>::KIND {
+                    crate::ports::kafka::messages::shape::Kind::Record(record) => record,
                     _ => panic!("a message is a record"),
                 };
         }
@@ -92,7 +92,7 @@ macro_rules! message {
 
 macro_rules! flexible {
     () => {
-        $crate::ports::kafka::messages::NEVER
+        crate::ports::kafka::messages::NEVER
     };
     ($flexible:literal) => {
         $flexible
@@ -117,18 +117,18 @@ macro_rules! records {
 
         impl Default for $name {
             fn default() -> Self {
-                use $crate::ports::kafka::messages::declare::default;
+                use crate::ports::kafka::messages::declare::default;
                 Self { $($field: default!($type $(, $default)?)),+ }
             }
         }
 
         const _: () = {
-            use $crate::ports::kafka::messages::Version;
-            use $crate::ports::kafka::messages::declare::{default, rule};
-            use $crate::ports::kafka::messages::reader::{Reader, Unread};
-            use $crate::ports::kafka::messages::shape::{Field, Kind, Record, has_tags};
-            use $crate::ports::kafka::messages::value::{Nullable, Value};
-            use $crate::ports::kafka::messages::writer::{Unwritten, Writer};
+            use crate::ports::kafka::messages::Version;
+            use crate::ports::kafka::messages::declare::{default, rule};
+            use crate::ports::kafka::messages::reader::{Reader, Unread};
+            use crate::ports::kafka::messages::shape::{Field, Kind, Record, has_tags};
+            use crate::ports::kafka::messages::value::{Nullable, Value};
+            use crate::ports::kafka::messages::writer::{Unwritten, Writer};
 
             const FIELDS: &[Field] = &[$(
                 rule!(Field::new(
@@ -290,4 +290,10 @@ macro_rules! rule {
     };
 }
 
-pub(super) use {api, blob, default, flexible, message, records, rule};
+pub(super) use api;
+pub(super) use blob;
+pub(super) use default;
+pub(super) use flexible;
+pub(super) use message;
+pub(super) use records;
+pub(super) use rule;
