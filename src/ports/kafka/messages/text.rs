@@ -22,8 +22,8 @@ impl Text {
     }
 }
 
-/// Looks at the bytes again, at some 20 GB/s where they are ASCII: a name costs
-/// a nanosecond or two, and nothing here is unsafe.
+/// Looks at the bytes again, a nanosecond or two for a name: the way without is
+/// unsafe.
 impl Deref for Text {
     type Target = str;
 

@@ -24,7 +24,7 @@ api! {
 
     PartitionProduceData {
         index: i32,
-        /// One batch, in what every client sends.
+        /// One batch, as all clients send it.
         records: Option<Bytes>,
     }
 

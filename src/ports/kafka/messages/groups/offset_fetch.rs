@@ -11,7 +11,7 @@ api! {
     OffsetFetchRequest {
         group_id: Text [..=7],
         /// None for all.
-        topics: Option<Vec<OffsetFetchRequestTopic>> [..=7, null 2.., ignorable] = Some(Vec::new()),
+        topics: Option<Vec<OffsetFetchRequestTopic>> [..=7, null 2..] = Some(Vec::new()),
         groups: Vec<OffsetFetchRequestGroup> [8..],
         /// Fails while a transaction still holds an offset.
         require_stable: bool [7..],

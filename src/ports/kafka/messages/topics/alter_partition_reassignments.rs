@@ -5,7 +5,8 @@ use crate::ports::kafka::messages::{ErrorCode, Text};
 
 api! {
     /// Moves partitions to other brokers, or stops such a move.
-    AlterPartitionReassignments = 45: AlterPartitionReassignmentsRequest -> AlterPartitionReassignmentsResponse,
+    AlterPartitionReassignments = 45:
+        AlterPartitionReassignmentsRequest -> AlterPartitionReassignmentsResponse,
         versions 0..=1, flexible from 0;
 
     AlterPartitionReassignmentsRequest {

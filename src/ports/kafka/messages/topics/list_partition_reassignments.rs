@@ -5,7 +5,8 @@ use crate::ports::kafka::messages::{ErrorCode, Text};
 
 api! {
     /// The moves of partitions that are under way.
-    ListPartitionReassignments = 46: ListPartitionReassignmentsRequest -> ListPartitionReassignmentsResponse,
+    ListPartitionReassignments = 46:
+        ListPartitionReassignmentsRequest -> ListPartitionReassignmentsResponse,
         versions 0..=0, flexible from 0;
 
     ListPartitionReassignmentsRequest {
