@@ -6,7 +6,7 @@
 //! ```text
 //! cli        one file per subcommand
 //! daemon     composes a node, starts it, drains it, stops it
-//! ports      front doors: operator, zookeeper
+//! ports      front doors: kafka, operator, zookeeper
 //! streams    partitions as data: batches, producers, replicas; and the groups that read them
 //! replica    the loop: events in, decisions, effects out
 //! log        the segmented append-only log over one journal per device

@@ -469,3 +469,16 @@ pub const RACK_BYTES_MAX: usize = 256;
 /// Producer ids that a broker is handed at once, as by Kafka: a box that is
 /// started a thousand times a day uses up 2^63 of them in 25 billion years.
 pub const PRODUCER_IDS_PER_BLOCK: u64 = 1000;
+
+// The Kafka door.
+
+/// What the lists of one Kafka message may take in memory for each byte of its
+/// frame. The shortest items that clients send are names of one letter: 2 bytes
+/// that become a text of 32.
+pub const KAFKA_DECODED_BYTES_PER_BYTE: usize = 16;
+/// And this much besides: lists of short and mostly empty records, as answers
+/// have them (a group without type or state is 4 bytes and becomes 128).
+pub const KAFKA_DECODED_BYTES_BESIDES: usize = 512 << 10;
+/// Bytes that are spliced into an answer and not copied. Half of it is sooner
+/// copied than spliced, twice as much later (measured).
+pub const KAFKA_SPLICED_BYTES_MIN: usize = 1 << 10;

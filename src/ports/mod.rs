@@ -1,4 +1,5 @@
 //! Front doors.
 
+pub mod kafka;
 pub mod operator;
 pub mod zookeeper;
