@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Of several licences that a package offers, the first of these is taken. The
 # Apache licence's text is long, the same everywhere, and there already.
-PREFERRED = ["Apache-2.0", "MIT", "BSD-3-Clause", "ISC", "Zlib"]
+PREFERRED = ["Apache-2.0", "MIT", "BSD-3-Clause", "BSD-2-Clause", "ISC", "Zlib"]
 APACHE = "Apache-2.0"
 # What a package's licence file may be called.
 LICENCE_FILE = re.compile(r"^(licen[cs]e|copying|notice|unlicense)([-._].*)?$", re.IGNORECASE)
