@@ -103,6 +103,13 @@ mod tests {
             .collect()
     }
 
+    /// The kernel names its workers by numbers of the machine, which a container
+    /// does not see; the machine's own name space has this number for good.
+    fn is_in_a_container() -> bool {
+        let namespace = fs::read_link("/proc/self/ns/pid").unwrap();
+        namespace.as_os_str() != "pid:[4026531836]"
+    }
+
     fn write_one(lane: &mut dyn Lane, file: &Arc<dyn File>) {
         let mut block = Block::with_capacity(BLOCK_BYTES);
         block.pad_to(BLOCK_BYTES);
@@ -142,7 +149,7 @@ mod tests {
                 assert!(granted.get().is_none());
                 write_one(&mut lane, &file);
                 let policies = policies_of_workers();
-                assert!(!policies.is_empty());
+                assert!(!policies.is_empty() || is_in_a_container());
                 if granted.get() == Some(&Granted::Full) {
                     let fifo = libc::SCHED_FIFO.to_string();
                     assert!(
