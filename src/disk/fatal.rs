@@ -10,8 +10,11 @@ use std::io::Write;
 #[allow(clippy::disallowed_methods)] // nothing held is worth putting down
 pub fn end_process(message: impl std::fmt::Display) -> ! {
     let line = message.to_string().replace('\n', " ");
+    // Held to the end: the last word stays the last, whatever other threads
+    // would say of what they miss.
+    let mut stderr = std::io::stderr().lock();
     // A closed stderr must not turn the end into a panic.
-    let _ = writeln!(std::io::stderr(), "dolmen: {line}");
+    let _ = writeln!(stderr, "dolmen: {line}");
     std::process::exit(1)
 }
 
