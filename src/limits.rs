@@ -470,6 +470,22 @@ pub const RACK_BYTES_MAX: usize = 256;
 /// started a thousand times a day uses up 2^63 of them in 25 billion years.
 pub const PRODUCER_IDS_PER_BLOCK: u64 = 1000;
 
+// The event log.
+
+/// Bytes of batches on their way into the partitions of a node, from the door to
+/// the answer. A disk that syncs 1 GB/s has this much behind it in 64 ms.
+pub const STREAMS_QUEUED_BYTES_MAX: usize = 64 << 20;
+/// Fetches that wait for more. One a connection is usual.
+pub const STREAMS_WATCHES_MAX: usize = 65_536;
+/// A checkpoint of a partition. Producers and aborted transactions at their
+/// bounds take less than half of it, and the times of a terabyte 64 MiB.
+pub const STREAMS_CHECKPOINT_BYTES_MAX: usize = 128 << 20;
+/// Batches of a partition that came again while the first try was on its way.
+pub const STREAMS_REPEATS_MAX: usize = 4096;
+/// Bytes appended to a partition after which it is written down again: what a
+/// start after a crash reads of it at the most.
+pub const STREAMS_CHECKPOINT_EVERY_BYTES: u64 = 64 << 20;
+
 // The Kafka door.
 
 /// What the lists of one Kafka message may take in memory for each byte of its

@@ -14,6 +14,7 @@ mod pages;
 mod profile;
 mod sim;
 mod state;
+mod streams;
 mod zookeeper;
 
 /// Whether the full sizes were asked for.

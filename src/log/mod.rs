@@ -23,11 +23,13 @@ pub mod segment;
 mod settings;
 mod shelf;
 pub mod sparse;
+mod tenant;
 
 pub use device::{Answer, Appended, Device, ErrandDone, Figures, Records, Request};
 pub use errors::{Fatal, Hole, OpenError, ReadError, Refused};
 pub use frame::{FRAMES, Payload};
-pub use owner::{Hooks, LogHandle, Logs, Owner, Ticket, start};
+pub use owner::{Hooks, LogHandle, Logs, Owner, Ticket, start, start_with};
 pub use recover::{Opening, Report, open};
 pub use settings::Settings;
-pub use shelf::{Chunk, Read, Shelf, Way};
+pub use shelf::{Chunk, Read, Shelf, Span, Way};
+pub use tenant::Tenant;

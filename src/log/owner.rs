@@ -8,7 +8,8 @@ use super::device::{Answer, Appended, Device, Figures, Records, Request};
 use super::errors::{Fatal, OpenError, ReadError, Refused};
 use super::format::Format;
 use super::recover::Report;
-use super::shelf::{Read, Shelf, Way};
+use super::shelf::{Read, Shelf, Span, Way};
+use super::tenant::Tenant;
 use crate::clock::Clock;
 use crate::disk::Waker;
 use crate::ids::{Index, LogId};
@@ -96,6 +97,16 @@ pub fn start(
     clock: Arc<dyn Clock>,
     hooks: Hooks,
 ) -> Result<(Owner, Report), OpenError> {
+    start_with(open, clock, hooks, None)
+}
+
+/// The same, with somebody who lives on the thread.
+pub fn start_with(
+    open: impl FnOnce() -> Result<(Device, Report), OpenError> + Send + 'static,
+    clock: Arc<dyn Clock>,
+    hooks: Hooks,
+    tenant: Option<Box<dyn Tenant>>,
+) -> Result<(Owner, Report), OpenError> {
     let (sender, receiver) = channel();
     let (opened, when_open) = sync_channel(1);
     let body = move || {
@@ -114,9 +125,17 @@ pub fn start(
             queued_bytes: AtomicUsize::new(0),
             is_closed: AtomicBool::new(false),
         });
+        let (mut device, mut tenant) = (device, tenant);
+        if let Some(tenant) = &mut tenant {
+            let logs = Logs {
+                shared: shared.clone(),
+            };
+            tenant.move_in(&logs, &mut device);
+        }
         let _ = opened.send(Ok((shared.clone(), engine, report)));
         Loop {
             device,
+            tenant,
             receiver,
             shared,
             clock,
@@ -178,6 +197,7 @@ impl Owner {
 
 struct Loop {
     device: Device,
+    tenant: Option<Box<dyn Tenant>>,
     receiver: Receiver<Message>,
     shared: Arc<Shared>,
     clock: Arc<dyn Clock>,
@@ -203,7 +223,7 @@ impl Loop {
         let mut late = None;
         loop {
             let mut message = late.take().or_else(|| self.next());
-            if message.is_some() {
+            if message.is_some() || self.tenant_has_work() {
                 self.note_arrival();
             }
             let mut is_closing = false;
@@ -213,11 +233,14 @@ impl Loop {
                 message = self.receiver.try_recv().ok();
             }
             self.beat();
+            if let Some(tenant) = &mut self.tenant {
+                tenant.turn(&mut self.device);
+            }
             if let Err(fatal) = self.device.turn() {
                 return self.die(fatal);
             }
             if is_closing {
-                return self.device.close();
+                return self.close();
             }
             if self.idle_since.is_none() && !self.device.is_busy() {
                 self.idle_since = Some(self.clock.monotonic());
@@ -226,13 +249,27 @@ impl Loop {
                 let shared = &self.shared;
                 // A message in the channel shows only by taking it, so the
                 // waker alone tells: it rings after each send.
-                let receiver = &self.receiver;
+                let (receiver, tenant) = (&self.receiver, &self.tenant);
                 self.device.wait(None, &mut || {
                     late = receiver.try_recv().ok();
-                    late.is_none() && !shared.is_closed.load(Ordering::Acquire)
+                    let is_idle = tenant.as_ref().is_none_or(|one| one.is_idle());
+                    late.is_none() && is_idle && !shared.is_closed.load(Ordering::Acquire)
                 });
             }
         }
+    }
+
+    fn close(mut self) -> Result<(), Fatal> {
+        if let Some(mut tenant) = self.tenant.take() {
+            // What it had asked for is answered, and what follows from that.
+            self.device.settle()?;
+            while !tenant.is_idle() {
+                tenant.turn(&mut self.device);
+                self.device.settle()?;
+            }
+            tenant.move_out(&mut self.device);
+        }
+        self.device.close()
     }
 
     /// The next message that is there, or comes while it is worth waiting.
@@ -245,12 +282,19 @@ impl Loop {
             if let Ok(message) = self.receiver.try_recv() {
                 return Some(message);
             }
+            if self.tenant_has_work() {
+                return None;
+            }
             if self.clock.monotonic() >= until {
                 self.is_quick = false;
                 return None;
             }
             std::hint::spin_loop();
         }
+    }
+
+    fn tenant_has_work(&self) -> bool {
+        self.tenant.as_ref().is_some_and(|tenant| !tenant.is_idle())
     }
 
     /// Learns from each arrival whether the next is worth looking out for.
@@ -313,6 +357,19 @@ impl Logs {
         let (sender, receiver) = channel();
         self.shared.send(Message::Figures(sender))?;
         receiver.recv().map_err(|_| Refused::Closed)
+    }
+
+    /// Rings after something has come for the tenant.
+    pub fn waker(&self) -> Waker {
+        self.shared.waker.clone()
+    }
+
+    /// A log of the device, from its shelf.
+    pub fn handle(&self, shelf: Arc<Shelf>) -> LogHandle {
+        LogHandle {
+            shelf,
+            logs: self.clone(),
+        }
     }
 
     /// Asks the thread to beat and tick if it is due. Somebody calls this
@@ -380,11 +437,22 @@ impl LogHandle {
         self.shelf.durable_until()
     }
 
+    /// Its segments, the oldest first.
+    pub fn spans(&self) -> Vec<Span> {
+        self.shelf.spans()
+    }
+
+    /// Whether a read from here would wait for bytes on their way to the
+    /// segment.
+    pub fn would_wait(&self, from: Index) -> bool {
+        from < self.shelf.durable_until() && from >= self.shelf.readable_until()
+    }
+
     /// Reads whole records from `from` on. What is durable can be read: where
     /// its bytes are still on their way to the segment, this waits for them.
     /// May wait for the disk; not for an async worker.
     pub fn read(&self, from: Index, bytes_max: usize, way: Way) -> Result<Option<Read>, ReadError> {
-        if from < self.shelf.durable_until() && from >= self.shelf.readable_until() {
+        if self.would_wait(from) {
             self.logs.submit(Request::Show, Box::new(|_| ()));
             if !self.shelf.wait_readable(from) {
                 return Err(ReadError::Closed);

@@ -478,6 +478,15 @@ pub struct Read {
     pub next: Index,
 }
 
+/// One segment as others see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Its first record's index.
+    pub first: Index,
+    /// What it has of records.
+    pub bytes: u64,
+}
+
 /// One log's chain of segments and its marks.
 pub struct Shelf {
     pub id: LogId,
@@ -578,6 +587,16 @@ impl Shelf {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Its segments, the oldest first.
+    pub fn spans(&self) -> Vec<Span> {
+        let segments = self.segments();
+        let span = |segment: &Arc<Segment>| Span {
+            first: segment.header.start.next,
+            bytes: segment.readable().saturating_sub(BODY),
+        };
+        segments.iter().map(span).collect()
     }
 
     pub(super) fn set_segments(&self, segments: Vec<Arc<Segment>>) {

@@ -51,6 +51,12 @@ impl Producer {
         }
     }
 
+    /// The number of its last record; None where none is known.
+    pub fn last_sequence(&self) -> Option<i32> {
+        let last = self.recent.last()?;
+        Some(following(last.sequence, last.delta - 1))
+    }
+
     /// Where a batch of exactly these numbers stands, if it is one of the last.
     pub(super) fn known(&self, claim: &Claim, count: u32) -> Option<(Offset, Offset)> {
         if claim.epoch != self.epoch || planted!(KnownBatchTaken) {

@@ -1,0 +1,334 @@
+//! What the doors and the daemon say to the partitions of this node, and hear
+//! from them.
+//!
+//! The thread of the log owns the partitions (`house`), so nothing of them is
+//! locked. A word goes into its inbox and is answered by a callback on that
+//! thread, which must be brief. What is looked at often stands in a `View` and
+//! is read without asking.
+
+use super::partition::{Acks, LeaderEpoch};
+use super::producers::{self, Aborted, Closing};
+use super::site::Propose;
+use super::view::View;
+use super::{batch::check::Offered, partition};
+use crate::disk::Waker;
+use crate::ids::{NodeId, Offset, PartitionId, ProducerId, TopicId};
+use crate::limits::STREAMS_QUEUED_BYTES_MAX;
+use crate::state::topics::Topics;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+/// A partition, whatever its topic is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    pub topic: TopicId,
+    pub partition: PartitionId,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.topic, self.partition)
+    }
+}
+
+/// Called on the log's thread: it must be brief. Dropped where the node stops.
+pub type Answer<T> = Box<dyn FnOnce(T) + Send>;
+
+/// What is said to the partitions.
+pub enum Word {
+    /// Which node this is, and how it proposes. Comes once, before all others.
+    Begin {
+        own: NodeId,
+        propose: Arc<Propose>,
+    },
+    /// The replicated state of topics and brokers has changed.
+    Topics(Arc<Topics>),
+    Append(Append),
+    Mark(Mark),
+    Watch(Watch),
+    /// Where to look for the first record at or after a time: no record below
+    /// has it. None where no record at all has it.
+    FindTime {
+        key: Key,
+        at_ms: i64,
+        answer: Answer<Result<Option<Offset>, NotHere>>,
+    },
+    /// The greatest timestamp of all records, and where to look for it on.
+    LatestTime {
+        key: Key,
+        answer: Answer<Result<Option<(i64, Offset)>, NotHere>>,
+    },
+    /// The aborted transactions between two offsets.
+    Aborted {
+        key: Key,
+        from: Offset,
+        until: Offset,
+        answer: Answer<Result<Vec<Aborted>, NotHere>>,
+    },
+    /// The largest epoch at or below the one asked for, and where it ends.
+    EndOfEpoch {
+        key: Key,
+        epoch: LeaderEpoch,
+        answer: Answer<Result<Option<(LeaderEpoch, Offset)>, NotHere>>,
+    },
+    /// Forgets what is below an offset, all that is acknowledged where that is
+    /// None. Answered with where the partition begins then.
+    DropPrefix {
+        key: Key,
+        until: Option<Offset>,
+        answer: Answer<Result<Offset, NotDropped>>,
+    },
+    Producers {
+        key: Key,
+        answer: Answer<Result<Vec<ProducerShown>, NotHere>>,
+    },
+    /// Whether this producer has a transaction open here.
+    IsOpen {
+        key: Key,
+        producer: ProducerId,
+        answer: Answer<Result<bool, NotHere>>,
+    },
+}
+
+/// A producer's batches for one partition, all of them or nothing.
+pub struct Append {
+    pub key: Key,
+    /// As `batch::check` has found them good, with what it found.
+    pub bytes: Vec<u8>,
+    pub offered: Vec<Offered>,
+    pub acks: Acks,
+    pub timeout: Duration,
+    /// The producer's epoch is raised with each transaction (KIP-890).
+    pub raises_epoch: bool,
+    /// The transaction's coordinator knows of this partition.
+    pub is_verified: bool,
+    /// The time that the batches were given, where the topic asks for that of
+    /// the append.
+    pub append_time_ms: Option<i64>,
+    pub answer: Answer<Result<Appended, NotAppended>>,
+}
+
+/// Where batches went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    pub base: Offset,
+    /// The oldest record that is kept.
+    pub first: Offset,
+    pub append_time_ms: Option<i64>,
+}
+
+/// Why batches are not in the log, or not known to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotAppended {
+    NotHere(NotHere),
+    /// More than may wait is waiting: to be tried again.
+    Busy,
+    Partition(partition::Refused),
+    Producer(producers::Refused),
+    /// They would begin a transaction here, and its coordinator is to be told
+    /// first: then again, with `is_verified`.
+    BeginsTransaction,
+    /// The disk has no room, or failed.
+    Disk(Box<str>),
+    /// A producer that numbers its batches sends one at a time.
+    ManyBatches,
+}
+
+impl fmt::Display for NotAppended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotHere(why) => why.fmt(f),
+            Self::Busy => f.write_str("too much waits to be written: try again"),
+            Self::Partition(why) => why.fmt(f),
+            Self::Producer(why) => why.fmt(f),
+            Self::BeginsTransaction => {
+                f.write_str("the transaction's coordinator does not know of the partition")
+            }
+            Self::Disk(why) => f.write_str(why),
+            Self::ManyBatches => {
+                f.write_str("a producer that numbers its batches sends one at a time")
+            }
+        }
+    }
+}
+
+/// The end of a transaction, for one partition.
+pub struct Mark {
+    pub key: Key,
+    pub closing: Closing,
+    pub answer: Answer<Result<Offset, NotAppended>>,
+}
+
+/// Answered once one of the partitions has more to be read than up to the
+/// offset that stands with it, or has another leader, or is not here.
+pub struct Watch {
+    pub wants: Vec<(Key, Offset)>,
+    /// By the clock that never goes back: nobody waits any more behind it.
+    pub until: Duration,
+    /// What counts is how far transactions are ended.
+    pub reads_committed: bool,
+    pub answer: Answer<()>,
+}
+
+/// Why a partition does not answer here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotHere {
+    /// It is not held by this node, or not any more.
+    Unknown,
+    /// It is being read back.
+    Opening,
+    /// Another node leads it.
+    NotLeader,
+}
+
+impl fmt::Display for NotHere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "this node does not hold the partition",
+            Self::Opening => "the partition is being read back",
+            Self::NotLeader => "another node leads the partition",
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotDropped {
+    NotHere(NotHere),
+    /// There is no such record yet, or it is not acknowledged.
+    OutOfRange,
+}
+
+/// A producer that a partition knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProducerShown {
+    pub id: ProducerId,
+    pub epoch: i16,
+    pub last_sequence: i32,
+    pub last_timestamp_ms: i64,
+    pub coordinator_epoch: i32,
+    pub open_since: Option<Offset>,
+}
+
+/// The way to the partitions. Clones share it.
+#[derive(Clone)]
+pub struct Streams {
+    shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    inbox: Mutex<Vec<Word>>,
+    /// Looked at before the log's thread sleeps.
+    has_words: AtomicBool,
+    queued_bytes: AtomicUsize,
+    /// Empty until the log's thread is up.
+    waker: OnceLock<Waker>,
+    views: RwLock<BTreeMap<Key, Arc<View>>>,
+}
+
+impl Streams {
+    pub(super) fn new() -> Self {
+        let shared = Shared {
+            inbox: Mutex::default(),
+            has_words: AtomicBool::new(false),
+            queued_bytes: AtomicUsize::new(0),
+            waker: OnceLock::new(),
+            views: RwLock::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    pub(super) fn wake_with(&self, waker: Waker) {
+        self.shared.waker.get_or_init(|| waker);
+    }
+
+    /// A partition that this node holds, leading it or not.
+    pub fn view(&self, key: Key) -> Option<Arc<View>> {
+        let views = self.shared.views.read();
+        let views = views.unwrap_or_else(PoisonError::into_inner);
+        views.get(&key).cloned()
+    }
+
+    /// All partitions that this node holds.
+    pub fn views(&self) -> Vec<Arc<View>> {
+        let views = self.shared.views.read();
+        let views = views.unwrap_or_else(PoisonError::into_inner);
+        views.values().cloned().collect()
+    }
+
+    /// Appends, or answers "busy" where too much waits.
+    pub fn append(&self, append: Append) {
+        let bytes = append.bytes.len();
+        let before = self.shared.queued_bytes.fetch_add(bytes, Ordering::AcqRel);
+        // One always fits, however large.
+        if before > 0 && before + bytes > STREAMS_QUEUED_BYTES_MAX {
+            self.shared.queued_bytes.fetch_sub(bytes, Ordering::AcqRel);
+            return (append.answer)(Err(NotAppended::Busy));
+        }
+        let shared = self.shared.clone();
+        let answer = append.answer;
+        let answer = Box::new(move |outcome| {
+            shared.queued_bytes.fetch_sub(bytes, Ordering::AcqRel);
+            answer(outcome);
+        });
+        self.say(Word::Append(Append { answer, ..append }));
+    }
+
+    pub fn say(&self, word: Word) {
+        let inbox = self.shared.inbox.lock();
+        inbox.unwrap_or_else(PoisonError::into_inner).push(word);
+        self.shared.has_words.store(true, Ordering::Release);
+        if let Some(waker) = self.shared.waker.get() {
+            waker.wake();
+        }
+    }
+
+    /// Says a word and waits for its answer; None where the node stops.
+    pub async fn ask<T: Send + 'static>(&self, word: impl FnOnce(Answer<T>) -> Word) -> Option<T> {
+        let (put, given) = tokio::sync::oneshot::channel();
+        self.say(word(Box::new(move |answer| drop(put.send(answer)))));
+        given.await.ok()
+    }
+
+    /// `append`, waited for; None where the node stops.
+    pub async fn appended(
+        &self,
+        append: impl FnOnce(Answer<Result<Appended, NotAppended>>) -> Append,
+    ) -> Option<Result<Appended, NotAppended>> {
+        let (put, given) = tokio::sync::oneshot::channel();
+        self.append(append(Box::new(move |answer| drop(put.send(answer)))));
+        given.await.ok()
+    }
+
+    /// What came, for the partitions' owner. Held for a swap, never longer: the
+    /// owner's thread goes before all others.
+    pub(super) fn take(&self, into: &mut Vec<Word>) {
+        if self.is_quiet() {
+            return;
+        }
+        let inbox = self.shared.inbox.lock();
+        let mut inbox = inbox.unwrap_or_else(PoisonError::into_inner);
+        self.shared.has_words.store(false, Ordering::Release);
+        std::mem::swap(&mut *inbox, into);
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        !self.shared.has_words.load(Ordering::Acquire)
+    }
+
+    pub(super) fn show(&self, view: Arc<View>) {
+        let views = self.shared.views.write();
+        let mut views = views.unwrap_or_else(PoisonError::into_inner);
+        views.insert(view.key, view);
+    }
+
+    pub(super) fn hide(&self, key: Key) {
+        let views = self.shared.views.write();
+        let mut views = views.unwrap_or_else(PoisonError::into_inner);
+        views.remove(&key);
+    }
+}

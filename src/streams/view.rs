@@ -1,0 +1,167 @@
+//! What everybody may see of a partition that this node holds, without asking
+//! for it: how far it goes, who leads it, and its records.
+
+use super::batch::header::Header;
+use super::desk::Key;
+use super::partition::LeaderEpoch;
+use crate::ids::{Index, NodeId, Offset};
+use crate::log::{Chunk, LogHandle, ReadError, Way};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+pub struct View {
+    pub key: Key,
+    pub name: Arc<str>,
+    log: LogHandle,
+    first: AtomicU64,
+    watermark: AtomicU64,
+    last_stable: AtomicU64,
+    next: AtomicU64,
+    /// Who leads, -1 for nobody.
+    leader: AtomicI64,
+    leader_epoch: AtomicI64,
+    own: NodeId,
+    /// Bytes of all its segments.
+    bytes: AtomicU64,
+}
+
+/// How far a partition goes, at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// The oldest record that is kept.
+    pub first: Offset,
+    /// Acknowledged up to this.
+    pub watermark: Offset,
+    /// Every transaction that began below is ended. Never above the watermark.
+    pub last_stable: Offset,
+    /// Where the next record goes.
+    pub next: Offset,
+}
+
+/// Whole batches of a partition.
+pub struct Batches {
+    pub bytes: Chunk,
+    /// The offset behind the last.
+    pub next: Offset,
+}
+
+impl View {
+    pub(super) fn new(key: Key, name: Arc<str>, own: NodeId, log: LogHandle) -> Self {
+        Self {
+            key,
+            name,
+            log,
+            first: AtomicU64::new(0),
+            watermark: AtomicU64::new(0),
+            last_stable: AtomicU64::new(0),
+            next: AtomicU64::new(0),
+            leader: AtomicI64::new(-1),
+            leader_epoch: AtomicI64::new(-1),
+            own,
+            bytes: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn set_marks(&self, marks: Marks) {
+        // In this order a reader that looks in the other one never sees a mark
+        // above the one that bounds it.
+        self.next.store(marks.next.0, Ordering::Release);
+        self.watermark.store(marks.watermark.0, Ordering::Release);
+        self.last_stable
+            .store(marks.last_stable.0, Ordering::Release);
+        self.first.store(marks.first.0, Ordering::Release);
+    }
+
+    pub(super) fn set_leader(&self, leader: Option<NodeId>, epoch: LeaderEpoch) {
+        self.leader_epoch.store(epoch.into(), Ordering::Release);
+        let leader = leader.map_or(-1, |node| node.0 as i64);
+        self.leader.store(leader, Ordering::Release);
+    }
+
+    pub(super) fn set_bytes(&self, bytes: u64) {
+        self.bytes.store(bytes, Ordering::Release);
+    }
+
+    pub fn marks(&self) -> Marks {
+        let first = Offset(self.first.load(Ordering::Acquire));
+        let last_stable = Offset(self.last_stable.load(Ordering::Acquire));
+        let watermark = Offset(self.watermark.load(Ordering::Acquire));
+        let next = Offset(self.next.load(Ordering::Acquire));
+        Marks {
+            first,
+            watermark,
+            last_stable,
+            next,
+        }
+    }
+
+    pub fn leader(&self) -> Option<NodeId> {
+        let leader = self.leader.load(Ordering::Acquire);
+        u64::try_from(leader).ok().map(NodeId)
+    }
+
+    pub fn leads(&self) -> bool {
+        self.leader() == Some(self.own)
+    }
+
+    pub fn leader_epoch(&self) -> LeaderEpoch {
+        self.leader_epoch.load(Ordering::Acquire) as LeaderEpoch
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Acquire)
+    }
+
+    /// Whether reading from here would wait for bytes on their way to the
+    /// segment.
+    pub fn would_wait(&self, from: Offset) -> bool {
+        self.log.would_wait(Index(from.0))
+    }
+
+    /// Whole batches from the one that holds `from` on, all below `until`: at
+    /// least one, and more while they fit. None where there is nothing yet. May
+    /// wait for the disk: not for an async worker, but where `would_wait` says
+    /// no and the range is warm.
+    pub fn read(
+        &self,
+        from: Offset,
+        until: Offset,
+        bytes_max: usize,
+        way: Way,
+    ) -> Result<Option<Batches>, ReadError> {
+        if from >= until {
+            return Ok(None);
+        }
+        let Some(read) = self.log.read(Index(from.0), bytes_max, way)? else {
+            return Ok(None);
+        };
+        if read.next.0 <= until.0 {
+            let next = Offset(read.next.0);
+            let bytes = read.bytes;
+            return Ok(Some(Batches { bytes, next }));
+        }
+        Ok(below(&read.bytes, until).map(|(length, next)| Batches {
+            bytes: read.bytes.part(0..length),
+            next,
+        }))
+    }
+}
+
+/// How many bytes of whole batches end at or below an offset, and where the last
+/// of them ends.
+fn below(bytes: &[u8], until: Offset) -> Option<(usize, Offset)> {
+    let (mut length, mut end) = (0, None);
+    while let Some(header) = Header::of(&bytes[length..]) {
+        let next =
+            Offset((header.base_offset() + i64::from(header.last_offset_delta()) + 1) as u64);
+        let Some(total) = header.total_bytes().filter(|_| next <= until) else {
+            break;
+        };
+        length += total;
+        end = Some(next);
+        if length >= bytes.len() {
+            break;
+        }
+    }
+    end.map(|end| (length, end))
+}
