@@ -7,6 +7,7 @@ mod arrows;
 mod consensus;
 mod daemon;
 mod doctor;
+mod folder;
 mod groups;
 mod import;
 mod log;

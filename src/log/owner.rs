@@ -8,7 +8,7 @@ use super::device::{Answer, Appended, Device, Figures, Records, Request};
 use super::errors::{Fatal, OpenError, ReadError, Refused};
 use super::format::Format;
 use super::recover::Report;
-use super::shelf::{Read, Shelf, Span, Way};
+use super::shelf::{Read, Shelf, Way};
 use super::tenant::Tenant;
 use crate::clock::Clock;
 use crate::disk::Waker;
@@ -435,11 +435,6 @@ impl LogHandle {
 
     pub fn durable_until(&self) -> Index {
         self.shelf.durable_until()
-    }
-
-    /// Its segments, the oldest first.
-    pub fn spans(&self) -> Vec<Span> {
-        self.shelf.spans()
     }
 
     /// Whether a read from here would wait for bytes on their way to the

@@ -218,7 +218,7 @@ pub struct Streams {
     shared: Arc<Shared>,
 }
 
-pub(super) struct Shared {
+struct Shared {
     inbox: Mutex<Vec<Word>>,
     /// Looked at before the log's thread sleeps.
     has_words: AtomicBool,

@@ -1,6 +1,7 @@
 //! The log on its own thread over a real disk, with both engines.
 
 use super::kit::*;
+use crate::folder::Folder;
 use dolmen::clock::MachineClock;
 use dolmen::disk::{Disk, Engine, RealDisk};
 use dolmen::entropy::MachineEntropy;
@@ -9,25 +10,8 @@ use dolmen::log::{
     FRAMES, Hooks, LogHandle, OpenError, Opening, Owner, Refused, Report, Request, Settings, Way,
     frame, open, start,
 };
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("dolmen-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 fn start_in(folder: &Path, engine: Engine) -> Result<(Owner, Report), OpenError> {
     let folder = folder.to_owned();

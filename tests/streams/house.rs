@@ -1,7 +1,8 @@
 //! What is appended is there: at once, after a stop, after a kill, and once.
 
-use super::kit::{Batch, Folder, Node, PATIENCE, batch, key};
+use super::kit::{Batch, Node, PATIENCE, batch, key};
 use super::site::Site;
+use crate::folder::Folder;
 use dolmen::ids::{Offset, ProducerId};
 use dolmen::log::Way;
 use dolmen::streams::View;

@@ -1,5 +1,6 @@
 //! A node's partitions, with a replicated state that is this test's own.
 
+use crate::folder::Folder;
 use dolmen::clock::{Clock, MachineClock, Millis};
 use dolmen::disk::{Disk, Engine, RealDisk};
 use dolmen::entropy::MachineEntropy;
@@ -16,29 +17,11 @@ use dolmen::streams::desk::{Append, Appended, NotAppended, Word};
 use dolmen::streams::house::{House, Settings};
 use dolmen::streams::partition::Acks;
 use dolmen::streams::{Key, Streams, View};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 pub const PATIENCE: Duration = Duration::from_secs(20);
-
-pub struct Folder(pub PathBuf);
-
-impl Folder {
-    pub fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("dolmen-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// One node with its log's thread.
 pub struct Node {

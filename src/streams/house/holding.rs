@@ -12,11 +12,11 @@ use crate::ids::{Index, LogId, NodeId, Offset, ProducerId};
 use crate::limits::STREAMS_CHECKPOINT_EVERY_BYTES;
 use crate::log::{Device, LogHandle, Refused, Request, Shelf};
 use crate::state::topics::{
-    BrokerLife, InSyncChange, StreamsCommand, StreamsOutcome, TopicSettings,
+    BrokerLife, InSyncChange, StreamsCommand, StreamsOutcome, TopicSettings, Topics,
 };
 use crate::streams::Key;
 use crate::streams::desk::{Answer, Appended, NotAppended, NotHere, ProducerShown};
-use crate::streams::partition::{Effect, Found, LeaderEpoch, Partition, Standing};
+use crate::streams::partition::{self, Effect, Found, LeaderEpoch, Partition, Standing};
 use crate::streams::producers::{Aborted, Producers};
 use crate::streams::site::Propose;
 use crate::streams::view::{Marks, View};
@@ -29,9 +29,8 @@ pub(super) struct Hands<'a> {
     pub device: &'a mut Device,
     pub events: &'a Events,
     pub watchers: &'a mut Watchers,
-    pub propose: Option<(NodeId, &'a Arc<Propose>)>,
-    /// This broker's own, while it is up.
-    pub life: Option<BrokerLife>,
+    pub propose: Option<&'a Arc<Propose>>,
+    pub topics: &'a Topics,
     pub since: Duration,
     pub wall: Millis,
 }
@@ -45,7 +44,7 @@ pub(super) struct Holding {
     pub(super) settings: TopicSettings,
     /// The last that was heard, for when the partition is open.
     standing: Option<Standing>,
-    lag_max: Duration,
+    rules: partition::Settings,
     pub(super) partition: Option<Partition<u64>>,
     pub(super) producers: Producers,
     pub(super) times: Times,
@@ -54,6 +53,12 @@ pub(super) struct Holding {
     is_stale: bool,
     /// It is being read.
     is_reading: bool,
+    /// It could not be read, and this was said.
+    is_unreadable: bool,
+    /// Cuts that the log has not made yet.
+    cuts: usize,
+    /// Why the log took no append, when it last did not.
+    refusal: Box<str>,
     /// Who waits for what was appended, by token.
     pub(super) waiting: BTreeMap<u64, Waiting>,
     pub(super) next_token: u64,
@@ -103,6 +108,7 @@ impl Holding {
         name: Arc<str>,
         shelf: Arc<Shelf>,
         log: LogHandle,
+        rules: partition::Settings,
     ) -> Self {
         Self {
             serial,
@@ -112,12 +118,15 @@ impl Holding {
             view: Arc::new(View::new(key, name, own, log)),
             settings: TopicSettings::default(),
             standing: None,
-            lag_max: Duration::ZERO,
+            rules,
             partition: None,
             producers: Producers::default(),
             times: Times::default(),
             is_stale: true,
             is_reading: false,
+            is_unreadable: false,
+            cuts: 0,
+            refusal: Box::default(),
             waiting: BTreeMap::new(),
             next_token: 0,
             repeats: Vec::new(),
@@ -126,10 +135,6 @@ impl Holding {
             is_writing: false,
             turn: 0,
         }
-    }
-
-    pub fn begin(&mut self, lag_max: Duration) {
-        self.lag_max = lag_max;
     }
 
     pub fn log(&self) -> LogId {
@@ -260,17 +265,14 @@ impl Holding {
         self.unwritten_bytes = read.bytes;
         self.producers = read.producers;
         self.times = read.times;
-        self.is_stale = false;
+        (self.is_stale, self.is_unreadable) = (false, false);
         if self.partition.is_none() {
-            let settings = crate::streams::partition::Settings {
-                lag_max: self.lag_max,
-            };
             let found = Found {
                 first: read.first,
                 next: read.next,
                 epochs: read.epochs,
             };
-            let mut partition = Partition::new(self.own, settings, found);
+            let mut partition = Partition::new(self.own, self.rules, found);
             if let Some(standing) = self.standing.clone() {
                 partition.stand(hands.since, standing);
             }
@@ -297,23 +299,19 @@ impl Holding {
                         partition.landed(run, Offset(appended.next.0));
                     }
                     Event::Failed { attempt, from, why } => {
-                        tracing::warn!(partition = %self.key, %why, "the log took no append");
+                        // Its producer is told, and the node's status.
+                        self.refusal = why.to_string().into();
                         partition.failed(attempt, Offset(from));
                         self.is_stale = true;
                     }
-                    Event::Cut {
-                        run,
-                        outcome: Ok(appended),
-                    } => {
-                        partition.landed(run, Offset(appended.next.0));
-                        self.is_stale = true;
+                    Event::Cut { run, outcome } => {
+                        self.cuts -= 1;
+                        match outcome {
+                            Ok(appended) => partition.landed(run, Offset(appended.next.0)),
+                            Err(why) => say_uncut(self.key, &why),
+                        }
                     }
-                    Event::Cut {
-                        outcome: Err(why), ..
-                    }
-                    | Event::Dropped { outcome: Err(why) } => {
-                        tracing::error!(partition = %self.key, %why, "the log was not cut");
-                    }
+                    Event::Dropped { outcome: Err(why) } => say_uncut(self.key, &why),
                     Event::NotTaken {
                         leader_epoch,
                         partition_epoch,
@@ -333,11 +331,12 @@ impl Holding {
         match outcome {
             Ok(read) if is_current && !self.has_moved(&read) => self.take_read(hands, read),
             Ok(_) => self.go_on(hands),
-            Err(error) => {
-                // Named, and tried again at each tick: it answers nothing
-                // meanwhile.
+            // It is tried again at each tick, and answers nothing meanwhile.
+            Err(error) if !self.is_unreadable => {
+                self.is_unreadable = true;
                 tracing::error!(partition = %self.key, %error, "the partition cannot be read");
             }
+            Err(_) => {}
         }
     }
 
@@ -366,7 +365,7 @@ impl Holding {
             return;
         };
         let is_still = partition.durable() == partition.next();
-        if self.is_stale && !self.is_reading && is_still {
+        if self.is_stale && !self.is_reading && is_still && self.cuts == 0 {
             self.read_back(hands);
         }
         self.write_down(hands);
@@ -427,7 +426,10 @@ impl Holding {
             } => self.propose(hands, leader_epoch, partition_epoch, in_sync),
             Effect::Acknowledge(token, outcome) => {
                 if let Some(waiting) = self.waiting.remove(&token) {
-                    waiting.answer(outcome.map_err(NotAppended::Partition));
+                    waiting.answer(outcome.map_err(|why| match why {
+                        partition::Refused::Storage => NotAppended::Disk(self.refusal.clone()),
+                        why => NotAppended::Partition(why),
+                    }));
                 }
             }
             Effect::Wake if !self.leads() => hands.watchers.changed(self.key),
@@ -443,6 +445,8 @@ impl Holding {
         let run = self.partition.as_ref().map_or(0, Partition::run);
         let (events, key, serial) = (hands.events.clone(), self.key, self.serial);
         self.captured = None;
+        self.is_stale = true;
+        self.cuts += 1;
         hands.device.submit(
             request,
             Box::new(move |outcome| events.put(key, serial, Event::Cut { run, outcome })),
@@ -461,7 +465,9 @@ impl Holding {
             partition_epoch,
         };
         let (events, key, serial) = (hands.events.clone(), self.key, self.serial);
-        let (Some((_, propose)), Some(leader)) = (hands.propose, hands.life) else {
+        // Its own life, while this broker is up.
+        let life = hands.topics.brokers().life(self.own);
+        let (Some(propose), Some(leader)) = (hands.propose, life) else {
             return events.put(key, serial, not_taken);
         };
         let in_sync = in_sync.into_iter();
@@ -570,7 +576,7 @@ impl Holding {
             partition.tick(hands.since);
         }
         let late = self.repeats.extract_if(.., |one| one.until <= hands.since);
-        let timed_out = || NotAppended::Partition(crate::streams::partition::Refused::TimedOut);
+        let timed_out = || NotAppended::Partition(partition::Refused::TimedOut);
         late.for_each(|one| (one.answer)(Err(timed_out())));
         if is_sweep && self.is_open() {
             self.sweep(hands);
@@ -624,4 +630,8 @@ impl Holding {
             .device
             .submit(Request::Append { log, records }, Box::new(answer));
     }
+}
+
+fn say_uncut(key: Key, why: &Refused) {
+    tracing::error!(partition = %key, %why, "the log was not cut");
 }

@@ -25,7 +25,7 @@ use crate::disk::Waker;
 use crate::ids::{LogId, NodeId};
 use crate::log::{Appended, Device, Logs, Refused, Request, Tenant};
 use crate::state::topics::Topics;
-use crate::streams::Key;
+use crate::streams::{Key, partition};
 use holding::{Hands, Holding};
 use reading::ReadBack;
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,7 +73,7 @@ enum Event {
         run: u64,
         outcome: Result<Appended, Refused>,
     },
-    /// Its prefix is dropped, or it is removed.
+    /// Its prefix is dropped.
     Dropped {
         outcome: Result<Appended, Refused>,
     },
@@ -260,11 +260,8 @@ impl House {
             device,
             events: &self.events,
             watchers: &mut self.watchers,
-            propose: self.own.as_ref().map(|(own, propose)| (*own, propose)),
-            life: self
-                .own
-                .as_ref()
-                .and_then(|(own, _)| self.topics.brokers().life(*own)),
+            propose: self.own.as_ref().map(|(_, propose)| propose),
+            topics: &self.topics,
             since: self.clock.monotonic(),
             wall: self.clock.now(),
         };
@@ -313,19 +310,26 @@ impl House {
             return false;
         };
         let id = log_of(key);
-        // Sixty-three bits of a random number: two partitions with the same
-        // never meet, and would not both be kept.
-        if self.holdings.values().any(|other| other.log() == id) {
+        // Of sixty-three bits, so it does not happen; and if it did, the one
+        // partition's records would be the other's.
+        if let Some(other) = self.holdings.values().find(|other| other.log() == id) {
+            tracing::error!(partition = %key, other = %other.key, "two partitions have one log");
             return false;
         }
-        let Ok(shelf) = device.log(id, &super::batch::format::BATCHES) else {
-            return false;
+        let shelf = match device.log(id, &super::batch::format::BATCHES) {
+            Ok(shelf) => shelf,
+            Err(why) => {
+                tracing::error!(partition = %key, %why, "the partition has no log");
+                return false;
+            }
         };
         self.serial += 1;
         let handle = logs.handle(shelf.clone());
-        let mut holding = Holding::new(self.serial, own, key, name.clone(), shelf, handle);
-        let lag_max = self.settings.lag_max;
-        holding.begin(lag_max);
+        let rules = partition::Settings {
+            lag_max: self.settings.lag_max,
+        };
+        let name = name.clone();
+        let holding = Holding::new(self.serial, own, key, name, shelf, handle, rules);
         self.holdings.insert(key, holding);
         if let Some((holding, mut hands)) = self.any(device, key) {
             holding.read_back(&mut hands);
