@@ -16,15 +16,19 @@
 mod backup;
 #[path = "coordination/crowd.rs"]
 mod crowd;
+#[path = "shared/dev.rs"]
+mod dev;
+#[path = "shared/disk_bytes.rs"]
+mod disk_bytes;
 #[path = "coordination/echo.rs"]
 mod echo;
-#[path = "coordination/echo_server.rs"]
+#[path = "shared/echo_server.rs"]
 mod echo_server;
 #[path = "coordination/etcd/mod.rs"]
 mod etcd;
 #[path = "coordination/failover.rs"]
 mod failover;
-#[path = "coordination/failure.rs"]
+#[path = "shared/failure.rs"]
 mod failure;
 #[path = "coordination/fanout.rs"]
 mod fanout;
@@ -32,8 +36,10 @@ mod fanout;
 mod figures;
 #[path = "shared/folder.rs"]
 mod folder;
-#[path = "coordination/head.rs"]
+#[path = "shared/head.rs"]
 mod head;
+#[path = "shared/histogram.rs"]
+mod histogram;
 #[path = "coordination/line.rs"]
 mod line;
 #[path = "coordination/load.rs"]
@@ -46,11 +52,11 @@ mod median;
 mod memory;
 #[path = "coordination/options.rs"]
 mod options;
-#[path = "coordination/place.rs"]
+#[path = "shared/place.rs"]
 mod place;
-#[path = "coordination/ports.rs"]
+#[path = "shared/ports.rs"]
 mod ports;
-#[path = "coordination/process.rs"]
+#[path = "shared/process.rs"]
 mod process;
 #[path = "coordination/report.rs"]
 mod report;
@@ -73,7 +79,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let options = Options::parse();
     if options.echo {
-        return told(echo::serve().map_err(Failure::from));
+        return told(echo_server::serve().map_err(Failure::from));
     }
     let report = match failure::take_signals() {
         Ok(()) => run::run(&options),

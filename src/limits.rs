@@ -31,8 +31,12 @@ pub const SYNCS_AT_ONCE: usize = 16;
 /// measured).
 pub const EASE_BYTES: u64 = 2 << 20;
 
-/// Bytes that are durable in the journal and not yet in their segments.
+/// Bytes of all logs of a device that are on their way to their segments. Readers
+/// get them from memory meanwhile, so this is also the most that is kept for
+/// those who read close behind the appends.
 pub const PENDING_BYTES_MAX: usize = 16 << 20;
+/// Small appends that one read takes from memory: 64 KiB are copied in some 5 us.
+pub const FRESH_GATHERED_BYTES: usize = 64 << 10;
 
 /// The first step of a segment file; steps double up to `segment_mib`. With
 /// it an idle log costs 64 KiB of disk.
@@ -40,6 +44,10 @@ pub const SEGMENT_FIRST_BYTES: u64 = 64 << 10;
 
 /// Sealed segments are checked in pieces of this size, one CRC each.
 pub const FOOTER_PIECE_BYTES: u64 = 1 << 20;
+
+/// A segment that is written anew leaves in pieces of this size: large enough that
+/// a disk writes them at its full rate, and little beside the map of keys.
+pub const REWRITE_BUFFER_BYTES: usize = 1 << 20;
 
 /// Logs on one device. Each costs a line of 72 bytes in every journal file's
 /// opening table: 65,536 x 72 B = 4.5 MiB, a seventh of a journal file.
@@ -363,6 +371,9 @@ pub const COMPLAINTS_PER_SPELL: u32 = 20;
 /// twice that, and four times the largest batch. To unpack it takes gzip, the
 /// slowest, a quarter of a second.
 pub const BATCH_PLAIN_BYTES_MAX: usize = 64 << 20;
+/// Records of one batch that a producer is told are at fault: with a sentence
+/// each, some 80 KiB. It learns of more when it has sent the rest again.
+pub const BATCH_FAULTS_MAX: usize = 1000;
 /// The window that a zstd frame may ask for, as a power of two: 8 MiB is what
 /// RFC 8878 wants every decoder to have and no encoder to pass. All levels but
 /// the three that zstd itself calls ultra stay within it.
@@ -381,6 +392,16 @@ pub const PRODUCERS_FORGOTTEN_AT_ONCE: usize = PRODUCERS_PER_PARTITION_MAX / 16;
 /// `producer.id.expiration.ms`. A client that tries a batch again gives up
 /// within minutes.
 pub const PRODUCER_IDLE_MS: u64 = 24 * 60 * 60 * 1000;
+/// Ends of transactions that a partition, or the groups of one, remember to be
+/// the last, 8 bytes each: for who asks a coordinator meanwhile whether another
+/// may begin, some milliseconds. Who asks for longer than they reach back asks
+/// once more.
+pub const ENDS_REMEMBERED_MAX: usize = 1024;
+/// How often a batch that begins a transaction is verified, or offsets that are
+/// committed in one. Each time but the first means that another of the
+/// producer's transactions has ended there meanwhile, and a client has no more
+/// than one that is ending.
+pub const BEGIN_VERIFIED_MAX: usize = 4;
 /// Batches of a producer that are known again when they are sent twice.
 /// Kafka's clients have five on their way at the most.
 pub const PRODUCER_BATCHES_KEPT: usize = 5;
@@ -395,6 +416,19 @@ pub const ABORTED_PER_PARTITION_MAX: usize = 1 << 18;
 /// an assignor, or the pattern of a subscription. Kafka would take 32 KiB; what
 /// people and libraries give is under 100 bytes.
 pub const GROUP_NAME_BYTES_MAX: usize = 1024;
+/// How long a member of KIP-848 lives without a heartbeat and how often it sends
+/// one, where its group is given nothing else: Kafka's. What a group may be given
+/// is wider than in Kafka, where brokers say 45 to 60 s and 5 to 15 s: on a local
+/// network a consumer that is lost can be missed after a few seconds.
+pub const GROUP_SESSION_MS: u32 = 45_000;
+pub const GROUP_SESSION_MS_MIN: u32 = 6_000;
+pub const GROUP_SESSION_MS_MAX: u32 = 1_800_000;
+pub const GROUP_HEARTBEAT_MS: u32 = 5_000;
+pub const GROUP_HEARTBEAT_MS_MIN: u32 = 1_000;
+pub const GROUP_HEARTBEAT_MS_MAX: u32 = 60_000;
+/// Groups with settings of their own. They stand in one node: 1.1 MiB with the
+/// longest names, some 100 KiB with such as people give.
+pub const GROUPS_OVERRIDDEN_MAX: usize = 1000;
 /// Groups of one coordinator, which has a part of the cluster's groups: more
 /// than programs at a site, and room for consoles that make one at each start.
 pub const GROUPS_PER_COORDINATOR_MAX: usize = 4096;
@@ -432,9 +466,71 @@ pub const GROUP_BALANCING_STEPS_MAX: usize = 4 << 20;
 /// How long a classic member that is new may wait for its first generation.
 /// Whoever joined and went away without a word is forgotten then; as in Kafka.
 pub const GROUP_NEW_MEMBER_MS: u64 = 5 * 60 * 1000;
+/// Requests on their way to the coordinators of a node. They take
+/// microseconds each, so this many are some 50 ms.
+pub const COORDINATOR_REQUESTS_MAX: usize = 4096;
+/// Ends of transactions that wait for a coordinator while it reads its
+/// partition, 32 bytes each. Every one is a call that is not answered yet;
+/// beyond it they try again.
+pub const COORDINATOR_ENDS_MAX: usize = 4096;
+/// Requests that are taken before deadlines are looked at once more.
+pub const COORDINATOR_REQUESTS_AT_ONCE: usize = 256;
+/// Batches of one coordinator on their way into its partition. Those behind
+/// wait here; the log's thread takes more than one at a sync, and a few syncs
+/// are under way at once.
+pub const COORDINATOR_APPENDS_MAX: usize = 64;
+/// Bytes of batches that wait behind those: two of the largest groups.
+pub const COORDINATOR_QUEUED_BYTES_MAX: usize = 8 << 20;
+/// How long a batch of a coordinator may wait for its replicas. Giving up does
+/// not help: what is in the log must be acknowledged before it is read again.
+pub const COORDINATOR_APPEND_MS: u64 = 30_000;
+/// What a coordinator reads of its partition at once.
+pub const COORDINATOR_READ_BYTES: usize = 1 << 20;
+/// The pause before a coordinator that failed reads its partition again: it
+/// doubles from the first to the second with each failure.
+pub const COORDINATOR_PAUSE_MS: u64 = 50;
+pub const COORDINATOR_PAUSE_MS_MAX: u64 = 5_000;
+/// The pause before a batch is offered once more where too much waits to be
+/// written.
+pub const COORDINATOR_BUSY_PAUSE_MS: u64 = 5;
+/// How often the coordinators look whether the process stood still, and by how
+/// much they must be late for it: a busy machine lets a task wait for less.
+pub const COORDINATOR_LOOK_MS: u64 = 1000;
+pub const COORDINATOR_LATE_MS: u64 = 1000;
+/// What a subscription's pattern may take when it is compiled. A hundred words
+/// in a choice take some 100 KiB.
+pub const GROUP_PATTERN_BYTES_MAX: usize = 1 << 20;
 /// A wall clock before 2020 is one that nobody has set yet: boxes without a
 /// battery start in 1970. Ages are not taken from it.
 pub const CLOCK_UNSET_BEFORE_MS: u64 = 1_577_836_800_000;
+
+// Streams: transactions.
+
+/// A transactional id, as long as any name that a client chooses.
+pub const TRANSACTIONAL_ID_BYTES_MAX: usize = GROUP_NAME_BYTES_MAX;
+/// Transactional ids of one coordinator, which has a part of the cluster's, at
+/// some 300 bytes: 5 MiB. A program that takes a new one at each start, and is
+/// started every five minutes for the week that they are kept, takes 2,000.
+pub const TRANSACTIONAL_IDS_MAX: usize = 16_384;
+/// Partitions of one transaction: all that a cluster may have.
+pub const TRANSACTION_PLACES_MAX: usize = PARTITIONS_MAX;
+/// Partitions of all transactions of one coordinator, some 60 bytes each: 8 MiB.
+/// It reads them of one that is open, but takes no more.
+pub const TRANSACTION_PLACES_HELD_MAX: usize = 1 << 17;
+/// How often a coordinator can leave behind what it has said and had no answer
+/// to, a connection's loss at a time, until another leads.
+pub const TRANSACTION_RESENDS_MAX: i32 = 1 << 10;
+/// Requests that wait for producer ids: one each of many producers that are
+/// started together.
+pub const TRANSACTIONS_PARKED_MAX: usize = 1024;
+/// Transactional ids that one tick looks through for those that nobody uses.
+pub const TRANSACTIONAL_IDS_SWEPT_AT_ONCE: usize = 256;
+/// What goes into the log of transactions at once: some 2,000 records. A record
+/// of more partitions goes alone.
+pub const TRANSACTION_BATCH_BYTES: usize = 256 << 10;
+/// Records that wait for those before them. A producer has one request at a
+/// time, so this is tens of thousands of producers; beyond it, they hear "busy".
+pub const TRANSACTION_QUEUED_BYTES_MAX: usize = 8 << 20;
 
 // Streams: what the replicated state holds of the event log.
 
@@ -454,11 +550,19 @@ pub const PARTITIONS_MAX: usize = 10_000;
 /// Partitions that one command names, for changes of in-sync sets, elections and
 /// moves: some 5 ms of the replica's thread.
 pub const PARTITIONS_NAMED_MAX: usize = 1000;
+/// Partitions of the brokers' own topics that are given more replicas at once. Each
+/// may have a segment of 100 MiB and what is behind it to send; four keep a gigabit
+/// link busy and leave who joins time for what clients wait for.
+pub const INTERNAL_WIDENED_MAX: usize = 4;
 /// A value of a topic's setting. All but lists of replicas are under 64 bytes,
 /// and those name at most the partitions of a topic.
 pub const TOPIC_SETTING_BYTES_MAX: usize = 16 << 10;
 /// Alterations in one command: each setting there is, set and set again.
 pub const TOPIC_ALTERATIONS_MAX: usize = 128;
+/// Changes that this node's doors and partitions have proposed and that are not
+/// agreed on yet. With a majority each takes milliseconds; without one, more
+/// than this would wait for nothing.
+pub const PROPOSALS_MAX: usize = 1024;
 /// Addresses that a broker is reached by, one for each listener.
 pub const BROKER_LISTENERS_MAX: usize = 8;
 pub const LISTENER_NAME_BYTES_MAX: usize = 64;
@@ -469,6 +573,31 @@ pub const RACK_BYTES_MAX: usize = 256;
 /// Producer ids that a broker is handed at once, as by Kafka: a box that is
 /// started a thousand times a day uses up 2^63 of them in 25 billion years.
 pub const PRODUCER_IDS_PER_BLOCK: u64 = 1000;
+/// Users that log in by a password. A site has people and programs in tens; each
+/// takes some 700 bytes.
+pub const SCRAM_USERS_MAX: usize = 1000;
+/// A user's or client's name where it is kept. Names of certificates are the
+/// longest, at some 200 bytes.
+pub const USER_NAME_BYTES_MAX: usize = 256;
+/// Clients make salts of 16 to 32 bytes.
+pub const SCRAM_SALT_BYTES_MAX: usize = 128;
+/// A password that `dolmen user` reads.
+pub const USER_PASSWORD_BYTES_MAX: usize = 1024;
+/// Rules of access, some 200 bytes each: ten for each user there may be. All are
+/// copied and written anew with each change, which takes 10 ms of the replica's
+/// thread.
+pub const ACL_BINDINGS_MAX: usize = 10_000;
+/// What a rule is about: a topic, a group, or the beginning of their names.
+pub const ACL_NAME_BYTES_MAX: usize = 256;
+/// Users and clients with a quota of their own.
+pub const CLIENT_QUOTAS_MAX: usize = 1000;
+/// Users, rules or quotas that one command names.
+pub const ACCESS_NAMED_MAX: usize = 1000;
+/// Filters of one command, each of which looks at every rule: 10 ms.
+pub const ACL_FILTERS_MAX: usize = 100;
+/// A node of all users, rules or quotas: twice what the most of them take where
+/// their names are not long. It leaves room in a record of the log.
+pub const ACCESS_SHELF_BYTES_MAX: usize = 4 << 20;
 
 // The event log.
 
@@ -482,11 +611,80 @@ pub const STREAMS_WATCHES_MAX: usize = 65_536;
 pub const STREAMS_CHECKPOINT_BYTES_MAX: usize = 128 << 20;
 /// Batches of a partition that came again while the first try was on its way.
 pub const STREAMS_REPEATS_MAX: usize = 4096;
+/// Deletions of a partition's old records that are not everywhere yet.
+pub const STREAMS_DROPS_MAX: usize = 1024;
 /// Bytes appended to a partition after which it is written down again: what a
 /// start after a crash reads of it at the most.
 pub const STREAMS_CHECKPOINT_EVERY_BYTES: u64 = 64 << 20;
+/// What is read back of a partition's log at a time. What the log's thread has to
+/// wait for may stand behind one such step: 80 ms of a disk that reads 100 MB/s. A
+/// start that has read more than that of a partition writes it down.
+pub const STREAMS_READ_STEP_BYTES: usize = 8 << 20;
+
+/// Keys that one pass of compaction knows at once: what fits a table of 2^20 places
+/// of 25 bytes without growing, 25 MiB while it runs. Of a partition with more,
+/// several passes are made.
+pub const COMPACTION_KEYS_MAX: usize = 7 << 17;
+/// Segments that compaction has left little of become one, up to this size: each is
+/// a file, and a pass needs as much room on the disk beside what is there.
+pub const COMPACTED_SEGMENT_BYTES_MAX: u64 = 64 << 20;
+
+// Partitions that nodes copy from each other.
+
+/// Partitions that one message between a follower and its leader names: all
+/// that there may be. Their heads take 650 KB.
+pub const FOLLOW_NAMED_MAX: usize = PARTITIONS_MAX;
+/// Bytes of one partition in one answer; one batch always fits, however large.
+/// A link of 1 Gbit/s carries it in 8 ms, and then the next has its turn.
+pub const FOLLOW_PARTITION_BYTES: usize = 1 << 20;
+/// Bytes of all partitions in one answer, but for the last batch.
+pub const FOLLOW_ANSWER_BYTES: usize = 4 << 20;
+/// A message with one batch more than fits.
+pub const FOLLOW_FRAME_BYTES_MAX: usize = FOLLOW_ANSWER_BYTES + RECORD_BYTES_MAX + (1 << 20);
+/// Bytes of batches that came from leaders and are not durable here: as much as
+/// may come from producers. Then nothing more is read of what leaders send.
+pub const FOLLOW_UNWRITTEN_BYTES_MAX: usize = STREAMS_QUEUED_BYTES_MAX;
+/// Asks of one peer that are not answered: one for each partition that there may
+/// be, and as many that take the place of another.
+pub const FOLLOW_ASKS_MAX: usize = 2 * PARTITIONS_MAX;
+/// Asks that wait until this node has heard of what they name. A new topic is
+/// heard of everywhere within milliseconds.
+pub const FOLLOW_EARLY_MAX: usize = FOLLOW_ASKS_MAX;
+/// How long an ask stands where there is nothing to answer it with: a follower
+/// shows four times in the time that it may lag (`replica.lag.time.max.ms`)
+/// that it is well.
+pub const FOLLOW_WAIT_MS: u64 = 2_500;
+/// Before a follower asks again whom it could not reach, at first and at most.
+pub const FOLLOW_PAUSE_MS: u64 = 20;
+pub const FOLLOW_PAUSE_MS_MAX: u64 = 1_000;
+/// One question of a node's event log to another's, or its answer: a transaction
+/// of all partitions has 2.6 MB of names where none is long.
+pub const CALL_BYTES_MAX: usize = 4 << 20;
+/// How long a question may take. A marker waits for its acknowledgement, and is
+/// asked for again where that takes longer.
+pub const CALL_TIME_MS: u64 = 30_000;
+/// Streams that peers may have open here at once for messages of the event log:
+/// each of seven nodes has one that it follows by, and asks of transactions.
+pub const FOLLOW_STREAMS_MAX: usize = 512;
 
 // The Kafka door.
+
+/// One answer that a command of ours takes from a door: what it asks of a Fetch,
+/// and a first batch that is larger all the same.
+pub const KAFKA_ANSWER_BYTES_MAX: usize = 128 << 20;
+/// A Fetch of ours, and what it asks of each partition.
+pub const CLI_FETCH_BYTES: usize = 16 << 20;
+pub const CLI_FETCH_PARTITION_BYTES: usize = 4 << 20;
+/// A line to produce: more fits no batch.
+pub const CLI_LINE_BYTES_MAX: usize = 16 << 20;
+/// Lines that are read and no records yet, in pieces of 64 KiB: 1 MiB, or as many
+/// of the longest.
+pub const CLI_LINE_PIECES: usize = 16;
+/// Records that wait to be sent: a few of the largest batches for each of several
+/// partitions.
+pub const CLI_WAITING_BYTES: usize = 32 << 20;
+/// Names of topics that are shown beside one that is not there.
+pub const CLI_ALIKE_MAX: usize = 3;
 
 /// What the lists of one Kafka message may take in memory for each byte of its
 /// frame. The shortest items that clients send are names of one letter: 2 bytes
@@ -498,3 +696,123 @@ pub const KAFKA_DECODED_BYTES_BESIDES: usize = 512 << 10;
 /// Bytes that are spliced into an answer and not copied. Half of it is sooner
 /// copied than spliced, twice as much later (measured).
 pub const KAFKA_SPLICED_BYTES_MIN: usize = 1 << 10;
+/// And this much in all, however long the frame: half a million partitions in
+/// one request. Records are not in it, they stay where the frame has them.
+pub const KAFKA_DECODED_BYTES_MAX: usize = 64 << 20;
+
+/// One request: `socket.request.max.bytes` of Kafka. Answers have no such bound:
+/// a client says how much it wants.
+pub const KAFKA_REQUEST_BYTES_MAX: usize = 104_857_600;
+/// The same before a client has shown who it is, where it must, and the bytes of
+/// a TLS handshake: a token of SCRAM has some 200, a chain of certificates 10 KiB.
+pub const KAFKA_UNADMITTED_BYTES_MAX: usize = 64 << 10;
+/// Connections in all: a client has one or two to each broker. One costs some
+/// 5 KiB while it is silent, with TLS 40: 160 MiB where all speak it.
+pub const KAFKA_CONNECTIONS_MAX: usize = 4096;
+/// Connections from one address: a host that runs hundreds of clients, or hides
+/// them behind one address, is fine, and one that leaks them leaves room.
+pub const KAFKA_CONNECTIONS_PER_ADDRESS_MAX: usize = 1024;
+/// Requests of one connection that have arrived and are not answered. Java sends
+/// five ahead, librdkafka as many as it has: 32 cover 160 ms of a producer that
+/// sends every 5.
+pub const KAFKA_REQUESTS_PER_CONNECTION: usize = 32;
+/// And their bytes, once which nothing more is read: one request may be larger.
+/// Where an acknowledgement takes 5 ms, 1.6 GB/s for one producer.
+pub const KAFKA_REQUEST_BYTES_PER_CONNECTION: usize = 8 << 20;
+/// Bytes of answers that a client has not taken: from there on none of its
+/// requests begins, so it is owed one answer more at the most.
+pub const KAFKA_UNSENT_BYTES_MAX: usize = 1 << 20;
+/// What the requests of all connections may take together, from the first byte
+/// of a frame to its answer. When it is used up, large frames are not read on.
+pub const KAFKA_MEMORY_BYTES_MAX: usize = 64 << 20;
+/// A frame that is not large: what keeps groups and metadata alive. A heartbeat
+/// has 100 bytes, the offsets of a thousand partitions 30 KiB.
+pub const KAFKA_SMALL_REQUEST_BYTES: usize = 64 << 10;
+/// What such frames have beyond the rest: a hundred of the largest at once.
+pub const KAFKA_SMALL_MEMORY_BYTES: usize = 8 << 20;
+/// What a connection may hold without a share of those: nearly every request
+/// fits, so nearly none asks.
+pub const KAFKA_OWN_BYTES: usize = 4 << 10;
+/// Answers of all connections that clients have not taken: while there are more,
+/// nothing begins whose answer may be large, and a client that takes nothing for ten
+/// seconds is closed.
+pub const KAFKA_ANSWER_MEMORY_BYTES_MAX: usize = 64 << 20;
+/// Bytes read from one connection before the others have their turn.
+pub const KAFKA_READ_BYTES_PER_TURN: usize = 1 << 20;
+/// Packed records of one request that a thread of the door unpacks in passing: a
+/// fifth of a second for what is made to take long. With more, others take over
+/// what the thread has besides.
+pub const KAFKA_PACKED_BYTES_AT_ONCE: usize = 16 << 10;
+/// How many are at that at once; half of the threads below.
+pub const KAFKA_ASIDE_MAX: usize = 8;
+/// Threads that read cold records for it, made when they are needed.
+pub const KAFKA_BLOCKING_THREADS_MAX: usize = 16;
+/// Ids drawn for one topic. One in 64 is not liked: a source of chance that gives
+/// no other in 16 draws is broken.
+pub const TOPIC_IDS_DRAWN_MAX: usize = 16;
+/// Commands of one request that are proposed before the first of them is
+/// answered: they share a sync, and leave room in the replica's queue for others.
+pub const KAFKA_PROPOSED_AT_ONCE: usize = 64;
+/// How long a request waits for what it proposes where it says nothing of it.
+/// Clients give up after 30 s.
+pub const KAFKA_PATIENCE_MS: u64 = 30_000;
+/// And the longest that it may ask for: no client waits for an answer longer.
+pub const KAFKA_PATIENCE_MS_MAX: u64 = 5 * 60 * 1000;
+/// How long Metadata waits for the topics that it makes. Clients ask again.
+pub const KAFKA_METADATA_PATIENCE_MS: u64 = 5000;
+/// What a client is told of a failure, in words: a sentence or two. What it sent
+/// itself, and is told of, may be 32 KiB.
+pub const KAFKA_WHY_BYTES_MAX: usize = 512;
+/// Partitions on one page of DescribeTopicPartitions, as in Kafka: 200 KiB.
+pub const KAFKA_PARTITIONS_PER_PAGE_MAX: usize = 2000;
+/// What one Fetch is answered with, whatever its client allows: Kafka's
+/// `fetch.max.bytes`, 55 MiB. It leaves from the memory map, so it is the
+/// socket's time that is bounded and no memory.
+pub const FETCH_BYTES_MAX: usize = 55 << 20;
+/// Where some of it is cold, all of what is answered together: that is read into
+/// memory. A disk of 100 MB/s has it in 80 ms.
+pub const FETCH_COLD_BYTES_MAX: usize = 8 << 20;
+/// What such records may take in memory together, until clients have taken them.
+/// Each request has an eighth of what is left, so that the first has all it may
+/// and twenty slow readers leave something to the next.
+pub const FETCH_COLD_MEMORY_BYTES: usize = 64 << 20;
+/// And this much at the least: with less left, it waits.
+pub const FETCH_COLD_BYTES_MIN: usize = 256 << 10;
+/// How long it waits for that, where it would not wait for records as long. Then
+/// there are none for it, and its client asks again.
+pub const FETCH_COLD_WAIT_MS: u64 = 1000;
+/// What was written last to a partition is taken to be in memory still, so that
+/// no thread waits for it; whoever keeps up reads nothing else.
+pub const FETCH_WARM_BYTES: u64 = 8 << 20;
+/// How long a Fetch waits for records, whatever its client allows. Clients ask
+/// for half a second; librdkafka lets nobody ask for more than this.
+pub const FETCH_WAIT_MS_MAX: u64 = 5 * 60 * 1000;
+/// A Fetch that is woken again and again while it waits for many bytes looks no
+/// sooner than after so long.
+pub const FETCH_AGAIN_MS: u64 = 5;
+/// Fetch sessions of a node, as Kafka's `max.incremental.fetch.session.cache.slots`:
+/// one for each consumer and leader that it reads from.
+pub const FETCH_SESSIONS_MAX: usize = 1000;
+/// What they remember together: some 100,000 partitions. Who finds no room names
+/// all its partitions each time.
+pub const FETCH_SESSIONS_BYTES_MAX: usize = 32 << 20;
+/// A session that was not used for so long makes room for a new one, and one
+/// that is older for a larger one; as in Kafka.
+pub const FETCH_SESSION_IDLE_MS: u64 = 2 * 60 * 1000;
+/// What is read at once while a record is looked for by its time.
+pub const OFFSET_SCAN_BYTES: usize = 1 << 20;
+/// A token of a SASL conversation: names and nonces, under 500 bytes.
+pub const KAFKA_SASL_TOKEN_BYTES_MAX: usize = 4096;
+/// Passwords that are tried at one time. Each takes a core for up to 15 ms, which
+/// a stranger can ask for: the others wait.
+pub const KAFKA_PASSWORDS_TRIED_AT_ONCE: usize = 2;
+/// Users and clients whose bytes are counted against a quota at one time, some
+/// 200 bytes each.
+pub const KAFKA_QUOTA_BUCKETS_MAX: usize = 10_000;
+/// What may be sent at once without waiting, as seconds of the rate: Kafka looks
+/// at the rate over some ten seconds.
+pub const KAFKA_QUOTA_BURST_SECONDS: u64 = 10;
+/// The longest that a client is to wait because of its quota. The answer that says
+/// so leaves at once, so that clients do not take it for a loss (KIP-219); beyond a
+/// minute a rate is more likely a mistake.
+pub const KAFKA_THROTTLE_MS_MAX: u64 = 60_000;

@@ -109,18 +109,44 @@ impl Page {
     /// A histogram in seconds, as Prometheus' conventions ask.
     pub fn micros(&mut self, name: &str, help: &str, micros: &Micros) {
         self.head(name, help, "histogram");
+        self.buckets(name, "", micros);
+    }
+
+    /// One histogram for each value of a label, names of ours as in `counters`.
+    pub fn micros_by<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl Iterator<Item = (&'a str, &'a Micros)>,
+    ) {
+        self.head(name, help, "histogram");
+        for (of, micros) in values {
+            self.buckets(name, &format!("{label}=\"{of}\""), micros);
+        }
+    }
+
+    fn buckets(&mut self, name: &str, label: &str, micros: &Micros) {
+        let (comma, whole) = match label {
+            "" => ("", String::new()),
+            _ => (",", format!("{{{label}}}")),
+        };
         let mut total = 0;
         for (power, bucket) in micros.buckets.iter().enumerate() {
             total += bucket.load(Relaxed);
             let bound = (1u64 << power) as f64 / 1e6;
             if power + 1 < micros.buckets.len() {
-                let _ = writeln!(self.text, "{name}_bucket{{le=\"{bound}\"}} {total}");
+                let _ = writeln!(
+                    self.text,
+                    "{name}_bucket{{{label}{comma}le=\"{bound}\"}} {total}"
+                );
             }
         }
         let sum = micros.sum.load(Relaxed) as f64 / 1e6;
         let _ = writeln!(
             self.text,
-            "{name}_bucket{{le=\"+Inf\"}} {total}\n{name}_sum {sum}\n{name}_count {total}"
+            "{name}_bucket{{{label}{comma}le=\"+Inf\"}} {total}\n\
+             {name}_sum{whole} {sum}\n{name}_count{whole} {total}"
         );
     }
 

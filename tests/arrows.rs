@@ -48,9 +48,11 @@ const PURE: &[(&str, Stands)] = &[
     ("src/state/", Stands::Now),
     ("src/consensus/", Stands::Now),
     ("src/streams/batch/", Stands::Now),
+    ("src/streams/compact/", Stands::Now),
     ("src/streams/groups/", Stands::Now),
     ("src/streams/partition/", Stands::Now),
     ("src/streams/producers/", Stands::Now),
+    ("src/streams/transactions/", Stands::Now),
     ("src/log/frame.rs", Stands::Now),
     ("src/log/format.rs", Stands::Now),
     ("src/log/footer.rs", Stands::Now),
@@ -141,7 +143,14 @@ const HOMES: &[(&str, &[&str])] = &[
     ("quinn", &["src/peers"]),
     ("raft", &["src/consensus"]),
     ("rcgen", &["src/peers"]),
-    ("ring", &["src/peers", "src/ports"]),
+    (
+        "regex",
+        &[
+            "src/streams/coordinators/groups/pattern",
+            "src/ports/kafka/handlers/list_transactions",
+        ],
+    ),
+    ("ring", &["src/peers", "src/ports", "src/streams/compact"]),
     // The chronicle's records are the daemon's own, and no other file's matter.
     (
         "rkyv",

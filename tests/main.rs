@@ -10,6 +10,7 @@ mod doctor;
 mod folder;
 mod groups;
 mod import;
+mod kafka_gate;
 mod log;
 mod pages;
 mod profile;

@@ -4,6 +4,7 @@
 //! what the code knows are kept.
 
 use dolmen::daemon::tune::TUNERS;
+use dolmen::ports::kafka;
 use dolmen::ports::zookeeper::handlers::TABLE;
 use dolmen::ports::zookeeper::words::Word;
 use dolmen::state::settings;
@@ -83,6 +84,14 @@ fn the_page_of_the_door_lists_what_is_spoken() {
     };
     let known = TABLE.iter();
     operations.hold(known.map(|one| format!("| `{}` | {} |", one.name, one.code)));
+    let apis = Table {
+        heading: "### APIs",
+        ..operations
+    };
+    apis.hold(kafka::handlers::TABLE.iter().map(|one| {
+        let (least, most) = (one.versions.start(), one.versions.end());
+        format!("| `{}` | {} | {least} to {most} |", one.name, one.key)
+    }));
     let words = Table {
         heading: "### Four-letter words",
         has_notes: false,

@@ -1,11 +1,10 @@
 //! What a backup takes, and what it takes from a client that writes: sets of
 //! one client with nothing beside them, and beside one backup after the other.
 
-use super::failure::Failure;
+use super::failure::{Failure, pause};
 use super::figures::{Round, over};
 use super::load::{Load, Work};
 use super::median::median;
-use super::memory::pause;
 use super::options::Options;
 use super::process::Memory;
 use super::table::make_folder;

@@ -4,7 +4,8 @@
 
 use super::crowd::Crowd;
 use super::failure::Failure;
-use super::figures::{Histogram, Round};
+use super::figures::Round;
+use super::histogram::Histogram;
 use super::load::{KEEP_ALIVE_EVERY, Load, Work};
 use super::process::Cpu;
 use super::talk::{Ask, Heard, Verb, Way};
@@ -88,8 +89,8 @@ pub fn measure(
     let each = |seconds: f64| seconds * 1e6 / count as f64;
     Ok(Round {
         per_second: count as f64 / spent,
-        p50_us: fan.times.us_at(50),
-        p99_us: fan.times.us_at(99),
+        p50_us: fan.times.us_at(500),
+        p99_us: fan.times.us_at(990),
         max_us: fan.times.max_us(),
         client_us: each(used.client),
         server_us: each(used.servers),

@@ -3,7 +3,8 @@
 
 use super::crowd::Crowd;
 use super::failure::Failure;
-use super::figures::{Histogram, Round};
+use super::figures::Round;
+use super::histogram::Histogram;
 use super::place::Placed;
 use super::process::Cpu;
 use super::talk::{Ask, Heard, Verb, Way};
@@ -141,8 +142,8 @@ impl Load {
         let each = |seconds: f64| seconds * 1e6 / count as f64;
         let round = Round {
             per_second: count as f64 / spent,
-            p50_us: run.times.us_at(50),
-            p99_us: run.times.us_at(99),
+            p50_us: run.times.us_at(500),
+            p99_us: run.times.us_at(990),
             max_us: run.times.max_us(),
             client_us: each(used.client),
             server_us: each(used.servers),

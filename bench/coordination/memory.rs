@@ -1,15 +1,14 @@
 //! What servers hold of memory and disk, idle and with many nodes, and how
 //! long they take to answer when they start from nothing and after a kill.
 
-use super::failure::{Failure, go_on};
+use super::disk_bytes::disk_bytes;
+use super::failure::{Failure, pause};
 use super::load::{Load, Work};
 use super::process::Memory;
 use super::table::make_folder;
 use super::talk::Verb;
 use super::targets::{Cluster, Site, Target};
 use serde::Serialize;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -87,34 +86,6 @@ pub fn measure(target: Target, count: u64, folder: &Path, site: &Site) -> Result
 
 fn weigh(cluster: &Cluster) -> Result<Vec<Memory>, Failure> {
     cluster.pids().into_iter().map(Memory::of).collect()
-}
-
-/// Lets the servers be for a while.
-pub fn pause(time: Duration) -> Result<(), Failure> {
-    let until = Instant::now() + time;
-    while Instant::now() < until {
-        go_on()?;
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
-}
-
-/// Servers remove files while they are counted: one that is gone counts
-/// nothing.
-fn disk_bytes(folder: &Path) -> Result<u64, Failure> {
-    let mut bytes = 0;
-    let mut folders = vec![folder.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            match entry.metadata() {
-                Ok(data) if data.is_dir() => folders.push(entry.path()),
-                Ok(data) => bytes += data.blocks() * 512,
-                Err(_) => {}
-            }
-        }
-    }
-    Ok(bytes)
 }
 
 impl Weight {

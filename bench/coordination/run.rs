@@ -3,11 +3,11 @@
 use super::backup;
 use super::echo_server::EchoServer;
 use super::failover;
-use super::failure::Failure;
+use super::failure::{Failure, pause};
 use super::folder::Folder;
 use super::head::Head;
 use super::load::{Load, Work};
-use super::memory::{self, pause};
+use super::memory;
 use super::options::{Options, Part};
 use super::process::Cpu;
 use super::report::{Idle, LeftOut, Report, lines, ratios};

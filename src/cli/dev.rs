@@ -45,6 +45,7 @@ pub struct Args {
 /// A door's number among the ports of a node.
 const DOORS: &[(&str, u16)] = &[
     ("doors.zookeeper.listen", 1),
+    ("doors.kafka.listen", 2),
     ("doors.operator.listen", 6),
     ("peers.control.listen", 7),
     ("peers.bulk.listen", 8),

@@ -8,11 +8,11 @@ use super::Failure;
 use crate::clock::MachineClock;
 use crate::daemon::data_folder;
 use crate::daemon::lock::Lock;
+use crate::daemon::logs::FORMATS;
 use crate::disk::choose::{Wanted, choose};
 use crate::disk::{Disk, Engine, How, RealDisk, Settings as DiskSettings};
 use crate::entropy::MachineEntropy;
-use crate::log::format::Format;
-use crate::log::{Device, FRAMES, OpenError, Opening, Report, Settings, identity, open};
+use crate::log::{Device, OpenError, Opening, Report, Settings, identity, open};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -50,9 +50,6 @@ struct Place {
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
 }
-
-/// The formats that this tool can tell apart.
-const FORMATS: &[&dyn Format] = &[&FRAMES];
 
 /// A ring for the two batches that a journal has in flight.
 const RING_ENTRIES: u32 = 8;

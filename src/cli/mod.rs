@@ -2,6 +2,8 @@
 
 mod client;
 mod here;
+mod kafka;
+mod password;
 mod signals;
 mod table;
 
@@ -20,6 +22,8 @@ macro_rules! subcommands {
     ($($name:ident $file:ident,)*) => {
         $(pub mod $file;)*
 
+        // Made once, and as large as the one with the most options.
+        #[allow(clippy::large_enum_variant)]
         #[derive(clap::Subcommand)]
         enum Command {
             $($name($file::Args),)*
@@ -44,6 +48,8 @@ subcommands! {
     Join join,
     Token token,
     Node node,
+    User user,
+    Topic topic,
     Backup backup,
     Recover recover,
     Upgrade upgrade,

@@ -25,11 +25,17 @@ enum What {
     Remove {
         /// Its number, as `node list` shows it
         node: u64,
+        /// Also where no other node has what is in some partitions
+        #[arg(long)]
+        lose_partitions: bool,
     },
     /// Take a dead member out, and make a token for the machine in its place
     Replace {
         /// Its number, as `node list` shows it
         node: u64,
+        /// Also where no other node has what is in some partitions
+        #[arg(long)]
+        lose_partitions: bool,
     },
     /// Hand the leadership to a member
     Transfer {
@@ -45,16 +51,24 @@ pub fn run(args: Args) -> Result<(), Failure> {
             let table = members(&answer);
             (answer, table)
         }
-        What::Remove { node } => {
-            let answer = args
-                .here
-                .ask(&json!({ "ask": "node_remove", "node": node }))?;
+        What::Remove {
+            node,
+            lose_partitions,
+        } => {
+            let ask = json!({
+                "ask": "node_remove", "node": node, "lose_partitions": lose_partitions,
+            });
+            let answer = args.here.ask(&ask)?;
             (answer, format!("node {node} is no member any more\n"))
         }
-        What::Replace { node } => {
-            let answer = args
-                .here
-                .ask(&json!({ "ask": "node_replace", "node": node }))?;
+        What::Replace {
+            node,
+            lose_partitions,
+        } => {
+            let ask = json!({
+                "ask": "node_replace", "node": node, "lose_partitions": lose_partitions,
+            });
+            let answer = args.here.ask(&ask)?;
             let text = |key: &str| answer[key].as_str().unwrap_or("?");
             let says = format!(
                 "node {node} is no member any more; until {}, on the machine in its place:\n\
@@ -82,7 +96,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
 }
 
 fn members(list: &serde_json::Value) -> String {
-    let mut table = Table::with_columns(["node", "role", "state", "control", "zookeeper"]);
+    let columns = ["node", "role", "state", "control", "zookeeper", "kafka"];
+    let mut table = Table::with_columns(columns);
     for member in list.as_array().into_iter().flatten() {
         let text = |key: &str| member[key].as_str().unwrap_or("-");
         let mut state = match member["heard"].as_bool() {
@@ -106,6 +121,7 @@ fn members(list: &serde_json::Value) -> String {
             &state,
             text("control"),
             text("zookeeper"),
+            text("kafka"),
         ]);
     }
     match list.as_array().is_some_and(Vec::is_empty) {

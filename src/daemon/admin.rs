@@ -5,6 +5,7 @@
 //! `{"answer":...}` or `{"error":"..."}`.
 
 mod backups;
+mod users;
 
 use super::backup::Making;
 use super::chronicle::Chronicle;
@@ -62,12 +63,21 @@ enum Ask {
         token: String,
         discard: bool,
     },
+    UserAdd(users::Added),
+    UserList,
+    UserRemove {
+        name: String,
+    },
     NodeList,
     NodeRemove {
         node: u64,
+        #[serde(default)]
+        lose_partitions: bool,
     },
     NodeReplace {
         node: u64,
+        #[serde(default)]
+        lose_partitions: bool,
     },
     /// Hand the leadership to a node.
     NodeTransfer {
@@ -113,6 +123,9 @@ impl Ask {
             Self::TokenList => "token list",
             Self::TokenRevoke { .. } => "token revoke",
             Self::Join { .. } => "join",
+            Self::UserAdd(_) => "user add",
+            Self::UserList => "user list",
+            Self::UserRemove { .. } => "user remove",
             Self::NodeList => "node list",
             Self::NodeRemove { .. } => "node remove",
             Self::NodeReplace { .. } => "node replace",
@@ -214,9 +227,18 @@ impl Desk {
                 }
                 Ok(joined)
             }
+            Ask::UserAdd(added) => self.add_user(shared, added).await,
+            Ask::UserList => shared.list_users().await,
+            Ask::UserRemove { name } => shared.remove_user(&name).await,
             Ask::NodeList => shared.list_nodes().await,
-            Ask::NodeRemove { node } => shared.remove_node(node).await,
-            Ask::NodeReplace { node } => shared.replace_node(node).await,
+            Ask::NodeRemove {
+                node,
+                lose_partitions,
+            } => shared.remove_node(node, lose_partitions).await,
+            Ask::NodeReplace {
+                node,
+                lose_partitions,
+            } => shared.replace_node(node, lose_partitions).await,
             Ask::NodeTransfer { node } => shared.transfer(node).await,
             Ask::UpgradeStatus => shared.upgrade_status().await,
             Ask::UpgradeFinalize => shared.finalize().await,

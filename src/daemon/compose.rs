@@ -7,7 +7,8 @@ use crate::disk::choose::Wanted;
 use crate::disk::{Engine, How};
 use crate::log;
 use crate::profile::Machine;
-use std::path::PathBuf;
+use crate::streams::house;
+use std::path::{Path, PathBuf};
 
 /// Where settings come from, later ones over earlier ones.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +60,18 @@ pub fn log_settings(knobs: &LogKnobs) -> log::Settings {
         reserve_bytes: ((knobs.reserve_mib + knobs.journal_file_mib) << 20)
             + REPLICA_JOURNAL_BYTES.min(knobs.journal_file_mib << 20),
         ..log::Settings::default()
+    }
+}
+
+/// The partitions of a node whose event log may have so much of the disk.
+pub fn partitions(data: &Path, disk_percent: u64) -> house::Settings {
+    let room = crate::disk::room(data);
+    let room = room.inspect_err(|error| {
+        tracing::warn!(%error, "the event log is not held to its share of the disk");
+    });
+    house::Settings {
+        bytes_max: room.ok().map(|room| room.bytes_total / 100 * disk_percent),
+        ..house::Settings::default()
     }
 }
 

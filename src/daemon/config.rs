@@ -9,7 +9,9 @@ mod known;
 
 pub use known::Known;
 
+use super::place::Place;
 use crate::disk::class::Core;
+use crate::limits::RACK_BYTES_MAX;
 use crate::ports::zookeeper::Secret;
 use crate::profile::{
     Choice, Document, Fault, Given, KNOBS, Kind, Knob, Layer, Layers, Machine, Origin, PROBE_FILE,
@@ -35,6 +37,11 @@ pub struct Config {
     /// `doors.operator.listen`: health, metrics, status; None where the door is off.
     pub operator_listen: Option<SocketAddr>,
     pub zookeeper: ZooKeeperDoor,
+    pub kafka: KafkaDoor,
+    /// `eventlog.disk_percent`.
+    pub event_log_disk_percent: u64,
+    /// `node.rack`.
+    pub rack: Option<String>,
     pub peers: PeersConfig,
     pub coordination: Coordination,
     pub log: LogKnobs,
@@ -56,6 +63,20 @@ pub struct ZooKeeperDoor {
     pub sasl_users_file: Option<PathBuf>,
     pub tls: Option<DoorTls>,
     pub serves_read_only: bool,
+}
+
+/// `[doors.kafka]`.
+#[derive(Clone, Debug)]
+pub struct KafkaDoor {
+    /// None where the door is off.
+    pub listen: Option<SocketAddr>,
+    /// Where clients are told to come; else the address it listens on.
+    pub advertise: Option<Place>,
+    pub tls: Option<DoorTls>,
+    /// Whether nothing is answered to clients that have not shown who they are.
+    pub needs_sasl: bool,
+    /// Users who may do everything.
+    pub super_users: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -126,6 +147,12 @@ pub static NODE: &[Knob] = &[
         kind: Kind::Choice(&["off", "error", "warn", "info", "debug", "trace"]),
         default: Some(Value::Text(Cow::Borrowed("info"))),
         doc: "How much is told to the journal. A running node takes a new level with `systemctl reload dolmen`.",
+    },
+    Knob {
+        key: "node.rack",
+        kind: Kind::Text,
+        default: None,
+        doc: "Where this node stands, as its owner calls it: the replicas of a partition are spread over racks.",
     },
     Knob {
         key: "admin.socket",
@@ -212,6 +239,70 @@ pub static NODE: &[Knob] = &[
         kind: Kind::Switch,
         default: Some(Value::Switch(true)),
         doc: "Serves clients that ask for it (ZooKeeper's read-only mode) while the node has no majority.",
+    },
+    Knob {
+        key: "doors.kafka.listen",
+        kind: Kind::Listen,
+        default: Some(Value::Text(Cow::Borrowed("127.0.0.1:9092"))),
+        doc: "The event log, for Kafka's clients. Where it is off the node holds no partitions.",
+    },
+    Knob {
+        key: "doors.kafka.advertise",
+        kind: Kind::Text,
+        default: None,
+        doc: "Where clients are told to come, as host:port; without it the address that the door listens on, or else the one by which the other nodes reach this one.",
+    },
+    Knob {
+        key: "doors.kafka.open",
+        kind: Kind::Switch,
+        default: Some(Value::Switch(false)),
+        doc: "Allows the Kafka door without TLS on an address that other machines reach; access rules are then all that stands between a stranger and the data.",
+    },
+    Knob {
+        key: "doors.kafka.tls_certificate",
+        kind: Kind::Path,
+        default: None,
+        doc: "The door's certificate chain, PEM. With it, TLS and plain connections are taken on the same port.",
+    },
+    Knob {
+        key: "doors.kafka.tls_key",
+        kind: Kind::Path,
+        default: None,
+        doc: "The key of the door's certificate, PEM.",
+    },
+    Knob {
+        key: "doors.kafka.tls_client_ca",
+        kind: Kind::Path,
+        default: None,
+        doc: "The authority whose clients' certificates are believed, PEM; a client is then the user that its certificate names.",
+    },
+    Knob {
+        key: "doors.kafka.tls_required",
+        kind: Kind::Switch,
+        default: Some(Value::Switch(false)),
+        doc: "Turns away clients that do not speak TLS.",
+    },
+    Knob {
+        key: "doors.kafka.sasl_required",
+        kind: Kind::Switch,
+        default: Some(Value::Switch(false)),
+        doc: "Answers nothing to clients that have not shown by SASL who they are. The users are the cluster's own: `dolmen user add`.",
+    },
+    Knob {
+        key: "doors.kafka.super_users",
+        kind: Kind::Words(&[]),
+        default: None,
+        doc: "Users who may do everything at the Kafka door whatever the access rules say, by name: those who make the first rules.",
+    },
+    Knob {
+        key: "eventlog.disk_percent",
+        kind: Kind::Number {
+            unit: "percent",
+            min: 1,
+            max: 100,
+        },
+        default: Some(Value::Number(50)),
+        doc: "What the event log may take of the disk under node.data. Beyond it the oldest segments of all topics are deleted before their time, but for compacted topics and its own.",
     },
     Knob {
         key: "peers.control.listen",
@@ -365,14 +456,19 @@ impl Config {
                 super_digest: optional(layers, "doors.zookeeper.super_digest")
                     .map(|digest| Secret(digest.into())),
                 sasl_users_file: path(layers, "doors.zookeeper.sasl_users_file"),
-                tls: path(layers, "doors.zookeeper.tls_certificate").map(|certificate| DoorTls {
-                    certificate,
-                    key: path(layers, "doors.zookeeper.tls_key").unwrap_or_default(),
-                    client_ca: path(layers, "doors.zookeeper.tls_client_ca"),
-                    is_required: layers.switch("doors.zookeeper.tls_required"),
-                }),
+                tls: DoorTls::of(layers, "zookeeper"),
                 serves_read_only: layers.switch("doors.zookeeper.read_only"),
             },
+            kafka: KafkaDoor {
+                listen: listen(layers, "doors.kafka.listen"),
+                advertise: optional(layers, "doors.kafka.advertise")
+                    .and_then(|text| Place::parse(&text).ok()),
+                tls: DoorTls::of(layers, "kafka"),
+                needs_sasl: layers.switch("doors.kafka.sasl_required"),
+                super_users: words(layers, "doors.kafka.super_users"),
+            },
+            event_log_disk_percent: layers.number("eventlog.disk_percent"),
+            rack: optional(layers, "node.rack"),
             peers: PeersConfig {
                 control_listen: listen(layers, "peers.control.listen").expect("checked to be on"),
                 bulk_listen: listen(layers, "peers.bulk.listen").expect("checked to be on"),
@@ -402,6 +498,19 @@ impl Config {
                 reserve_mib: layers.number("log.reserve_mib"),
             },
         }
+    }
+}
+
+impl DoorTls {
+    fn of(layers: &Layers, door: &str) -> Option<Self> {
+        let key = |name: &str| format!("doors.{door}.{name}");
+        let certificate = path(layers, &key("tls_certificate"))?;
+        Some(Self {
+            certificate,
+            key: path(layers, &key("tls_key")).unwrap_or_default(),
+            client_ca: path(layers, &key("tls_client_ca")),
+            is_required: layers.switch(&key("tls_required")),
+        })
     }
 }
 
@@ -591,35 +700,57 @@ fn check_doors(layers: &Layers) -> Result<(), Vec<Fault>> {
             ),
         );
     }
-    let key = "doors.zookeeper.listen";
-    let is_tls_only = layers.switch("doors.zookeeper.tls_required");
-    if let Some(address) = reached(key)
-        && !layers.switch("doors.zookeeper.open")
-        && !is_tls_only
+    for door in ["doors.zookeeper", "doors.kafka"] {
+        let key = format!("{door}.listen");
+        let is_tls_only = layers.switch(&format!("{door}.tls_required"));
+        if let Some(address) = reached(&key)
+            && !layers.switch(&format!("{door}.open"))
+            && !is_tls_only
+        {
+            fault(
+                &key,
+                format!(
+                    "{key} is {address}, which other machines reach, and anybody there could read and write: set {door}.tls_certificate, tls_key and tls_required = true, or listen on 127.0.0.1 or [::1], or set {door}.open = true"
+                ),
+            );
+        }
+        let (certificate, tls_key) = (format!("{door}.tls_certificate"), format!("{door}.tls_key"));
+        let is_set = |key: &str| path(layers, key).is_some();
+        match (is_set(&certificate), is_set(&tls_key)) {
+            (true, false) => fault(
+                &certificate,
+                format!("{certificate} is set and {tls_key} is not"),
+            ),
+            (false, true) => fault(
+                &tls_key,
+                format!("{tls_key} is set and {certificate} is not"),
+            ),
+            (false, false) if is_tls_only => {
+                let key = format!("{door}.tls_required");
+                fault(&key, format!("{key} is true and there is no {certificate}"));
+            }
+            _ => {}
+        }
+    }
+    let key = "doors.kafka.advertise";
+    if let Some(text) = optional(layers, key)
+        && let Err(why) = Place::parse(&text)
     {
         fault(
             key,
             format!(
-                "{key} is {address}, which other machines reach, and anybody there could read and write: set doors.zookeeper.tls_certificate, tls_key and tls_required = true, or listen on 127.0.0.1 or [::1], or set doors.zookeeper.open = true"
+                "{key} is {text:?}, which is no place to come to ({why}): write it as host:port"
             ),
         );
     }
-    let (certificate, tls_key) = ("doors.zookeeper.tls_certificate", "doors.zookeeper.tls_key");
-    let (has_certificate, has_key) = (path(layers, certificate), path(layers, tls_key));
-    match (has_certificate.is_some(), has_key.is_some()) {
-        (true, false) => fault(
-            certificate,
-            format!("{certificate} is set and {tls_key} is not"),
-        ),
-        (false, true) => fault(
-            tls_key,
-            format!("{tls_key} is set and {certificate} is not"),
-        ),
-        (false, false) if is_tls_only => {
-            let key = "doors.zookeeper.tls_required";
-            fault(key, format!("{key} is true and there is no {certificate}"));
-        }
-        _ => {}
+    let key = "node.rack";
+    if let Some(rack) = optional(layers, key)
+        && (!(1..=RACK_BYTES_MAX).contains(&rack.len()) || rack.contains(char::is_control))
+    {
+        fault(
+            key,
+            format!("{key} is a name of 1 to {RACK_BYTES_MAX} bytes without control characters"),
+        );
     }
     for key in ["peers.control.listen", "peers.bulk.listen"] {
         if listen(layers, key).is_none() {

@@ -2,6 +2,8 @@
 //! otherwise is the log's matter.
 
 use super::refused::Refused;
+use crate::log::identity::{self, Identity};
+use crate::log::mend;
 use crate::replica::level_file;
 use crate::state::{FEATURES, Raised};
 use std::fs;
@@ -32,6 +34,30 @@ pub fn check(folder: &Path) -> Result<(), Refused> {
         });
     }
     check_level(folder)
+}
+
+/// Which folder it is, and of which cluster a node by itself is one: drawn when
+/// the log was opened here for the first time.
+pub fn identity(folder: &Path) -> Result<Identity, Refused> {
+    let path = folder.join(identity::NAME);
+    let text = fs::read_to_string(&path).map_err(Refused::data_folder(folder.into()))?;
+    Identity::parse(&text).map_err(|why| Refused::Membership(path, why))
+}
+
+/// Whether a repair has lost records here of which the cluster does not know yet.
+pub fn has_losses(folder: &Path) -> bool {
+    folder.join(mend::LOSSES).exists()
+}
+
+/// The cluster knows.
+pub fn forget_losses(folder: &Path) -> io::Result<()> {
+    match fs::remove_file(folder.join(mend::LOSSES)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => {
+            removed?;
+            fs::File::open(folder)?.sync_all()
+        }
+    }
 }
 
 /// Before anything is written there, be it a lock. What the file says is

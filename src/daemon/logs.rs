@@ -11,17 +11,27 @@ use crate::disk::choose::{Chosen, Wanted, choose};
 use crate::disk::class::{self, Class, Granted};
 use crate::disk::{self, Disk, LateLane, RealDisk, Reserve};
 use crate::entropy::MachineEntropy;
+use crate::log::format::Format;
 use crate::log::{
-    self, Device, FRAMES, Fatal, Hooks, Logs, OpenError, Opening, Owner, Report, Settings,
+    self, Device, FRAMES, Fatal, Hooks, Logs, OpenError, Opening, Owner, Report, Settings, Tenant,
 };
+use crate::streams::Streams;
+use crate::streams::batch::format::BATCHES;
+use crate::streams::house::{self, House};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
+/// What the logs of a node's device hold: records of its own, and batches.
+pub const FORMATS: &[&dyn Format] = &[&FRAMES, &BATCHES];
+
 /// The logs of this node's device, open.
 pub struct NodeLogs {
     owner: Owner,
+    /// The way to the partitions, whose owner lives on the log's thread.
+    streams: Option<Streams>,
+    was_clean: bool,
     engine: super::coordination::Engine,
     reserve: Arc<Mutex<Reserve>>,
     /// A question to the log's thread is under way.
@@ -34,6 +44,7 @@ impl NodeLogs {
     pub fn open(
         folder: &Path,
         knobs: &LogKnobs,
+        partitions: Option<house::Settings>,
         clock: Arc<dyn Clock>,
         standing: &Standing,
         hooks: Hooks,
@@ -75,8 +86,17 @@ impl NodeLogs {
             settings: settings.clone(),
             granted: granted.clone(),
         };
-        let (owner, report) = log::start(move || attempt.open(), clock, hooks)
+        let (house, streams) = partitions
+            .map(|settings| House::new(settings, clock.clone()))
+            .unzip();
+        if let Some(streams) = &streams {
+            standing.partitions_are_held(streams);
+        }
+        let tenant = house.map(|house| Box::new(house) as Box<dyn Tenant>);
+        let (owner, report) = log::start_with(move || attempt.open(), clock, hooks, tenant)
             .map_err(Refused::log_unopened(folder.into()))?;
+        // A new folder has lost nothing either.
+        let was_clean = report.was_clean || report.is_new;
         let reserve = Reserve::open(disk.clone(), settings.reserve_bytes)
             .map_err(Refused::data_folder(folder.into()))?;
         standing.log_opened(LogStanding {
@@ -96,6 +116,8 @@ impl NodeLogs {
         });
         Ok(Self {
             owner,
+            streams,
+            was_clean,
             engine: super::coordination::Engine {
                 lanes,
                 log: compose::replica_log_settings(knobs),
@@ -108,6 +130,16 @@ impl NodeLogs {
 
     pub fn logs(&self) -> &Logs {
         self.owner.logs()
+    }
+
+    /// None while nobody owns partitions here.
+    pub fn streams(&self) -> Option<&Streams> {
+        self.streams.as_ref()
+    }
+
+    /// Whether all that was ever written here, also without a sync, is there.
+    pub fn was_clean(&self) -> bool {
+        self.was_clean
     }
 
     /// What another device of this node is opened with.
@@ -192,7 +224,7 @@ impl Attempt {
             lane: Box::new(lane),
             entropy: &MachineEntropy,
             settings: self.settings.clone(),
-            formats: &[&FRAMES],
+            formats: FORMATS,
         })
     }
 

@@ -7,6 +7,7 @@ use super::compose::{self, Sources};
 use super::config::{Config, Loaded};
 use super::coordination::{Coordination, Work};
 use super::data_folder;
+use super::eventlog::EventLog;
 use super::journal::Journal;
 use super::lock::Lock;
 use super::logs::NodeLogs;
@@ -19,13 +20,10 @@ use crate::clock::{Clock, MachineClock};
 use crate::disk::class::{self, Class};
 use crate::disk::end_process;
 use crate::disk::vigil;
-use crate::ids::Uid;
-use crate::log::identity::{self, Identity};
 use crate::log::{Fatal, Hooks};
 use crate::ports::operator;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -72,6 +70,7 @@ pub fn run(sources: &Sources, what: &str) -> Result<(), Refused> {
         standing,
         chronicle: Arc::default(),
         coordination: Arc::default(),
+        event_log: Arc::default(),
         notify: Arc::new(notify),
         failures: failures.clone(),
         sources: sources.clone(),
@@ -127,6 +126,8 @@ struct Node {
     chronicle: Arc<OnceLock<Chronicle>>,
     /// Empty until the replicated state is read back.
     coordination: Arc<OnceLock<Coordination>>,
+    /// Empty where the Kafka door is not open.
+    event_log: Arc<OnceLock<EventLog>>,
     notify: Arc<Notify>,
     failures: Arc<QuickFailures>,
     sources: Sources,
@@ -198,10 +199,16 @@ impl Node {
         self.notify.extend();
         let (clock, standing, hooks) = (self.clock.clone(), self.standing.clone(), self.hooks());
         let (data, knobs) = (config.data.clone(), config.log.clone());
-        let logs =
-            off_the_doors(move || NodeLogs::open(&data, &knobs, clock, &standing, hooks)).await?;
+        let partitions = config.kafka.listen.is_some();
+        let percent = partitions.then_some(config.event_log_disk_percent);
+        let logs = off_the_doors(move || {
+            let partitions = percent.map(|percent| compose::partitions(&data, percent));
+            NodeLogs::open(&data, &knobs, partitions, clock, &standing, hooks)
+        });
+        let logs = logs.await?;
         self.begin_chronicle(&logs).await?;
         let work = self.begin_coordination(&config, &logs).await?;
+        self.begin_event_log(&config, &logs).await?;
         for warning in self.standing.warnings() {
             tracing::warn!("{warning}");
         }
@@ -229,7 +236,8 @@ impl Node {
         let (coordination, work) = Coordination::open(
             config,
             logs.engine(),
-            cluster_of(&config.data)?,
+            logs.streams().cloned(),
+            data_folder::identity(&config.data)?.cluster,
             self.clock.clone(),
             &self.standing,
             fatal,
@@ -237,6 +245,16 @@ impl Node {
         .await?;
         self.coordination.get_or_init(|| coordination);
         Ok(work)
+    }
+
+    async fn begin_event_log(&self, config: &Config, logs: &NodeLogs) -> Result<(), Refused> {
+        let coordination = self.coordination.get();
+        let coordination = coordination.expect("it is begun before");
+        let opened = EventLog::open(config, coordination, logs, &self.clock, &self.standing);
+        if let Some(event_log) = opened.await? {
+            self.event_log.get_or_init(|| event_log);
+        }
+        Ok(())
     }
 
     /// Writes down how the node has come up, then says so.
@@ -352,6 +370,12 @@ impl Node {
     async fn seal(&self, logs: NodeLogs, why: &str) -> Result<(), Refused> {
         let index = self.write_down(Event::Stopping { why: why.into() }).await;
         tracing::info!(why, chronicle = index, "stopping");
+        if let Some(event_log) = self.event_log.get() {
+            self.notify
+                .status("stopping: partitions are being handed on");
+            let left = event_log.hand_on().await;
+            tracing::info!(left, "others lead the partitions that they could take");
+        }
         if let Some(coordination) = self.coordination.get()
             && coordination.leads_others().await
         {
@@ -361,7 +385,12 @@ impl Node {
             tracing::info!("{handed}");
         }
         let (coordination, notify) = (self.coordination.clone(), self.notify.clone());
+        let event_log = self.event_log.clone();
         let sealed = off_the_doors(move || {
+            if let Some(event_log) = event_log.get() {
+                notify.status("stopping: Kafka's clients are being sent away");
+                event_log.shut_door();
+            }
             if let Some(coordination) = coordination.get() {
                 notify.status("stopping: clients are being sent away");
                 coordination.shut_door();
@@ -406,6 +435,8 @@ impl Node {
                     if let Work::Outgrown(why) = &work {
                         self.notify.status(&format!("reduced: {why}"));
                         self.standing.enter(Phase::Outgrown { reason: why.to_string() });
+                        let event_log = self.event_log.clone();
+                        spawn_blocking(move || event_log.get().map(EventLog::shut_door));
                     }
                     if let Some(coordination) = self.coordination.get() {
                         coordination.work(work);
@@ -441,6 +472,9 @@ impl Node {
         self.settings.config.log_level = level;
         if let Some(coordination) = self.coordination.get() {
             coordination.reload();
+        }
+        if let Some(event_log) = self.event_log.get() {
+            event_log.reload();
         }
         let settings = compose::needing_restart(&self.settings, &new).join(", ");
         let reloaded = Event::SettingsReloaded {
@@ -495,15 +529,6 @@ impl Ending {
 
 fn no_work() -> mpsc::UnboundedReceiver<Work> {
     mpsc::unbounded_channel().1
-}
-
-/// The cluster that a data folder was drawn for; a node by itself is one of
-/// its own.
-fn cluster_of(data: &Path) -> Result<Uid, Refused> {
-    let path = data.join(identity::NAME);
-    let text = std::fs::read_to_string(&path).map_err(Refused::data_folder(data.into()))?;
-    let identity = Identity::parse(&text).map_err(|why| Refused::Membership(path, why))?;
-    Ok(identity.cluster)
 }
 
 /// What calls the node from outside.

@@ -11,8 +11,9 @@ use crate::disk::class::Granted;
 use crate::log::{Figures, Report};
 use crate::metrics::Counter;
 use crate::peers::{PeerFigures, Plane};
-use crate::ports::{operator, zookeeper};
+use crate::ports::{kafka, operator, zookeeper};
 use crate::replica::desk;
+use crate::streams::Streams;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -75,6 +76,8 @@ pub struct Standing {
     doors_class: OnceLock<Granted>,
     pub operator: Arc<operator::Counts>,
     pub zookeeper: Arc<zookeeper::Counts>,
+    pub kafka: Arc<kafka::Counts>,
+    streams: OnceLock<Streams>,
     replica_beats: Counter,
     coordination: Mutex<Option<desk::Standing>>,
     peers: Mutex<Vec<PeerFigures>>,
@@ -98,6 +101,8 @@ impl Standing {
             doors_class: OnceLock::new(),
             operator: Arc::default(),
             zookeeper: Arc::default(),
+            kafka: Arc::default(),
+            streams: OnceLock::new(),
             replica_beats: Counter::default(),
             coordination: Mutex::default(),
             peers: Mutex::default(),
@@ -139,6 +144,11 @@ impl Standing {
     /// Said once, when the log is open.
     pub fn log_opened(&self, log: LogStanding) {
         self.log.get_or_init(|| log);
+    }
+
+    /// Said once, where the node holds partitions.
+    pub fn partitions_are_held(&self, streams: &Streams) {
+        self.streams.get_or_init(|| streams.clone());
     }
 
     /// The engine, and what opening the log found.

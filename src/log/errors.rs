@@ -103,6 +103,8 @@ pub enum Refused {
         first: Index,
         next: Index,
     },
+    /// There is no such run of sealed segments, or not any more.
+    OtherSegments,
     /// The log is closing.
     Closed,
     /// A write or sync failed; the process is about to end.
@@ -140,6 +142,7 @@ impl fmt::Display for Refused {
                     "the index is outside the log, which holds {first} up to {next}"
                 )
             }
+            Self::OtherSegments => f.write_str("the log has other segments there by now"),
             Self::Closed => f.write_str("the log is closed"),
             Self::Failed(reason) => f.write_str(reason),
         }

@@ -24,6 +24,10 @@ pub(super) const FOLDER: &str = "journal";
 /// always fits: it says which files are no longer needed when all are full.
 const SPARE_BLOCKS: u64 = 8;
 
+/// So many of them are left alone by batches that give room back where no other
+/// file is to be had: each takes one, and one that proves it durable.
+const LAST_BLOCKS: u64 = 4;
+
 /// Memory of batches, kept to be used again: two in flight and one in the
 /// making.
 const BLOCKS_KEPT: usize = 3;
@@ -284,6 +288,12 @@ impl Journal {
     pub(super) fn wants_roll(&self, settings: &Settings) -> bool {
         let reserve = settings.batch_bytes() as u64 + SPARE_BLOCKS * BLOCK_BYTES as u64;
         self.file.is_none() || self.at + reserve > self.file_bytes
+    }
+
+    /// Whether a batch of one small entry still fits a file that takes no other.
+    pub(super) fn has_last_place(&self) -> bool {
+        let bytes = (1 + LAST_BLOCKS) * BLOCK_BYTES as u64;
+        self.file.is_some() && self.at + bytes <= self.file_bytes
     }
 
     /// Whether not even a batch without entries fits the file.

@@ -18,7 +18,7 @@ use super::footer::Footer;
 use super::format::{Fault, Format};
 use super::identity::{self, Identity};
 use super::journal::{self, Found, Journal, Sealed};
-use super::segment::{self, Named};
+use super::segment::{self, InPlace, Named};
 use super::settings::Settings;
 use crate::disk::{Disk, How};
 use crate::entropy::Entropy;
@@ -29,6 +29,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use telling::Telling;
+
+/// What repairs have lost here, a line each, until whoever is told of it has been:
+/// a broker may not say that it has what it had.
+pub const LOSSES: &str = "records-lost";
+const LOSSES_BYTES_MAX: u64 = 1 << 20;
 
 /// Bytes that are not what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,6 +155,8 @@ struct Listing {
     journal: BTreeMap<JournalNumber, Vec<u8>>,
     spare_epochs: Vec<Epoch>,
     segments: BTreeMap<(LogId, Epoch), String>,
+    /// Which of them were written anew in the place of others.
+    in_place: InPlace,
     footers: BTreeMap<(LogId, Epoch), String>,
 }
 
@@ -158,6 +165,7 @@ fn listing(disk: &dyn Disk) -> Result<Listing, OpenError> {
         journal: BTreeMap::new(),
         spare_epochs: Vec::new(),
         segments: BTreeMap::new(),
+        in_place: InPlace::default(),
         footers: BTreeMap::new(),
     };
     let list = |folder| {
@@ -182,7 +190,10 @@ fn listing(disk: &dyn Disk) -> Result<Listing, OpenError> {
         let path = format!("{}/{name}", segment::FOLDER);
         match named.is_footer {
             true => listing.footers.insert((log, epoch), path),
-            false => listing.segments.insert((log, epoch), path),
+            false => {
+                listing.in_place.note(&named);
+                listing.segments.insert((log, epoch), path)
+            }
         };
     }
     Ok(listing)
@@ -391,6 +402,9 @@ pub fn repair(
     let folder = make_aside(disk, date)?;
     let copies = plan.copies.iter().chain(&plan.moves);
     set_aside(disk, copies, &folder)?;
+    if !examined.lost.is_empty() {
+        note_losses(disk, &examined.lost).map_err(OpenError::io(format!("write {LOSSES}")))?;
+    }
     remove(disk, &plan.moves, segment::FOLDER)?;
     for patch in &plan.patches {
         patch
@@ -412,6 +426,32 @@ pub fn repair(
         remove(disk, &fresh.old, journal::FOLDER)?;
     }
     Ok(Some(folder))
+}
+
+/// Before anything is changed: a repair that is cut off and done again may find
+/// nothing lost any more.
+fn note_losses(disk: &dyn Disk, lost: &[Lost]) -> io::Result<()> {
+    let mut lines = noted_losses(disk)?;
+    for one in lost {
+        lines.extend_from_slice(format!("{one}\n").as_bytes());
+    }
+    let new = format!("{LOSSES}.new");
+    let _ = disk.remove(&new);
+    let file = disk.open(&new, How::Create)?;
+    file.write_all_at(0, &lines)?;
+    file.sync()?;
+    disk.rename(&new, LOSSES)?;
+    disk.sync_folder("")
+}
+
+fn noted_losses(disk: &dyn Disk) -> io::Result<Vec<u8>> {
+    let file = match disk.open(LOSSES, How::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        opened => opened?,
+    };
+    let mut bytes = vec![0; file.len()?.min(LOSSES_BYTES_MAX) as usize];
+    file.read_exact_at(0, &mut bytes)?;
+    Ok(bytes)
 }
 
 /// A folder that holds nothing yet.

@@ -3,7 +3,9 @@
 //! `device` is the heart: one thread owns it, gathers the appends of every log
 //! into one journal batch a sync, and answers them together. `recover` opens a
 //! data directory, `shelf` is what readers see, `owner` puts a device on its
-//! own thread, `mend` finds and mends damage. `frame`, `batch`, `segment`, `footer`, `scan` and `plan` are
+//! own thread, `rewrite` has sealed segments written anew, `mend` finds and mends
+//! damage, `fresh` keeps what is on its way to a segment. `frame`, `batch`,
+//! `segment`, `footer`, `scan` and `plan` are
 //! pure: bytes, and what they mean.
 
 pub mod batch;
@@ -12,12 +14,14 @@ mod errors;
 pub mod footer;
 pub mod format;
 pub mod frame;
+mod fresh;
 pub mod identity;
 pub mod journal;
 pub mod mend;
 mod owner;
 pub mod plan;
 mod recover;
+mod rewrite;
 pub mod scan;
 pub mod segment;
 mod settings;
@@ -30,6 +34,7 @@ pub use errors::{Fatal, Hole, OpenError, ReadError, Refused};
 pub use frame::{FRAMES, Payload};
 pub use owner::{Hooks, LogHandle, Logs, Owner, Ticket, start, start_with};
 pub use recover::{Opening, Report, open};
+pub use rewrite::{Rewrite, Run, Written};
 pub use settings::Settings;
 pub use shelf::{Chunk, Read, Shelf, Span, Way};
 pub use tenant::Tenant;

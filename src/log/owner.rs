@@ -127,10 +127,7 @@ pub fn start_with(
         });
         let (mut device, mut tenant) = (device, tenant);
         if let Some(tenant) = &mut tenant {
-            let logs = Logs {
-                shared: shared.clone(),
-            };
-            tenant.move_in(&logs, &mut device);
+            tenant.move_in(&mut device);
         }
         let _ = opened.send(Ok((shared.clone(), engine, report)));
         Loop {
@@ -359,19 +356,6 @@ impl Logs {
         receiver.recv().map_err(|_| Refused::Closed)
     }
 
-    /// Rings after something has come for the tenant.
-    pub fn waker(&self) -> Waker {
-        self.shared.waker.clone()
-    }
-
-    /// A log of the device, from its shelf.
-    pub fn handle(&self, shelf: Arc<Shelf>) -> LogHandle {
-        LogHandle {
-            shelf,
-            logs: self.clone(),
-        }
-    }
-
     /// Asks the thread to beat and tick if it is due. Somebody calls this
     /// about twice a second; an idle thread has no timer of its own.
     pub fn tick(&self) {
@@ -418,6 +402,10 @@ impl LogHandle {
         self.shelf.id
     }
 
+    pub fn shelf(&self) -> &Arc<Shelf> {
+        &self.shelf
+    }
+
     pub fn append(&self, records: Records) -> Ticket {
         self.logs.ask(Request::Append {
             log: self.id(),
@@ -440,11 +428,12 @@ impl LogHandle {
     /// Whether a read from here would wait for bytes on their way to the
     /// segment.
     pub fn would_wait(&self, from: Index) -> bool {
-        from < self.shelf.durable_until() && from >= self.shelf.readable_until()
+        let shelf = &self.shelf;
+        !shelf.keeps_fresh() && from < shelf.durable_until() && from >= shelf.readable_until()
     }
 
     /// Reads whole records from `from` on. What is durable can be read: where
-    /// its bytes are still on their way to the segment, this waits for them.
+    /// our own frames are still on their way to the segment, this waits for them.
     /// May wait for the disk; not for an async worker.
     pub fn read(&self, from: Index, bytes_max: usize, way: Way) -> Result<Option<Read>, ReadError> {
         if self.would_wait(from) {

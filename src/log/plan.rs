@@ -25,8 +25,8 @@ pub struct LogPlan {
     pub first: Index,
     pub first_epoch: Epoch,
     pub end: End,
-    /// Oldest first, the active one last; what is older still is told by the
-    /// files themselves.
+    /// The active one last, before it older ones that the journal knows of, also
+    /// some that count no more; what else there is, the files themselves tell.
     pub parts: Vec<Part>,
 }
 
@@ -124,14 +124,16 @@ impl Plan {
             parts: Vec::new(),
         });
         match previous {
-            Some(joint) => match plan.parts.iter().position(|part| part.epoch == joint.epoch) {
-                Some(place) => {
+            Some(joint) => {
+                let place = plan.parts.iter().position(|part| part.epoch == joint.epoch);
+                // Where it is not there it was sealed before the journal begins,
+                // or written anew: its own file tells. Of older ones the journal
+                // may know still.
+                if let Some(place) = place {
                     plan.parts.truncate(place + 1);
                     plan.parts[place].until = joint.until;
                 }
-                // Sealed before the journal begins: its own file tells.
-                None => plan.parts.clear(),
-            },
+            }
             None => {
                 plan.parts.clear();
                 plan.first = end.next;

@@ -5,6 +5,7 @@
 use super::errors::{Hole, ReadError};
 use super::footer::{Footer, Pieces};
 use super::format::{End, Fault, Format, Step, Walk, Walked};
+use super::fresh::Fresh;
 use super::segment::{BODY, Header, footer_name};
 use super::sparse::{DISTANCE_BYTES, Sparse};
 use crate::disk::{Block, Disk, File, How, Map};
@@ -104,7 +105,7 @@ impl Segment {
         &self,
         disk: &dyn Disk,
         at: u64,
-        parts: &[Vec<u8>],
+        parts: &[Arc<Vec<u8>>],
     ) -> io::Result<u32> {
         let file = self.file(disk)?;
         let mut pieces = locked(&self.pieces);
@@ -434,7 +435,7 @@ pub enum Way {
     Plain,
 }
 
-/// Bytes of a segment, held as long as this lives.
+/// Bytes of a log, held as long as this lives.
 #[derive(Clone)]
 pub struct Chunk {
     held: Held,
@@ -445,6 +446,7 @@ pub struct Chunk {
 enum Held {
     Map(Map),
     Block(Arc<Block>),
+    Fresh(Arc<Vec<u8>>),
 }
 
 impl Deref for Chunk {
@@ -453,11 +455,30 @@ impl Deref for Chunk {
         match &self.held {
             Held::Map(map) => &map.bytes()[self.range.clone()],
             Held::Block(block) => &block[self.range.clone()],
+            Held::Fresh(bytes) => &bytes[self.range.clone()],
         }
     }
 }
 
 impl Chunk {
+    /// Of bytes that stand in no log as they are.
+    pub fn of(bytes: Vec<u8>) -> Self {
+        let range = 0..bytes.len();
+        Self::shared(Arc::new(bytes), range)
+    }
+
+    pub(super) fn shared(bytes: Arc<Vec<u8>>, range: Range<usize>) -> Self {
+        Self {
+            held: Held::Fresh(bytes),
+            range,
+        }
+    }
+
+    /// It was read into memory of its own.
+    pub fn is_copy(&self) -> bool {
+        matches!(self.held, Held::Block(_))
+    }
+
     /// The same bytes, fewer of them, without a copy.
     pub fn part(&self, range: Range<usize>) -> Self {
         assert!(range.start <= range.end && range.end <= self.len());
@@ -485,6 +506,8 @@ pub struct Span {
     pub first: Index,
     /// What it has of records.
     pub bytes: u64,
+    /// It was written anew: records that were in it may be gone.
+    pub is_rewritten: bool,
 }
 
 /// One log's chain of segments and its marks.
@@ -493,11 +516,16 @@ pub struct Shelf {
     pub(super) format: &'static dyn Format,
     disk: Arc<dyn Disk>,
     segments: RwLock<Vec<Arc<Segment>>>,
+    /// Foreign records that are not in their segment yet.
+    pub(super) fresh: Fresh,
     first: AtomicU64,
     /// The index after the last record taken in.
     written_until: AtomicU64,
+    /// The index after the last record that has its place in the journal: it is
+    /// refused no more. Invariant: taken_until <= written_until.
+    taken_until: AtomicU64,
     /// The index after the last record that survives power loss.
-    /// Invariant: durable_until <= written_until.
+    /// Invariant: durable_until <= taken_until.
     durable_until: AtomicU64,
     /// The index after the last record that can be read from its segment.
     /// Invariant: readable_until <= durable_until.
@@ -513,8 +541,10 @@ impl Shelf {
             format,
             disk,
             segments: RwLock::default(),
+            fresh: Fresh::default(),
             first: AtomicU64::new(0),
             written_until: AtomicU64::new(0),
+            taken_until: AtomicU64::new(0),
             durable_until: AtomicU64::new(0),
             readable_until: AtomicU64::new(0),
             is_closed: AtomicBool::new(false),
@@ -528,6 +558,10 @@ impl Shelf {
 
     pub fn written_until(&self) -> Index {
         Index(self.written_until.load(Ordering::Acquire))
+    }
+
+    pub fn taken_until(&self) -> Index {
+        Index(self.taken_until.load(Ordering::Acquire))
     }
 
     pub fn durable_until(&self) -> Index {
@@ -546,6 +580,10 @@ impl Shelf {
         self.written_until.store(index.0, Ordering::Release);
     }
 
+    pub(super) fn set_taken(&self, index: Index) {
+        self.taken_until.store(index.0, Ordering::Release);
+    }
+
     pub(super) fn set_durable(&self, index: Index) {
         self.durable_until.store(index.0, Ordering::Release);
     }
@@ -553,6 +591,9 @@ impl Shelf {
     /// Moves the readable mark and wakes who waits for it.
     pub(super) fn set_readable(&self, index: Index) {
         self.readable_until.store(index.0, Ordering::Release);
+        // Behind the mark: a reader that does not find a record in one place
+        // any more finds it in the other.
+        self.fresh.forget_below(index);
         self.wake();
     }
 
@@ -589,12 +630,26 @@ impl Shelf {
             .clone()
     }
 
+    /// Where its active segment begins; None where it has none.
+    pub fn active_first(&self) -> Option<Index> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        segments.last().map(|segment| segment.header.start.next)
+    }
+
+    /// Where it was begun, or begun anew; None once its beginning is dropped.
+    pub fn begun_at(&self) -> Option<Index> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let first = &segments.first()?.header;
+        first.previous.is_none().then_some(first.start.next)
+    }
+
     /// Its segments, the oldest first.
     pub fn spans(&self) -> Vec<Span> {
         let segments = self.segments();
         let span = |segment: &Arc<Segment>| Span {
             first: segment.header.start.next,
             bytes: segment.readable().saturating_sub(BODY),
+            is_rewritten: segment.header.rewritten.is_some(),
         };
         segments.iter().map(span).collect()
     }
@@ -612,21 +667,75 @@ impl Shelf {
         after.checked_sub(1).map(|place| segments[place].clone())
     }
 
+    /// Whether its records can be read as soon as they are taken in.
+    pub fn keeps_fresh(&self) -> bool {
+        !self.format.is_framed()
+    }
+
     /// Reads whole records from the one that holds `from` on: at least one,
     /// and more while they fit `bytes_max`, never beyond a segment's end.
-    /// None where nothing readable stands there yet.
+    /// None where nothing that is durable can be read there yet.
     pub fn read(&self, from: Index, bytes_max: usize, way: Way) -> Result<Option<Read>, ReadError> {
-        if from < self.first() {
-            return Err(ReadError::BelowFirst {
-                first: self.first(),
-            });
+        self.read_below(from, self.durable_until(), bytes_max, way)
+    }
+
+    /// The same of a log that keeps what is fresh, with the records that have
+    /// their place in the journal and are not durable yet: nothing but a power cut
+    /// undoes them.
+    pub fn read_taken(
+        &self,
+        from: Index,
+        bytes_max: usize,
+        way: Way,
+    ) -> Result<Option<Read>, ReadError> {
+        self.read_below(from, self.taken_until(), bytes_max, way)
+    }
+
+    fn read_below(
+        &self,
+        from: Index,
+        until: Index,
+        bytes_max: usize,
+        way: Way,
+    ) -> Result<Option<Read>, ReadError> {
+        loop {
+            if from < self.first() {
+                return Err(ReadError::BelowFirst {
+                    first: self.first(),
+                });
+            }
+            if from >= self.readable_until() {
+                if let Some(read) = self.fresh.read(self.format, from, until, bytes_max) {
+                    return Ok(Some(read));
+                }
+                // It may have come into its segment meanwhile.
+                if from >= self.readable_until() {
+                    return Ok(None);
+                }
+            }
+            let Some(segment) = self.segment_of(from) else {
+                return Ok(None);
+            };
+            match self.read_in(&segment, from, bytes_max, way) {
+                // Its file is gone, for another has taken its place.
+                Err(ReadError::Io { .. }) if !self.holds(&segment) => {}
+                read => return read,
+            }
         }
-        if from >= self.readable_until() {
-            return Ok(None);
-        }
-        let Some(segment) = self.segment_of(from) else {
-            return Ok(None);
-        };
+    }
+
+    fn holds(&self, segment: &Arc<Segment>) -> bool {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        segments.iter().any(|one| Arc::ptr_eq(one, segment))
+    }
+
+    fn read_in(
+        &self,
+        segment: &Segment,
+        from: Index,
+        bytes_max: usize,
+        way: Way,
+    ) -> Result<Option<Read>, ReadError> {
         let disk = &*self.disk;
         let at = segment.locate(disk, self.format, from)?.at;
         let until = segment.readable();

@@ -2,11 +2,10 @@
 //! no lock, and between it and the disk there is no other thread to wake.
 
 use super::device::Device;
-use super::owner::Logs;
 
 pub trait Tenant: Send {
     /// Called once, on the thread, before all else.
-    fn move_in(&mut self, logs: &Logs, device: &mut Device);
+    fn move_in(&mut self, device: &mut Device);
     /// Takes what has come for it and asks the device for what follows. Must be
     /// brief, and never wait.
     fn turn(&mut self, device: &mut Device);

@@ -51,7 +51,7 @@ pub use join::{Applicant, JoinAnswer, JoinError, JoinRequest, Joined, join};
 pub use refusal::Refusal;
 pub use settings::{EndpointSettings, Settings};
 pub use store::{Store, StoreError};
-pub use stream::{BulkStream, NotUp};
+pub use stream::{BulkReader, BulkStream, BulkWriter, NotUp};
 pub use token::{CONTROL_PORT, NotAToken, Token};
 
 use crate::ids::NodeId;

@@ -25,11 +25,21 @@ impl std::error::Error for NotUp {}
 /// May be used on any tokio runtime with a timer. Dropped without `finish` it
 /// is reset, so that half an answer is never taken for a whole one.
 pub struct BulkStream {
+    writer: BulkWriter,
+    reader: BulkReader,
+}
+
+/// The end of a stream that is written to.
+pub struct BulkWriter {
     shell: Arc<Shell>,
-    link: Arc<Link>,
     send: SendStream,
-    receive: RecvStream,
     is_finished: bool,
+}
+
+/// The end that is read from.
+pub struct BulkReader {
+    link: Arc<Link>,
+    receive: RecvStream,
 }
 
 impl BulkStream {
@@ -40,18 +50,41 @@ impl BulkStream {
         receive: RecvStream,
     ) -> Self {
         Self {
-            shell,
-            link,
-            send,
-            receive,
-            is_finished: false,
+            writer: BulkWriter {
+                shell,
+                send,
+                is_finished: false,
+            },
+            reader: BulkReader { link, receive },
         }
     }
 
     pub fn peer(&self) -> NodeId {
-        self.link.node
+        self.reader.link.node
     }
 
+    /// For who reads while it writes.
+    pub fn split(self) -> (BulkWriter, BulkReader) {
+        (self.writer, self.reader)
+    }
+
+    /// Waits for the pace and for the reader.
+    pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer.write_all(bytes).await
+    }
+
+    /// All has been said; what was written still arrives.
+    pub fn finish(&mut self) {
+        self.writer.finish();
+    }
+
+    /// 0 at the end.
+    pub async fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(into).await
+    }
+}
+
+impl BulkWriter {
     /// Waits for the pace and for the reader.
     pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         for piece in bytes.chunks(PEER_BATCH_BYTES) {
@@ -67,15 +100,17 @@ impl BulkStream {
         // Fails only where the peer has stopped listening.
         let _ = self.send.finish();
     }
+}
 
-    /// 0 at the end.
+impl BulkReader {
+    /// 0 at the end. A read that is given up has taken nothing.
     pub async fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.receive.read(into).await.map_err(not_read)?;
         Ok(read.unwrap_or(0))
     }
 }
 
-impl Drop for BulkStream {
+impl Drop for BulkWriter {
     fn drop(&mut self) {
         if !self.is_finished {
             let _ = self.send.reset(quinn::VarInt::from_u32(0));

@@ -1,4 +1,4 @@
-//! TLS: between nodes, at a joiner's first call, and on clients' doors.
+//! TLS: between nodes, at a joiner's first call, on clients' doors, and to them.
 //!
 //! Between nodes both sides show a certificate of the cluster's authority. A
 //! server lets a connection without one through the handshake, since a joiner
@@ -12,6 +12,7 @@
 //!
 //! No session is resumed: each connection shows its certificate again.
 
+mod caller;
 mod door;
 mod verifiers;
 
@@ -34,6 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use verifiers::{MemberVerifier, PinVerifier, check_chain, read};
 
+pub use caller::{CallerTls, CallerTlsError, TlsStream};
 pub use door::{DoorTls, DoorTlsError};
 
 /// What a joiner speaks, on the control port.

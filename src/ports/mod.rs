@@ -2,4 +2,5 @@
 
 pub mod kafka;
 pub mod operator;
+mod tls;
 pub mod zookeeper;

@@ -445,7 +445,7 @@ impl Replica {
                 connection: opening.connection,
                 why: NotOpened::NotServing,
             }),
-            Sender::Inside(Some(done)) => done(Err(Error::Unavailable)),
+            Sender::Inside(Some(done)) => self.outcomes.push((done, Err(Error::Unavailable))),
             Sender::Line(_) | Sender::Inside(None) => {}
         }
     }

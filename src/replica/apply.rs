@@ -169,7 +169,7 @@ impl Replica {
         match pending.sender {
             Sender::Line(connection) => self.finish_write(connection, number, applied),
             Sender::Opening(opening) => self.finish_opening(opening, applied),
-            Sender::Inside(Some(done)) => done(applied.outcome),
+            Sender::Inside(Some(done)) => self.outcomes.push((done, applied.outcome)),
             Sender::Inside(None) => {}
         }
     }

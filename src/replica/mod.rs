@@ -3,8 +3,8 @@
 //!
 //! `Replica` waits for nothing: what doors ask, peers say and the clock tells
 //! goes in by `ask`, `heard` and `tick`; `turn` carries it as far as it will
-//! go; replies and frames come out by `take_replies` and `take_sends`. The
-//! simulation drives it as it is; `thread` gives it a thread and its seams.
+//! go; replies and frames come out by `take_replies` and `take_sends`, what is
+//! shown of the state before the replies that may speak of it. The simulation drives it as it is; `thread` gives it a thread and its seams.
 //!
 //! ```text
 //! asks.rs     what doors ask, in the order of each connection
@@ -45,14 +45,14 @@ pub use keep::Kept;
 pub use levels::{MemberRelease, Upgrade};
 pub use recover::{Recovered, recover};
 pub use start::{FOUNDER, Opened, Start};
-pub use thread::{Doorway, Hooks, ReplicaHandle, Running, start};
+pub use thread::{Doorway, Hooks, ReplicaHandle, Running, ShowTopics, start};
 
 use crate::clock::Millis;
 use crate::consensus::{Consensus, Standing as Lead};
 use crate::entropy::Entropy;
 use crate::ids::{Index, NodeId, SessionId, Term, Uid};
 use crate::peers::{Plane, Release};
-use crate::state::{Change, Command, Error, Outcome, State, Watches};
+use crate::state::{Change, Command, Error, Outcome, State, Topics, Watches};
 use desk::{ConnectionId, Reply, Standing};
 use gather::Gather;
 use keep::Keeping;
@@ -99,7 +99,7 @@ pub struct Now {
     pub monotonic: Duration,
 }
 
-/// What came of a command that no client sent.
+/// Hears what came of a command that no client sent.
 pub type Done = Box<dyn FnOnce(Result<Outcome, Error>) + Send>;
 
 pub struct Replica {
@@ -181,6 +181,9 @@ pub struct Replica {
 
     changes: Vec<Change>,
     replies: Vec<Reply>,
+    /// What came of commands that no client sent. It is told when the replies
+    /// are taken, which is after what they changed is shown.
+    outcomes: Vec<(Done, Result<Outcome, Error>)>,
     sends: Vec<Outgoing>,
     /// The members' list has changed since it was last looked at.
     members_changed: bool,
@@ -226,7 +229,7 @@ impl Replica {
             self.send_on();
             // The disk may take its time within the turn: what is ready leaves
             // first, and the followers' disks work beside this one.
-            let has_ready = !self.sends.is_empty() || !self.replies.is_empty();
+            let has_ready = !self.sends.is_empty() || self.has_answers();
             if has_ready && self.storage.has_new() {
                 return Ok(());
             }
@@ -283,8 +286,17 @@ impl Replica {
         self.storage.close()
     }
 
+    fn has_answers(&self) -> bool {
+        !self.replies.is_empty() || !self.outcomes.is_empty()
+    }
+
+    /// The doors' replies; whoever waits for a command of the node's own is told
+    /// what came of it.
     pub fn take_replies(&mut self, into: &mut Vec<Reply>) {
         into.append(&mut self.replies);
+        for (done, outcome) in self.outcomes.drain(..) {
+            done(outcome);
+        }
     }
 
     pub fn take_sends(&mut self) -> Vec<Outgoing> {
@@ -294,6 +306,12 @@ impl Replica {
     /// Whether the members' list has changed since this was last asked.
     pub fn take_members_changed(&mut self) -> bool {
         std::mem::take(&mut self.members_changed)
+    }
+
+    /// The topics and brokers as they are to be shown, another `Arc` wherever
+    /// they have changed. None while the state is none to go by.
+    pub fn topics(&self) -> Option<&Arc<Topics>> {
+        self.takes_part().then(|| self.state.shared_topics())
     }
 
     pub fn state(&self) -> &State {

@@ -160,6 +160,7 @@ impl Replica {
             farewell: None,
             changes: Vec::new(),
             replies: Vec::new(),
+            outcomes: Vec::new(),
             sends: Vec::new(),
             members_changed: true,
             started: now.wall,

@@ -9,13 +9,16 @@ use crate::disk::Waker;
 use crate::ids::NodeId;
 use crate::log::{Fatal, OpenError};
 use crate::peers::Release;
-use crate::state::Command;
+use crate::state::{Command, Topics};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+/// Shows topics and brokers to whoever wants to see them.
+pub type ShowTopics = Box<dyn FnMut(&Arc<Topics>) + Send>;
 
 /// What the thread does beside the replica's own work.
 pub struct Hooks {
@@ -27,6 +30,9 @@ pub struct Hooks {
     pub send: Box<dyn FnMut(Vec<Outgoing>) + Send>,
     /// The members' list has changed.
     pub members: Box<dyn FnMut(&Replica) + Send>,
+    /// Shows topics and brokers as they are now, at most once a turn, before
+    /// anybody hears what came of a command of that turn.
+    pub topics: ShowTopics,
 }
 
 type Look = Box<dyn FnOnce(&mut Replica, Now) + Send>;
@@ -262,6 +268,7 @@ pub fn start(
             clock,
             hooks,
             doors: BTreeMap::new(),
+            shown: None,
             next_tick: Duration::ZERO,
             next_beat: Duration::ZERO,
         }
@@ -301,6 +308,8 @@ struct Loop {
     clock: Arc<dyn Clock>,
     hooks: Hooks,
     doors: BTreeMap<u64, (Replies, Arc<OnceLock<Wake>>)>,
+    /// The topics that were shown last.
+    shown: Option<Arc<Topics>>,
     next_tick: Duration,
     next_beat: Duration,
 }
@@ -393,6 +402,19 @@ impl Loop {
         self.replica.tick(now)
     }
 
+    /// Held on to, the ones that were shown cannot be changed: what is changed
+    /// since is another `Arc`.
+    fn show_topics(&mut self) {
+        let Some(topics) = self.replica.topics() else {
+            return;
+        };
+        let is_shown = |shown: &Arc<Topics>| Arc::ptr_eq(shown, topics);
+        if !self.shown.as_ref().is_some_and(is_shown) {
+            self.shown = Some(topics.clone());
+            (self.hooks.topics)(topics);
+        }
+    }
+
     fn deliver(&mut self) {
         let sends = self.replica.take_sends();
         if !sends.is_empty() {
@@ -401,6 +423,7 @@ impl Loop {
         if self.replica.take_members_changed() {
             (self.hooks.members)(&self.replica);
         }
+        self.show_topics();
         let mut replies = Vec::new();
         self.replica.take_replies(&mut replies);
         if replies.is_empty() {

@@ -5,6 +5,7 @@
 //! it. What is read here came from a peer or a disk: nothing is allocated from a
 //! length that was declared, and every byte must mean something.
 
+mod access;
 mod input;
 mod out;
 mod streams;

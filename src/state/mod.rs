@@ -86,7 +86,7 @@ pub struct State {
     /// Read from the nodes under /zookeeper/quota.
     quotas: Quotas,
     /// Read from the nodes under /dolmen/streams.
-    topics: Topics,
+    topics: Arc<Topics>,
     members_hash: u64,
     /// The snapshot that is being taken.
     taking: Option<Taking>,
@@ -119,7 +119,7 @@ impl State {
             members,
             settings: Settings::default(),
             quotas: Quotas::default(),
-            topics: Topics::default(),
+            topics: Arc::default(),
             taking: None,
             saving: None,
             restoration: Restoration::None,
@@ -218,7 +218,10 @@ impl State {
             Command::Streams(command) => {
                 let mut streams = self.streams(now, changes);
                 streams.writes.session = submission.session;
-                Ok(Outcome::Streams(streams.run(command)))
+                let outcome = streams.run(command);
+                // What brokers are given may be settings of the cluster.
+                self.settings = *self.topics.cluster();
+                Ok(Outcome::Streams(outcome))
             }
         }
     }
@@ -289,6 +292,13 @@ impl State {
         }
     }
 
+    fn read_settings(&mut self) {
+        self.settings = Settings::read(&self.tree);
+        if *self.topics.cluster() != self.settings {
+            Arc::make_mut(&mut self.topics).set_cluster(self.settings);
+        }
+    }
+
     /// What clients have written may be settings, of the cluster or of a topic.
     fn heed(&mut self, now: Millis, writes: &[Write], changes: &mut Vec<Change>) {
         let written = writes.iter().filter_map(|write| match write {
@@ -297,7 +307,7 @@ impl State {
         });
         for path in written {
             if paths::is_within(path, paths::DOLMEN_CONFIG) {
-                self.settings = Settings::read(&self.tree);
+                self.read_settings();
             } else if let Some(StreamsNode::Settings(name)) = StreamsNode::of(path) {
                 self.streams(now, changes).heed_settings(name);
             }
@@ -406,6 +416,11 @@ impl State {
 
     /// Brokers, topics, and who leads what.
     pub fn topics(&self) -> &Topics {
+        &self.topics
+    }
+
+    /// The same, to be held on to: another one where anything has changed since.
+    pub fn shared_topics(&self) -> &Arc<Topics> {
         &self.topics
     }
 

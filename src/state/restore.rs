@@ -15,7 +15,6 @@ use super::import::{Source, ZXID_END};
 use super::node::{Owner, Slot, next_version};
 use super::paths;
 use super::quota;
-use super::settings::Settings;
 use super::topics;
 use super::tree::Tree;
 use super::{Create, State};
@@ -318,7 +317,7 @@ impl State {
             .import(&others, Source::Backup)?;
         let mut streams = self.streams(now, changes);
         topics.iter().for_each(|node| streams.restore(node));
-        self.settings = Settings::read(&self.tree);
+        self.read_settings();
         Ok(Ok(RestoreOutcome::Stands(self.restoration)))
     }
 

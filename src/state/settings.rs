@@ -5,7 +5,7 @@
 use super::error::Error;
 use super::paths::DOLMEN_CONFIG;
 use super::tree::Tree;
-use crate::limits::ZOOKEEPER_FRAME_BYTES_MAX;
+use crate::limits::{PARTITIONS_PER_TOPIC_MAX, ZOOKEEPER_FRAME_BYTES_MAX};
 use std::ops::RangeInclusive;
 
 /// In the order of `TABLE`.
@@ -18,6 +18,18 @@ pub enum Setting {
     SessionTimeoutMaxMs,
     FrameBytesMax,
     SnapshotEntries,
+    AutoCreateTopics,
+    PartitionsDefault,
+    ReplicasDefault,
+    GroupSessionMinMs,
+    GroupFirstRebalanceMs,
+}
+
+impl Setting {
+    /// Of its node.
+    pub fn path(self) -> String {
+        format!("{DOLMEN_CONFIG}/{}", TABLE[self as usize].name)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +50,7 @@ pub struct Row {
     pub doc: &'static str,
 }
 
-const COUNT: usize = 7;
+const COUNT: usize = 12;
 
 pub const TABLE: [Row; COUNT] = [
     Row {
@@ -96,6 +108,46 @@ pub const TABLE: [Row; COUNT] = [
         range: 100..=100_000_000,
         default: 100_000,
         doc: "entries of the log after which a node takes a snapshot",
+    },
+    Row {
+        setting: Setting::AutoCreateTopics,
+        name: "kafka.auto_create_topics",
+        kind: Kind::Count,
+        range: 0..=1,
+        default: 1,
+        doc: "1 has a topic made when a client first asks where it is, 0 has it refused",
+    },
+    Row {
+        setting: Setting::PartitionsDefault,
+        name: "kafka.partitions_default",
+        kind: Kind::Count,
+        range: 1..=PARTITIONS_PER_TOPIC_MAX as u64,
+        default: 1,
+        doc: "partitions of a topic that is made without saying how many",
+    },
+    Row {
+        setting: Setting::ReplicasDefault,
+        name: "kafka.replicas_default",
+        kind: Kind::Count,
+        range: 1..=7,
+        default: 3,
+        doc: "replicas of a topic that is made without saying how many; fewer where there are fewer nodes",
+    },
+    Row {
+        setting: Setting::GroupSessionMinMs,
+        name: "kafka.group_session_min_ms",
+        kind: Kind::Milliseconds,
+        range: 1..=1_800_000,
+        default: 6000,
+        doc: "the least session timeout that a member of a classic group may ask for",
+    },
+    Row {
+        setting: Setting::GroupFirstRebalanceMs,
+        name: "kafka.group_first_rebalance_ms",
+        kind: Kind::Milliseconds,
+        range: 0..=300_000,
+        default: 500,
+        doc: "how long a classic group that was empty waits for more members before it begins",
     },
 ];
 

@@ -6,46 +6,58 @@
 //! thread, which must be brief. What is looked at often stands in a `View` and
 //! is read without asking.
 
+use super::follow::{Answered, Asked, Tell, Told};
+use super::key::Key;
 use super::partition::{Acks, LeaderEpoch};
-use super::producers::{self, Aborted, Closing};
-use super::site::Propose;
+use super::producers::{self, Aborted, Closing, Moment};
+use super::site::Site;
 use super::view::View;
 use super::{batch::check::Offered, partition};
 use crate::disk::Waker;
-use crate::ids::{NodeId, Offset, PartitionId, ProducerId, TopicId};
+use crate::ids::{NodeId, Offset, ProducerId};
 use crate::limits::STREAMS_QUEUED_BYTES_MAX;
+use crate::metrics::{Counter, Page};
 use crate::state::topics::Topics;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
-
-/// A partition, whatever its topic is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    pub topic: TopicId,
-    pub partition: PartitionId,
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.topic, self.partition)
-    }
-}
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 /// Called on the log's thread: it must be brief. Dropped where the node stops.
 pub type Answer<T> = Box<dyn FnOnce(T) + Send>;
 
 /// What is said to the partitions.
 pub enum Word {
-    /// Which node this is, and how it proposes. Comes once, before all others.
-    Begin {
-        own: NodeId,
-        propose: Arc<Propose>,
-    },
+    /// Which node this is, in which life, and how it proposes. Comes once; what is
+    /// said of topics before is heard when it has come.
+    Begin(Arc<Site>),
     /// The replicated state of topics and brokers has changed.
     Topics(Arc<Topics>),
+    /// The topics that were said last are at least as new as any that this node
+    /// went by before it was started: what they do not have is no more.
+    CaughtUp,
+    /// Where it goes what this node asks of those whom it follows.
+    Follow(Tell),
+    /// The way to a leader is open: all that is followed of it is asked for anew.
+    Reached(NodeId),
+    /// A follower asks for more of what this node leads. An ask that another
+    /// takes the place of is dropped without an answer.
+    Asked {
+        from: NodeId,
+        asks: Vec<(Asked, Answer<Answered>)>,
+    },
+    /// A leader has answered.
+    Told(Vec<Told>),
+    /// The node is about to stop: what it leads is handed on once everybody has
+    /// all of it. Answered with how many partitions are still led here, when
+    /// those are none that others could lead, or the time is up.
+    HandOn {
+        until: Duration,
+        answer: Answer<usize>,
+    },
     Append(Append),
     Mark(Mark),
     Watch(Watch),
@@ -75,10 +87,12 @@ pub enum Word {
         answer: Answer<Result<Option<(LeaderEpoch, Offset)>, NotHere>>,
     },
     /// Forgets what is below an offset, all that is acknowledged where that is
-    /// None. Answered with where the partition begins then.
+    /// None. Answered with where the partition begins then, for good and with
+    /// whoever may lead it next.
     DropPrefix {
         key: Key,
         until: Option<Offset>,
+        timeout: Duration,
         answer: Answer<Result<Offset, NotDropped>>,
     },
     Producers {
@@ -101,10 +115,14 @@ pub struct Append {
     pub offered: Vec<Offered>,
     pub acks: Acks,
     pub timeout: Duration,
+    /// Refused (`NotLeader`) unless this node leads since this very epoch: for
+    /// who has read the partition since, and must know of all that is in it.
+    pub led_since: Option<LeaderEpoch>,
     /// The producer's epoch is raised with each transaction (KIP-890).
     pub raises_epoch: bool,
-    /// The transaction's coordinator knows of this partition.
-    pub is_verified: bool,
+    /// The transaction's coordinator knows of this partition: it was asked after
+    /// `BeginsTransaction` gave this.
+    pub verified: Option<Moment>,
     /// The time that the batches were given, where the topic asks for that of
     /// the append.
     pub append_time_ms: Option<i64>,
@@ -129,8 +147,9 @@ pub enum NotAppended {
     Partition(partition::Refused),
     Producer(producers::Refused),
     /// They would begin a transaction here, and its coordinator is to be told
-    /// first: then again, with `is_verified`.
-    BeginsTransaction,
+    /// first: then again, with `verified`. Also where it was told, and another
+    /// transaction of the producer has ended here since.
+    BeginsTransaction(Moment),
     /// The disk has no room, or failed.
     Disk(Box<str>),
     /// A producer that numbers its batches sends one at a time.
@@ -144,7 +163,7 @@ impl fmt::Display for NotAppended {
             Self::Busy => f.write_str("too much waits to be written: try again"),
             Self::Partition(why) => why.fmt(f),
             Self::Producer(why) => why.fmt(f),
-            Self::BeginsTransaction => {
+            Self::BeginsTransaction(_) => {
                 f.write_str("the transaction's coordinator does not know of the partition")
             }
             Self::Disk(why) => f.write_str(why),
@@ -194,11 +213,18 @@ impl fmt::Display for NotHere {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotDropped {
     NotHere(NotHere),
     /// There is no such record yet, or it is not acknowledged.
     OutOfRange,
+    /// More than may wait is waiting: to be tried again.
+    Busy,
+    /// They are dropped here, and not with all who may lead next in the time that
+    /// was given.
+    TimedOut,
+    /// The disk has no room to note it, or failed.
+    Disk(Box<str>),
 }
 
 /// A producer that a partition knows.
@@ -226,16 +252,77 @@ struct Shared {
     /// Empty until the log's thread is up.
     waker: OnceLock<Waker>,
     views: RwLock<BTreeMap<Key, Arc<View>>>,
+    /// Told each time that a partition is led by another, has come or has gone.
+    turns: Notify,
+    bytes_max: Option<u64>,
+    compaction: CompactionCounts,
+}
+
+/// What compaction has come to since the node started.
+#[derive(Default)]
+pub struct CompactionCounts {
+    pub passes: Counter,
+    pub failures: Counter,
+    /// Of the segments that it went over, and what was left of them.
+    pub bytes_before: Counter,
+    pub bytes_after: Counter,
+    pub records_read: Counter,
+    pub records_left_out: Counter,
+}
+
+impl CompactionCounts {
+    pub fn write(&self, page: &mut Page) {
+        for (name, help, counter) in [
+            (
+                "passes",
+                "Passes of compaction over a partition",
+                &self.passes,
+            ),
+            ("failures", "Passes that were given up", &self.failures),
+            (
+                "read_bytes",
+                "Bytes of segments that were compacted",
+                &self.bytes_before,
+            ),
+            (
+                "left_bytes",
+                "Bytes that were left of them",
+                &self.bytes_after,
+            ),
+            (
+                "read_records",
+                "Records that compaction has looked at",
+                &self.records_read,
+            ),
+            (
+                "left_out_records",
+                "Records that it has left out",
+                &self.records_left_out,
+            ),
+        ] {
+            let name = format!("dolmen_streams_compaction_{name}_total");
+            page.counter(&name, help, counter.get());
+        }
+    }
 }
 
 impl Streams {
-    pub(super) fn new() -> Self {
+    /// Those of a node that holds no partition and hears nothing.
+    #[cfg(test)]
+    pub fn idle() -> Self {
+        Self::new(None)
+    }
+
+    pub(super) fn new(bytes_max: Option<u64>) -> Self {
         let shared = Shared {
             inbox: Mutex::default(),
             has_words: AtomicBool::new(false),
             queued_bytes: AtomicUsize::new(0),
             waker: OnceLock::new(),
             views: RwLock::default(),
+            turns: Notify::new(),
+            bytes_max,
+            compaction: CompactionCounts::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -244,6 +331,15 @@ impl Streams {
 
     pub(super) fn wake_with(&self, waker: Waker) {
         self.shared.waker.get_or_init(|| waker);
+    }
+
+    /// What all partitions of this node may have of its disk.
+    pub fn bytes_max(&self) -> Option<u64> {
+        self.shared.bytes_max
+    }
+
+    pub fn compaction(&self) -> &CompactionCounts {
+        &self.shared.compaction
     }
 
     /// A partition that this node holds, leading it or not.
@@ -258,6 +354,12 @@ impl Streams {
         let views = self.shared.views.read();
         let views = views.unwrap_or_else(PoisonError::into_inner);
         views.values().cloned().collect()
+    }
+
+    /// Comes to its end when some partition is led by another, has come or has
+    /// gone since this was called.
+    pub fn turned(&self) -> Notified<'_> {
+        self.shared.turns.notified()
     }
 
     /// Appends, or answers "busy" where too much waits.
@@ -287,11 +389,15 @@ impl Streams {
         }
     }
 
-    /// Says a word and waits for its answer; None where the node stops.
-    pub async fn ask<T: Send + 'static>(&self, word: impl FnOnce(Answer<T>) -> Word) -> Option<T> {
+    /// Says a word at once, and gives its answer to who waits for it; None where
+    /// the node stops.
+    pub fn ask<T: Send + 'static, W: FnOnce(Answer<T>) -> Word>(
+        &self,
+        word: W,
+    ) -> impl Future<Output = Option<T>> + Send + use<T, W> {
         let (put, given) = tokio::sync::oneshot::channel();
         self.say(word(Box::new(move |answer| drop(put.send(answer)))));
-        given.await.ok()
+        async move { given.await.ok() }
     }
 
     /// `append`, waited for; None where the node stops.
@@ -324,11 +430,20 @@ impl Streams {
         let views = self.shared.views.write();
         let mut views = views.unwrap_or_else(PoisonError::into_inner);
         views.insert(view.key, view);
+        drop(views);
+        self.turn();
     }
 
     pub(super) fn hide(&self, key: Key) {
         let views = self.shared.views.write();
         let mut views = views.unwrap_or_else(PoisonError::into_inner);
         views.remove(&key);
+        drop(views);
+        self.turn();
+    }
+
+    /// To be called when what a view says of who leads has changed.
+    pub(super) fn turn(&self) {
+        self.shared.turns.notify_waiters();
     }
 }

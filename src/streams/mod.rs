@@ -1,17 +1,27 @@
 //! Partitions as data: the batches of their records, what a partition must know
-//! of its producers, how its replicas are kept alike, and the groups of consumers
-//! that read them. Those four are pure; `house` owns the partitions of a node,
-//! on the log's thread, and `desk` is the way to it.
+//! of its producers, how its replicas are kept alike, what compaction leaves of it,
+//! the groups of consumers that read them, and transactions. Those six are pure;
+//! `house` owns the partitions of a node, on the log's thread, and `desk` is the
+//! way to it; `follow` is the way between the partitions of nodes; `coordinators`
+//! run the groups and transactions on the partitions of internal topics.
 
 pub mod batch;
+pub mod compact;
+pub mod coordinators;
 pub mod desk;
+pub mod follow;
 pub mod groups;
 pub mod house;
+mod key;
 pub mod partition;
 pub mod producers;
 pub mod site;
+pub mod transactions;
+#[cfg(test)]
+pub(crate) mod trial;
 pub mod view;
 
-pub use desk::{Key, Streams};
+pub use desk::Streams;
+pub use key::Key;
 pub use site::Site;
 pub use view::View;

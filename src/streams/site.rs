@@ -1,9 +1,10 @@
 //! What a door sees of the cluster: its topics and brokers as this node has
 //! applied them, and the way to change them.
 
-use crate::ids::{NodeId, Uid};
-use crate::state::topics::{StreamsCommand, StreamsOutcome, Topics};
+use crate::ids::{NodeId, SessionId, Uid};
+use crate::state::topics::{BrokerLife, StreamsCommand, StreamsOutcome, Topics};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{oneshot, watch};
 
 /// Proposes a command; the callback hears what came of it once this node has
@@ -17,6 +18,8 @@ pub struct Site {
     pub cluster: Uid,
     topics: watch::Receiver<Arc<Topics>>,
     propose: Propose,
+    /// 0 before this node has one.
+    session: AtomicU64,
 }
 
 impl Site {
@@ -31,7 +34,31 @@ impl Site {
             cluster,
             topics,
             propose,
+            session: AtomicU64::new(0),
         }
+    }
+
+    /// From now on the node announces itself as a broker in this session.
+    pub fn live_in(&self, session: SessionId) {
+        self.session.store(session.0, Ordering::Release);
+    }
+
+    /// The life in which this node is a broker; None before it has announced
+    /// itself since it was started. What an earlier start announced is not it:
+    /// that one's session may not be over yet, and what was in its memory is.
+    pub fn life(&self) -> Option<BrokerLife> {
+        self.life_in(&self.topics())
+    }
+
+    /// The same, by what these topics say. Those that know of it are at least as
+    /// new as any that the node went by before it was started: what they do not
+    /// have is no more, where others may just not have it yet.
+    pub fn life_in(&self, topics: &Topics) -> Option<BrokerLife> {
+        let session = SessionId(self.session.load(Ordering::Acquire));
+        let brokers = topics.brokers();
+        let up = brokers.get(self.node)?.up.as_ref()?;
+        let is_own = up.session == session;
+        brokers.life(self.node).filter(|_| is_own)
     }
 
     pub fn topics(&self) -> Arc<Topics> {
@@ -43,14 +70,26 @@ impl Site {
         self.topics.clone()
     }
 
-    /// What came of a command; an error is for a person, where nothing can be
-    /// agreed upon now.
-    pub async fn propose(&self, command: StreamsCommand) -> Result<StreamsOutcome, String> {
+    /// Proposes; `answer` hears what comes of it, on a thread that must not wait.
+    pub fn tell(
+        &self,
+        command: StreamsCommand,
+        answer: Box<dyn FnOnce(Result<StreamsOutcome, String>) + Send>,
+    ) {
+        (self.propose)(command, answer);
+    }
+
+    /// Proposes at once, and gives what comes of it to who waits for it; an error
+    /// is for a person, where nothing can be agreed upon now.
+    pub fn propose(
+        &self,
+        command: StreamsCommand,
+    ) -> impl Future<Output = Result<StreamsOutcome, String>> + Send + use<> {
         let (put, given) = oneshot::channel();
         (self.propose)(command, Box::new(move |outcome| drop(put.send(outcome))));
-        match given.await {
-            Ok(outcome) => outcome,
-            Err(_) => Err("the node is stopping".into()),
+        async move {
+            let outcome = given.await;
+            outcome.unwrap_or_else(|_| Err("the node is stopping".into()))
         }
     }
 }

@@ -1,22 +1,23 @@
 //! What everybody may see of a partition that this node holds, without asking
 //! for it: how far it goes, who leads it, and its records.
 
+use super::Key;
 use super::batch::header::Header;
-use super::desk::Key;
 use super::partition::LeaderEpoch;
 use crate::ids::{Index, NodeId, Offset};
-use crate::log::{Chunk, LogHandle, ReadError, Way};
+use crate::log::{Chunk, ReadError, Shelf, Way};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 pub struct View {
     pub key: Key,
     pub name: Arc<str>,
-    log: LogHandle,
+    log: Arc<Shelf>,
     first: AtomicU64,
     watermark: AtomicU64,
     last_stable: AtomicU64,
     next: AtomicU64,
+    durable: AtomicU64,
     /// Who leads, -1 for nobody.
     leader: AtomicI64,
     leader_epoch: AtomicI64,
@@ -46,7 +47,7 @@ pub struct Batches {
 }
 
 impl View {
-    pub(super) fn new(key: Key, name: Arc<str>, own: NodeId, log: LogHandle) -> Self {
+    pub(super) fn new(key: Key, name: Arc<str>, own: NodeId, log: Arc<Shelf>) -> Self {
         Self {
             key,
             name,
@@ -55,6 +56,7 @@ impl View {
             watermark: AtomicU64::new(0),
             last_stable: AtomicU64::new(0),
             next: AtomicU64::new(0),
+            durable: AtomicU64::new(0),
             leader: AtomicI64::new(-1),
             leader_epoch: AtomicI64::new(-1),
             own,
@@ -72,10 +74,23 @@ impl View {
         self.first.store(marks.first.0, Ordering::Release);
     }
 
-    pub(super) fn set_leader(&self, leader: Option<NodeId>, epoch: LeaderEpoch) {
-        self.leader_epoch.store(epoch.into(), Ordering::Release);
+    /// Before the marks, which are not above it.
+    pub(super) fn set_durable(&self, until: Offset) {
+        self.durable.store(until.0, Ordering::Release);
+    }
+
+    /// What this node itself has on stable storage, acknowledged or not.
+    pub fn durable(&self) -> Offset {
+        Offset(self.durable.load(Ordering::Acquire))
+    }
+
+    /// Whether that is another than before, or the same anew.
+    pub(super) fn set_leader(&self, leader: Option<NodeId>, epoch: LeaderEpoch) -> bool {
+        let epoch = i64::from(epoch);
         let leader = leader.map_or(-1, |node| node.0 as i64);
-        self.leader.store(leader, Ordering::Release);
+        let was_epoch = self.leader_epoch.swap(epoch, Ordering::AcqRel);
+        let was_leader = self.leader.swap(leader, Ordering::AcqRel);
+        (was_leader, was_epoch) != (leader, epoch)
     }
 
     pub(super) fn set_bytes(&self, bytes: u64) {
@@ -112,16 +127,11 @@ impl View {
         self.bytes.load(Ordering::Acquire)
     }
 
-    /// Whether reading from here would wait for bytes on their way to the
-    /// segment.
-    pub fn would_wait(&self, from: Offset) -> bool {
-        self.log.would_wait(Index(from.0))
-    }
-
     /// Whole batches from the one that holds `from` on, all below `until`: at
-    /// least one, and more while they fit. None where there is nothing yet. May
-    /// wait for the disk: not for an async worker, but where `would_wait` says
-    /// no and the range is warm.
+    /// least one, and more while they fit. None where there is nothing yet. What
+    /// was appended just now is read from memory, above the watermark too: who
+    /// serves clients bounds it by that. May wait for the disk: not for an async
+    /// worker, but where the range is warm.
     pub fn read(
         &self,
         from: Offset,
@@ -132,7 +142,7 @@ impl View {
         if from >= until {
             return Ok(None);
         }
-        let Some(read) = self.log.read(Index(from.0), bytes_max, way)? else {
+        let Some(read) = self.log.read_taken(Index(from.0), bytes_max, way)? else {
             return Ok(None);
         };
         if read.next.0 <= until.0 {

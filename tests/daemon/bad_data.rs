@@ -112,7 +112,7 @@ fn another_format_is_named_with_both_versions() {
     );
     check(
         |folder| put(&segment(folder), 8, &[9]),
-        "has segment format 9, and this build reads format 1",
+        "has segment format 9, and this build reads format 2",
     );
 }
 

@@ -49,7 +49,8 @@ fn status_is_a_table_for_people_and_json_for_programs() {
     let (code, table, words) = status(&[]);
     assert_eq!((code, words.as_str()), (0, ""));
     assert!(
-        table.contains("\ndoor       address\noperator   127.0.0.1:"),
+        table.contains("\ndoor       address\nkafka      127.0.0.1:")
+            && table.contains("\noperator   127.0.0.1:"),
         "{table}"
     );
     assert!(table.starts_with("state          serving\n"), "{table}");

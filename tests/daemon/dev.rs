@@ -121,6 +121,10 @@ fn dev_tells_what_runs_and_takes_it_along_at_its_end() {
     let (code, table, words) = run(dolmen().args(["status", "--data"]).arg(&dev.folder));
     assert_eq!(code, 0, "{words}");
     assert!(table.contains(operator), "{table}");
+    let kafka = node["doors"]["kafka"].as_str().unwrap();
+    for says in [&shown, &table] {
+        assert!(says.contains(&format!("kafka      {kafka}")), "{says}");
+    }
 
     assert_eq!(dev.interrupt().code(), Some(0));
     assert!(!is_running(&node["pid"]));
@@ -174,6 +178,8 @@ fn several_nodes_are_one_cluster_and_again_at_the_next_run() {
             let page = get(operator.parse().unwrap(), "/status");
             let status: Value = serde_json::from_str(&page.body).unwrap();
             assert_eq!(status["coordination"]["voters"], 3, "{status}");
+            let port = base + 100 * node["id"].as_u64().unwrap() as u16 + 2;
+            assert_eq!(node["doors"]["kafka"], format!("127.0.0.1:{port}"));
         }
         assert_eq!(dev.interrupt().code(), Some(0));
     }

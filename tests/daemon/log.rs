@@ -3,12 +3,17 @@
 use super::*;
 use dolmen::clock::MachineClock;
 use dolmen::daemon::chronicle::{Chronicle, Event, LOG};
+use dolmen::daemon::logs::FORMATS;
 use dolmen::disk::testing::with_writes_failing_behind;
 use dolmen::disk::{self, Disk, Engine, RealDisk};
 use dolmen::entropy::MachineEntropy;
-use dolmen::ids::Index;
+use dolmen::ids::{Index, LogId, Offset};
 use dolmen::limits::{CHRONICLE_ASKED_MAX, CHRONICLE_RECORDS_MAX};
-use dolmen::log::{FRAMES, Hooks, Opening, Owner, Settings, open, start};
+use dolmen::log::{FRAMES, Hooks, Opening, Owner, Records, Settings, open, start};
+use dolmen::streams::batch::build::Builder;
+use dolmen::streams::batch::codec::Codec;
+use dolmen::streams::batch::format::BATCHES;
+use dolmen::streams::batch::records::{Headers, Record};
 use std::sync::Arc;
 
 /// What befell a node, a word each.
@@ -183,7 +188,7 @@ impl Logs {
                     journal_direct: false,
                     ..Settings::default()
                 },
-                formats: &[&FRAMES],
+                formats: FORMATS,
             })
         };
         let hooks = Hooks {
@@ -225,6 +230,36 @@ fn old_records_are_forgotten_and_the_others_keep_their_index() {
     let until = Index(CHRONICLE_RECORDS_MAX + 1);
     assert_eq!((kept.first(), kept.durable_until()), (Index(1001), until));
     owner.close().unwrap();
+}
+
+/// What a partition holds, beside the node's own records.
+#[test]
+fn batches_are_sound_to_the_tools_and_are_not_printed_as_lines() {
+    let logs = Logs::in_memory();
+    let owner = logs.open();
+    let batches = owner.logs().open(LogId(7), &BATCHES).unwrap();
+    let mut builder = Builder::new(Offset(0), Codec::None);
+    let record = Record {
+        offset: Offset(0),
+        timestamp: 1,
+        key: None,
+        value: Some(b"one"),
+        headers: Headers::NONE,
+    };
+    builder.add(&record).unwrap();
+    let bytes = builder.finish().unwrap();
+    let appended = batches.append(Records::Whole(bytes));
+    appended.wait().unwrap();
+    owner.close().unwrap();
+
+    let dir = logs.folder.as_os_str();
+    let (code, _, says) = run(dolmen().args(["log", "verify", "--dir"]).arg(dir));
+    assert_eq!(code, 0, "{says}");
+    let (code, _, says) = run(dolmen()
+        .args(["log", "read", "--log", "7", "--dir"])
+        .arg(dir));
+    assert_eq!(code, 1, "{says}");
+    assert!(says.contains("log 7 has no lines to print"), "{says}");
 }
 
 /// A file system of its own, small, gone with the test.

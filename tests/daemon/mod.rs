@@ -18,6 +18,7 @@ mod refusals;
 mod support_bundle;
 mod systemd;
 mod threads;
+mod topic;
 mod tune;
 
 use dolmen::daemon::ask::ask;
@@ -111,8 +112,13 @@ impl Folder {
     /// door on `listen`, and some lines more.
     fn write_settings(&self, listen: &str, more: &str) -> PathBuf {
         let file = self.path("dolmen.toml");
+        // Any port that is free, where nothing is said of it.
+        let kafka = match more.contains("doors.kafka.listen") {
+            true => "",
+            false => "doors.kafka.listen = \"127.0.0.1:0\"\n",
+        };
         let text = format!(
-            "admin.socket = \"{}\"\ndoors.operator.listen = \"{listen}\"\ndoors.zookeeper.listen = \"127.0.0.1:0\"\nnode.data = \"{}\"\n{more}\n",
+            "admin.socket = \"{}\"\ndoors.operator.listen = \"{listen}\"\ndoors.zookeeper.listen = \"127.0.0.1:0\"\n{kafka}node.data = \"{}\"\n{more}\n",
             self.path("admin.sock").display(),
             self.data().display(),
         );

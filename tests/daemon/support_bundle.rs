@@ -456,7 +456,7 @@ fn refused_settings_are_told_by_their_place_and_the_rest_is_there() {
                 lines + 1
             ),
             format!(
-                "{}:5: unknown key (redacted); here are node, admin, doors, peers, coordination, log, tune",
+                "{}:5: unknown key (redacted); here are node, admin, doors, eventlog, peers, coordination, log, tune",
                 lines + 2
             ),
         ]

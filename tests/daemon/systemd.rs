@@ -76,6 +76,8 @@ fn ready_comes_when_health_answers_and_the_rest_in_its_order() {
         heard,
         [
             "STOPPING=1\nSTATUS=stopping",
+            "STATUS=stopping: partitions are being handed on",
+            "STATUS=stopping: Kafka's clients are being sent away",
             "STATUS=stopping: clients are being sent away",
             "STATUS=stopping: the log is being sealed",
         ]

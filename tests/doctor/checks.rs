@@ -287,22 +287,30 @@ fn every_port_is_looked_at_and_loopback_is_no_place_to_send_others() {
     let text = format!(
         "doors.operator.listen = \"127.0.0.1:0\"\npeers.control.listen = \"{address}\"\n\
          peers.bulk.listen = \"127.0.0.1:0\"\ndoors.zookeeper.listen = \"0.0.0.0:0\"\n\
-         doors.zookeeper.open = true\ndoors.zookeeper.advertise = \"localhost:2181\"\n"
+         doors.zookeeper.open = true\ndoors.zookeeper.advertise = \"localhost:2181\"\n\
+         doors.kafka.listen = \"[::]:0\"\ndoors.kafka.open = true\n\
+         doors.kafka.advertise = \"[::1]:9092\"\n"
     );
     let config = Some(folder.file("dolmen.toml", &text));
     let said = says("doors", &folder, Roots::default(), config);
     let pid = std::process::id();
-    assert_eq!(said.len(), 5, "{said:?}");
+    assert_eq!(said.len(), 7, "{said:?}");
     assert!(said[1].starts_with("ok: zookeeper: any port"), "{said:?}");
+    assert!(said[2].starts_with("ok: kafka: any port"), "{said:?}");
     assert!(
-        said[2].starts_with(&format!("error: peers.control: pid {pid} (")),
+        said[3].starts_with(&format!("error: peers.control: pid {pid} (")),
         "{said:?}"
     );
-    assert!(said[2].contains("set peers.control.listen"), "{said:?}");
-    assert!(
-        said[4].starts_with("warning: zookeeper: it listens on 0.0.0.0:0 and tells others"),
-        "{said:?}"
-    );
+    assert!(said[3].contains("set peers.control.listen"), "{said:?}");
+    for (at, says) in [
+        (
+            5,
+            "warning: zookeeper: it listens on 0.0.0.0:0 and tells others",
+        ),
+        (6, "warning: kafka: it listens on [::]:0 and tells others"),
+    ] {
+        assert!(said[at].starts_with(says), "{said:?}");
+    }
 }
 
 /// It writes nothing, and looks at the daemon's limits instead of its own.

@@ -6,9 +6,11 @@ use dolmen::limits::{
     COORDINATOR_ANSWERS_MAX, GROUP_MEMBER_BYTES_MAX, GROUP_OFFSET_METADATA_BYTES_MAX,
     GROUP_OFFSETS_MAX, GROUP_PROTOCOLS_MAX, GROUPS_PER_COORDINATOR_MAX,
 };
+use dolmen::state::topics::overrides::GroupOverrides;
 use dolmen::streams::groups::record::Protocol;
 use dolmen::streams::groups::request::*;
 use dolmen::streams::groups::{Coordinator, Effect, Error, Name, Now, Partitions, Settings};
+use std::sync::Arc;
 use std::time::Duration;
 
 struct Stage {
@@ -130,6 +132,42 @@ fn beat(group: &str, member: &str) -> Request {
         held: Some(Partitions::default()),
         chance: Uid([1; 16]),
     })
+}
+
+/// Of two groups, one with settings of its own.
+#[test]
+fn a_member_is_missed_after_its_groups_own_time() {
+    let own = GroupOverrides {
+        session_ms: Some(7_000),
+        heartbeat_ms: Some(2_000),
+    };
+    let mut stage = Stage::new(Settings {
+        own: Arc::new([("hasty".into(), own)].into()),
+        ..Settings::default()
+    });
+    for (group, told) in [("hasty", 2_000), ("patient", 5_000)] {
+        match stage.ask(beat(group, "m")) {
+            Some(Ok(Reply::ConsumerAlive(alive))) => assert_eq!(alive.heartbeat_ms, told),
+            other => panic!("{group}: {other:?}"),
+        }
+    }
+    for (at_ms, hasty, patient) in [(6_999, 1, 1), (7_000, 0, 1), (44_999, 0, 1), (45_000, 0, 0)] {
+        stage.now.since = Duration::from_millis(at_ms);
+        stage.machine.tick(stage.now);
+        stage.follow();
+        stage.machine.durable(stage.appended);
+        for (group, members) in [("hasty", hasty), ("patient", patient)] {
+            let asked = Request::DescribeConsumer {
+                group: group.into(),
+            };
+            match stage.ask(asked) {
+                Some(Ok(Reply::ConsumerDescribed(told))) => {
+                    assert_eq!(told.members.len(), members, "{group} after {at_ms} ms");
+                }
+                other => panic!("{group}: {other:?}"),
+            }
+        }
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use dolmen::streams::groups::request::*;
 use dolmen::streams::groups::{
     Blob, Catalog, Coordinator, Effect, Error, Name, Now, Partitions, Settings, Topic,
 };
+use dolmen::streams::producers::Moment;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,10 @@ pub(super) struct Stage {
     upto: u64,
     actors: BTreeMap<String, Actor>,
     asked: BTreeMap<Token, String>,
+    /// What is to be offered again once its coordinator has been asked.
+    unverified: BTreeMap<Token, CommitInTransaction>,
+    /// When the coordinator was last asked by itself.
+    verified: Option<Moment>,
     joins: u128,
     tokens: u64,
 }
@@ -57,6 +62,8 @@ impl Stage {
             upto: 0,
             actors: BTreeMap::new(),
             asked: BTreeMap::new(),
+            unverified: BTreeMap::new(),
+            verified: None,
             joins: 0,
             tokens: 0,
         };
@@ -110,15 +117,52 @@ impl Stage {
                 self.machine
                     .resolved(self.at(), &GROUP.into(), &pattern, topics);
             }
+            "verify" => self.verify(),
             deed => {
                 let request = self.request(who, deed, rest);
-                self.tokens += 1;
-                let token = Token(self.tokens);
-                self.asked.insert(token, who.to_string());
-                self.machine.request(self.at(), token, request);
+                self.ask(who, request);
             }
         }
         self.follow()
+    }
+
+    fn ask(&mut self, who: &str, request: Request) {
+        self.tokens += 1;
+        let token = Token(self.tokens);
+        self.asked.insert(token, who.to_string());
+        if let Request::CommitInTransaction(commit) = &request
+            && commit.verified.is_none()
+        {
+            self.unverified.insert(token, commit.clone());
+        }
+        self.machine.request(self.at(), token, request);
+    }
+
+    /// Whether any transaction is open, for who commits as `verified` later.
+    fn verify(&mut self) {
+        let commit = CommitInTransaction {
+            caller: Caller {
+                group: GROUP.into(),
+                member: Name::default(),
+                instance: None,
+                generation: -1,
+            },
+            producer: 0,
+            producer_epoch: 0,
+            offsets: Vec::new(),
+            verified: None,
+        };
+        let request = Request::CommitInTransaction(commit);
+        self.machine.request(self.at(), Token(0), request);
+        for effect in self.machine.take_effects() {
+            if let Effect::Answer {
+                answer: Err(Error::Unverified(now)),
+                ..
+            } = effect
+            {
+                self.verified = Some(now);
+            }
+        }
     }
 
     /// The node is lost with what is not durable; another reads the log, of
@@ -158,7 +202,7 @@ impl Stage {
                             self.machine.durable(upto);
                         }
                     }
-                    Effect::Answer { token, answer } => said.push(self.hear(token, answer)),
+                    Effect::Answer { token, answer } => said.extend(self.hear(token, answer)),
                     Effect::Resolve { pattern, .. } => said.push(format!("resolve {pattern}")),
                 }
             }
@@ -264,6 +308,7 @@ impl Stage {
                 producer: number(words[0]),
                 producer_epoch: option("at").map_or(0, |epoch| number(&epoch) as i16),
                 offsets: offsets(),
+                verified: self.verified.filter(|_| flag("verified")),
             }),
             "end" => Request::EndTransaction(EndTransaction {
                 producer: number(words[0]),
@@ -290,8 +335,17 @@ impl Stage {
         }
     }
 
-    fn hear(&mut self, token: Token, answer: Result<Reply, Error>) -> String {
+    /// None where the transaction's coordinator is asked first: it is open.
+    fn hear(&mut self, token: Token, answer: Result<Reply, Error>) -> Option<String> {
         let who = self.asked.remove(&token).expect("answered once");
+        if let (Err(Error::Unverified(now)), Some(commit)) =
+            (&answer, self.unverified.remove(&token))
+        {
+            let verified = Some(*now);
+            let commit = CommitInTransaction { verified, ..commit };
+            self.ask(&who, Request::CommitInTransaction(commit));
+            return None;
+        }
         let actor = self.actors.entry(who.clone()).or_default();
         match &answer {
             Ok(Reply::Joined(joined)) => {
@@ -311,7 +365,7 @@ impl Stage {
             Err(Error::MemberIdRequired(id)) => format!("join again as {}", short(&id)),
             Err(error) => error.to_string(),
         };
-        format!("{who} {said}").trim_start().to_string()
+        Some(format!("{who} {said}").trim_start().to_string())
     }
 }
 

@@ -23,7 +23,12 @@ pub struct Trial {
     pub every: usize,
     /// ...into this many images.
     pub inner: usize,
+    /// Segments are written anew meanwhile.
+    pub rewrites: bool,
 }
+
+/// Segments that took the place of others in all trials.
+static EXCHANGED: AtomicU64 = AtomicU64::new(0);
 
 /// Runs a trial; gives how many images were recovered.
 pub fn crash(trial: Trial) -> Result<u64, String> {
@@ -48,6 +53,9 @@ pub fn crash(trial: Trial) -> Result<u64, String> {
     let at_start = |error: &dyn std::fmt::Display| format!("seed {seed}: {error}");
     let (mut device, _) = open_with(&disk, settings.clone()).map_err(|e| at_start(&e))?;
     let mut workload = Workload::new(seed);
+    if trial.rewrites {
+        workload = workload.rewriting(seed);
+    }
     // A clean stop in the middle, so that its mark is cut through as well.
     workload
         .run(&disk, &mut device, steps / 2)
@@ -61,6 +69,7 @@ pub fn crash(trial: Trial) -> Result<u64, String> {
         .run(&disk, &mut device, steps - steps / 2)
         .map_err(|e| at_start(&e))?;
     device.close().map_err(|e| at_start(&e))?;
+    EXCHANGED.fetch_add(workload.exchanged() as u64, Ordering::Relaxed);
     let trace = disk.trace();
     let mut count = 0;
     for (place, image) in trace.images(Sweep::about(images, seed)).enumerate() {
@@ -123,6 +132,18 @@ pub fn same(first: &[Holding], second: &[Holding]) -> Result<(), String> {
 
 #[test]
 fn nothing_acknowledged_is_lost_at_any_cut() {
+    cut_everywhere(false);
+}
+
+#[test]
+fn a_cut_leaves_the_old_segments_or_the_new_one() {
+    cut_everywhere(true);
+    let exchanged = EXCHANGED.load(Ordering::Relaxed);
+    assert!(exchanged >= 20, "only {exchanged} exchanges");
+    println!("{exchanged} exchanges");
+}
+
+fn cut_everywhere(rewrites: bool) {
     let (seeds, images) = if full() { (100, 1000) } else { (20, 250) };
     let only = std::env::var("DOLMEN_SEED")
         .ok()
@@ -140,10 +161,11 @@ fn nothing_acknowledged_is_lost_at_any_cut() {
                 while let Some(&seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
                     let trial = Trial {
                         seed,
-                        steps: 60,
+                        steps: if rewrites { 120 } else { 60 },
                         images,
                         every: 25,
                         inner: 20,
+                        rewrites,
                     };
                     match crash(trial) {
                         Ok(count) => drop(recovered.fetch_add(count, Ordering::Relaxed)),

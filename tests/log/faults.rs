@@ -9,10 +9,10 @@ use super::kill::{Trial as Kill, kill};
 use super::kit::*;
 use super::workload::Workload;
 use crate::full;
-use dolmen::disk::sim::{SimDisk, When};
+use dolmen::disk::sim::{SimDisk, Sweep, When};
 use dolmen::disk::{Disk, RealDisk};
-use dolmen::ids::LogId;
-use dolmen::log::{FRAMES, Opening, Records, Refused, Request, Settings, Way, open};
+use dolmen::ids::{Index, LogId};
+use dolmen::log::{Device, FRAMES, Opening, Records, Refused, Request, Settings, Way, open};
 use dolmen::planted::{Fault, plant};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ type Trier = fn(u64) -> Result<(), String>;
 fn trial_for(fault: Fault) -> (Trier, u64) {
     match fault {
         Fault::ChecksumNotChecked => (rot, 2),
-        Fault::HoleCut => (rot_in_the_journal, 5),
+        Fault::HoleCut => (rot_in_the_journal, 9),
         Fault::FsyncErrorIgnored => (failing_sync, 1),
         Fault::StaleMapLength => (growing_map, 1),
         Fault::FullDiskNotNoticed => (full_disk, 1),
@@ -38,6 +38,7 @@ fn trial_for(fault: Fault) -> (Trier, u64) {
         Fault::OverlappingWrites => (cuts, 1),
         Fault::MarkBeforeData => (cuts, 2),
         Fault::TruncateForgotten => (cuts, 1),
+        Fault::RewriteNotSynced => (cuts_of_rewrites, 1),
         Fault::CacheTrusted => (kills, 1),
         elsewhere => unreachable!("{elsewhere:?} is caught by another suite"),
     }
@@ -85,12 +86,25 @@ fn every_planted_fault_is_caught() {
 }
 
 fn cuts(seed: u64) -> Result<(), String> {
-    crash(Trial {
+    crash(few_cuts(seed)).map(drop)
+}
+
+fn few_cuts(seed: u64) -> Trial {
+    Trial {
         seed,
         steps: 120,
         images: 600,
         every: 0,
         inner: 0,
+        rewrites: false,
+    }
+}
+
+fn cuts_of_rewrites(seed: u64) -> Result<(), String> {
+    let rewrites = true;
+    crash(Trial {
+        rewrites,
+        ..few_cuts(seed)
     })
     .map(drop)
 }
@@ -361,6 +375,53 @@ fn full_from_the_start(straight: bool) -> Result<(), String> {
 fn a_disk_full_from_the_start_refuses_and_resumes() {
     assert_eq!(full_from_the_start(false), Ok(()));
     assert_eq!(full_from_the_start(true), Ok(()));
+}
+
+/// A disk that others have filled before the journal had a second file.
+#[test]
+fn what_gives_room_back_is_taken_where_the_journal_takes_nothing_else() {
+    let disk = SimDisk::new(1);
+    let settings = Settings {
+        journal_file_bytes: 1 << 20,
+        ..small()
+    };
+    let (mut device, _) = open_with(&disk, settings.clone()).unwrap();
+    for _ in 0..10 {
+        append(&mut device, 1, &vec![1; 200_000]).unwrap();
+    }
+    let others = [2, 3, 4, 5];
+    for other in others {
+        append(&mut device, other, b"a").unwrap();
+    }
+    device.settle().unwrap();
+    let used = disk.used_bytes();
+    disk.faults(|faults| faults.room = Some(used));
+    let mut more = others.iter().cycle().take(1000);
+    let why = loop {
+        let &other = more.next().expect("the journal is endless");
+        if let Err(why) = append(&mut device, other, b"a") {
+            break why.to_string();
+        }
+    };
+    assert!(why.contains("journal"), "{why}");
+    let dropped = |device: &mut Device, until: u64| {
+        let (log, until) = (LogId(1), Index(until));
+        device.call(Request::DropPrefix { log, until })
+    };
+    disk.start_recording();
+    assert_eq!(dropped(&mut device, 9).map(|done| done.first), Ok(Index(9)));
+    disk.note(9);
+    device.settle().unwrap();
+    append(&mut device, 2, b"there is room").unwrap();
+    drop(device);
+    for image in disk.trace().images(Sweep::about(40, 1)) {
+        let (named, is_promised) = (image.to_string(), !image.notes().is_empty());
+        let (mut device, _) = open_with(&image.into_disk(), settings.clone()).unwrap();
+        let found = contents(&mut device, LogId(1), Way::Plain);
+        let first = found.first().map(|(index, _)| *index);
+        let is_one = first == Some(9) || (first == Some(0) && !is_promised);
+        assert!(is_one, "{named}: it begins at {first:?}");
+    }
 }
 
 #[test]

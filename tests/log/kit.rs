@@ -95,6 +95,7 @@ pub fn try_contents(
     };
     let mut from = shelf.first();
     let mut found = Vec::new();
+    let mut end = None;
     while from < shelf.durable_until() {
         let read = device
             .read(log, from, 3000, way)
@@ -106,6 +107,10 @@ pub fn try_contents(
                 return Err(format!("log {log} has no record near {from}"));
             };
             let record = &rest[..head.length];
+            if end.is_some_and(|end| head.first != end) {
+                return Err(format!("log {log} goes on with {} at {end:?}", head.first));
+            }
+            end = Some(head.next);
             format
                 .check(record, read.epoch)
                 .map_err(|fault| format!("log {log}: {fault}"))?;

@@ -3,6 +3,7 @@
 
 use super::foreign::{FOREIGN, record};
 use super::kit::*;
+use super::workload::write_anew;
 use dolmen::disk::Disk;
 use dolmen::disk::sim::{SimDisk, Sweep};
 use dolmen::entropy::Seeded;
@@ -83,6 +84,7 @@ fn fill_with(seed: u64, is_clean: bool, settings: Settings) -> Directory {
         }
     }
     device.settle().unwrap();
+    write_old_anew(&mut device, seed);
     // The last batch before a stop is open to doubt until one follows it.
     device.tick().unwrap();
     device.settle().unwrap();
@@ -92,6 +94,18 @@ fn fill_with(seed: u64, is_clean: bool, settings: Settings) -> Directory {
         false => drop(device),
     }
     Directory { disk, contents }
+}
+
+/// The sealed segments of the foreign log become one, with gaps in it.
+fn write_old_anew(device: &mut dolmen::log::Device, seed: u64) {
+    let shelf = device.shelf(LogId(OTHER)).unwrap();
+    let spans = shelf.spans();
+    let (from, until) = (spans[0].first, spans[spans.len() - 1].first);
+    assert!(from < until, "some are sealed");
+    let run = device.rewrite(LogId(OTHER), from, until).unwrap();
+    let (written, _) = write_anew(&shelf, run, from, until, &mut Seeded::new(seed)).unwrap();
+    device.call(Request::Exchange(Box::new(written))).unwrap();
+    device.settle().unwrap();
 }
 
 fn all(device: &mut dolmen::log::Device) -> Contents {
@@ -138,6 +152,8 @@ fn mended_after(said: &[Lost], disk: &SimDisk, before: &Contents, what: &str) ->
     );
     let (mut device, _) = open_small(disk).unwrap_or_else(|error| panic!("{what}: {error}"));
     let found = all(&mut device);
+    let is_noted = disk.names().iter().any(|name| name == mend::LOSSES);
+    assert!(is_noted || examined.lost.is_empty(), "{what}: not noted");
     for (log, records) in before {
         let kept = found.get(log).cloned().unwrap_or_default();
         let mut named = examined.lost.iter().chain(said);
@@ -155,6 +171,10 @@ fn mended_after(said: &[Lost], disk: &SimDisk, before: &Contents, what: &str) ->
                 kept.contains(record) || is_lost,
                 "{what}: log {log} has lost {} and {lost:?} does not say so",
                 record.0
+            );
+            assert!(
+                kept.contains(record) || is_noted,
+                "{what}: what is lost of log {log} is not noted"
             );
         }
         for record in &kept {
@@ -335,7 +355,7 @@ fn frames_tell_that_the_journal_has_lost_its_end() {
         let is_told = damages.iter().any(|damage| damage.log.is_some());
         is_told.then_some((disk, contents, damages))
     };
-    let (disk, contents, damages) = (11..40).find_map(without_newest).unwrap();
+    let (disk, contents, damages) = (11..200).find_map(without_newest).unwrap();
     let says = |log: u64| damages.iter().any(|damage| damage.log == Some(LogId(log)));
     mend::repair(
         &disk,

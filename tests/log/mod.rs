@@ -4,6 +4,7 @@ mod basic;
 mod crash;
 mod faults;
 mod foreign;
+mod fresh;
 mod kill;
 mod kit;
 mod mend;

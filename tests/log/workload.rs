@@ -6,8 +6,8 @@ use super::kit::*;
 use dolmen::disk::sim::SimDisk;
 use dolmen::entropy::Seeded;
 use dolmen::ids::{Index, LogId, Term};
-use dolmen::log::format::Format;
-use dolmen::log::{Device, FRAMES, Payload, Records, Request, Settings, Way};
+use dolmen::log::format::{Format, Step};
+use dolmen::log::{Device, FRAMES, Payload, Records, Request, Run, Settings, Shelf, Way, Written};
 use std::sync::{Arc, Mutex};
 
 /// What a log holds: first index, next index, and a digest of its records.
@@ -34,6 +34,17 @@ pub fn digest(bytes: &[u8]) -> u64 {
     hash
 }
 
+/// Some records of the foreign log that are left out as its segments are written
+/// anew: all of them at once, and for good once that was answered.
+struct Exchange {
+    left_out: Vec<(u64, u64)>,
+    /// None as long as it is under way.
+    outcome: Arc<Mutex<Option<bool>>>,
+}
+
+/// The note that an exchange was answered.
+const EXCHANGED: u64 = 1 << 63;
+
 /// What a device holds of a log, each record read and checked.
 pub fn holding(device: &mut Device, log: LogId) -> Result<Holding, String> {
     let Some(shelf) = device.shelf(log) else {
@@ -45,6 +56,7 @@ pub fn holding(device: &mut Device, log: LogId) -> Result<Holding, String> {
         next: shelf.durable_until().0,
         records: records
             .iter()
+            .filter(|(_, body)| body.len() < 24 || !foreign::is_gap(body))
             .map(|(index, body)| (*index, digest(body)))
             .collect(),
     })
@@ -66,6 +78,9 @@ pub struct Workload {
     pub histories: Vec<History>,
     dice: Seeded,
     epochs: Vec<u32>,
+    /// Decides what is written anew; None where nothing is.
+    rewriting: Option<Seeded>,
+    exchanges: Vec<Exchange>,
 }
 
 pub const LOGS: usize = 4;
@@ -82,7 +97,78 @@ impl Workload {
             histories: (0..LOGS).map(log).collect(),
             dice: Seeded::new(seed),
             epochs: vec![1; LOGS],
+            rewriting: None,
+            exchanges: Vec::new(),
         }
+    }
+
+    /// Writes segments of the foreign log anew now and then.
+    pub fn rewriting(mut self, seed: u64) -> Self {
+        self.rewriting = Some(Seeded::new(seed ^ 0xa4e3));
+        self
+    }
+
+    /// How many exchanges were answered with yes.
+    pub fn exchanged(&self) -> usize {
+        let outcomes = self
+            .exchanges
+            .iter()
+            .map(|one| *one.outcome.lock().unwrap());
+        outcomes.filter(|outcome| *outcome == Some(true)).count()
+    }
+
+    /// Writes some sealed segments anew, and has them exchanged. Other operations
+    /// may come before and behind.
+    fn rewrite(&mut self, disk: &SimDisk, device: &mut Device) -> Result<(), String> {
+        let log = self.histories[FOREIGN_LOG].log;
+        let Some(dice) = &mut self.rewriting else {
+            return Ok(());
+        };
+        if !dice.one_in(2) {
+            return Ok(());
+        }
+        device.settle().map_err(|fatal| fatal.to_string())?;
+        let Some(shelf) = device.shelf(log) else {
+            return Ok(());
+        };
+        let spans = shelf.spans();
+        if spans.len() < 2 {
+            return Ok(());
+        }
+        let first = dice.below(spans.len() as u64 - 1) as usize;
+        let behind = first + 1 + dice.below((spans.len() - first - 1) as u64) as usize;
+        let (from, until) = (spans[first].first, spans[behind].first);
+        if until <= shelf.first() {
+            // What it ended with cannot be read any more.
+            return Ok(());
+        }
+        let run = device.rewrite(log, from, until);
+        let run = run.map_err(|refused| refused.to_string())?;
+        let (written, left_out) = write_anew(&shelf, run, from, until, dice)?;
+        if dice.one_in(6) {
+            // Given up half-way, as by a stop.
+            return Ok(());
+        }
+        let number = self.exchanges.len() as u64;
+        let outcome = Arc::new(Mutex::new(None));
+        self.exchanges.push(Exchange {
+            left_out,
+            outcome: outcome.clone(),
+        });
+        // Sometimes what it was written from changes before.
+        if dice.one_in(4) {
+            self.step(disk, device, FOREIGN_LOG, &Arc::default())?;
+        }
+        let disk = disk.clone();
+        let answer = move |answer: Result<_, _>| {
+            let is_done = answer.is_ok();
+            *outcome.lock().unwrap() = Some(is_done);
+            if is_done {
+                disk.note(EXCHANGED | number);
+            }
+        };
+        device.submit(Request::Exchange(Box::new(written)), Box::new(answer));
+        Ok(())
     }
 
     /// Runs `steps` operations, several outstanding at a time, and notes each
@@ -91,41 +177,10 @@ impl Workload {
         let failures: Arc<Mutex<Vec<String>>> = Arc::default();
         for _ in 0..steps {
             let number = self.dice.below(LOGS as u64) as usize;
-            let format: &'static dyn Format = if number == FOREIGN_LOG {
-                &FOREIGN
-            } else {
-                &FRAMES
-            };
-            let log = self.histories[number].log;
-            let request = self.request(number, log);
-            if device.log(log, format).is_err() {
-                return Err(format!("log {log} changed its format"));
+            if number == FOREIGN_LOG {
+                self.rewrite(disk, device)?;
             }
-            let op = self.histories[number].after.len() - 1;
-            let (disk, failures) = (disk.clone(), failures.clone());
-            device.submit(
-                request,
-                Box::new(move |outcome| match outcome {
-                    Ok(_) => disk.note(note_of(number, op)),
-                    Err(refused) => failures.lock().unwrap().push(refused.to_string()),
-                }),
-            );
-            match self.dice.below(10) {
-                0..4 => {}
-                4 => device.settle().map_err(|fatal| fatal.to_string())?,
-                5 => device.tick().map_err(|fatal| fatal.to_string())?,
-                6 => device.rest(),
-                _ => {
-                    device.turn().map_err(|fatal| fatal.to_string())?;
-                    if device.is_waiting() {
-                        device.wait(None, &mut || true);
-                    }
-                }
-            }
-            // A removed log can be made again only once it is gone.
-            if matches!(self.histories[number].after.last(), Some(last) if last.next == 0) {
-                device.settle().map_err(|fatal| fatal.to_string())?;
-            }
+            self.step(disk, device, number, &failures)?;
         }
         device.settle().map_err(|fatal| fatal.to_string())?;
         let failures = failures.lock().unwrap();
@@ -135,13 +190,66 @@ impl Workload {
         }
     }
 
+    /// One operation on one log.
+    fn step(
+        &mut self,
+        disk: &SimDisk,
+        device: &mut Device,
+        number: usize,
+        failures: &Arc<Mutex<Vec<String>>>,
+    ) -> Result<(), String> {
+        let format: &'static dyn Format = if number == FOREIGN_LOG {
+            &FOREIGN
+        } else {
+            &FRAMES
+        };
+        let log = self.histories[number].log;
+        let request = self.request(number, log);
+        if device.log(log, format).is_err() {
+            return Err(format!("log {log} changed its format"));
+        }
+        let op = self.histories[number].after.len() - 1;
+        let (disk, failures) = (disk.clone(), failures.clone());
+        device.submit(
+            request,
+            Box::new(move |outcome| match outcome {
+                Ok(_) => disk.note(note_of(number, op)),
+                Err(refused) => failures.lock().unwrap().push(refused.to_string()),
+            }),
+        );
+        match self.dice.below(10) {
+            0..4 => {}
+            4 => device.settle().map_err(|fatal| fatal.to_string())?,
+            5 => device.tick().map_err(|fatal| fatal.to_string())?,
+            6 => device.rest(),
+            _ => {
+                device.turn().map_err(|fatal| fatal.to_string())?;
+                if device.is_waiting() {
+                    device.wait(None, &mut || true);
+                }
+            }
+        }
+        // A removed log can be made again only once it is gone.
+        if matches!(self.histories[number].after.last(), Some(last) if last.next == 0) {
+            device.settle().map_err(|fatal| fatal.to_string())?;
+        }
+        Ok(())
+    }
+
     fn request(&mut self, number: usize, log: LogId) -> Request {
         let mut now = self.histories[number]
             .after
             .last()
             .expect("one at least")
             .clone();
-        let boundaries: Vec<u64> = now.records.iter().map(|&(index, _)| index).collect();
+        let left_out: Vec<_> = self
+            .exchanges
+            .iter()
+            .flat_map(|one| &one.left_out)
+            .collect();
+        let is_there = |record: &&(u64, u64)| number != FOREIGN_LOG || !left_out.contains(record);
+        let there = now.records.iter().filter(is_there);
+        let boundaries: Vec<u64> = there.map(|&(index, _)| index).collect();
         let request = match self.dice.below(24) {
             0 if !boundaries.is_empty() => {
                 let from = boundaries[self.dice.below(boundaries.len() as u64) as usize];
@@ -231,7 +339,11 @@ impl Workload {
                 .max()
                 .unwrap_or(0);
             let holds = holding(device, history.log)?;
-            if !history.after[acknowledged..].contains(&holds) {
+            let is_it = |one: &Holding| match number {
+                FOREIGN_LOG => self.is_of(one, &holds, notes),
+                _ => *one == holds,
+            };
+            if !history.after[acknowledged..].iter().any(is_it) {
                 let earlier = history.after[..acknowledged]
                     .iter()
                     .rposition(|one| *one == holds);
@@ -258,6 +370,86 @@ impl Workload {
         }
         Ok(found)
     }
+}
+
+impl Workload {
+    /// Whether all of `whole` is there but for what exchanges have left out: of
+    /// each all or nothing, and all where it was answered.
+    fn is_of(&self, whole: &Holding, holds: &Holding, notes: &[u64]) -> bool {
+        let mut expected = whole.clone();
+        for (number, exchange) in self.exchanges.iter().enumerate() {
+            let is_answered = notes.contains(&(EXCHANGED | number as u64));
+            let is_refused = *exchange.outcome.lock().unwrap() == Some(false);
+            let is_gone = |record: &&(u64, u64)| !holds.records.contains(record);
+            let mut of_it = exchange.left_out.iter();
+            // What was truncated or dropped with it, or left out before, tells
+            // nothing.
+            let is_done = of_it.any(|one| expected.records.contains(one) && is_gone(&one));
+            if is_answered || (is_done && !is_refused) {
+                expected
+                    .records
+                    .retain(|one| !exchange.left_out.contains(one));
+            }
+        }
+        expected == *holds
+    }
+}
+
+/// Writes a run anew with some records left out, each a gap or with its neighbours
+/// in one.
+pub fn write_anew(
+    shelf: &Shelf,
+    run: Run,
+    from: Index,
+    until: Index,
+    dice: &mut Seeded,
+) -> Result<(Written, Vec<(u64, u64)>), String> {
+    let failed = |error: &dyn std::fmt::Display| error.to_string();
+    let (mut epoch, mut left_out) = (run.start().term.0 as u32, Vec::new());
+    let mut rewrite = run.begin().map_err(|error| failed(&error))?;
+    let mut gap: Option<(u64, u64)> = None;
+    let mut at = from.max(shelf.first());
+    if at > from {
+        gap = Some((from.0, at.0));
+    }
+    while at < until {
+        let read = shelf
+            .read(at, 3000, Way::Plain)
+            .map_err(|error| failed(&error))?;
+        let read = read.ok_or("nothing to read")?;
+        let mut rest = &read.bytes[..];
+        while !rest.is_empty() {
+            let Ok(Step::Record(head)) = FOREIGN.measure(rest) else {
+                return Err("no record".into());
+            };
+            let record = &rest[..head.length];
+            let is_dropped = foreign::is_gap(record) || dice.one_in(2) || head.first < at;
+            if is_dropped {
+                if !foreign::is_gap(record) {
+                    left_out.push((head.first.0, digest(record)));
+                }
+                epoch = epoch.max(head.term.0 as u32);
+                gap = Some((gap.map_or(head.first.0, |(from, _)| from), head.next.0));
+            }
+            if (!is_dropped || dice.one_in(2))
+                && let Some((from, until)) = gap.take()
+            {
+                let gap = foreign::gap(from, epoch, (until - from) as u32);
+                rewrite.write(&gap).map_err(|error| failed(&error))?;
+            }
+            if !is_dropped {
+                rewrite.write(record).map_err(|error| failed(&error))?;
+            }
+            rest = &rest[head.length..];
+        }
+        at = read.next;
+    }
+    if let Some((from, until)) = gap {
+        let gap = foreign::gap(from, epoch, (until - from) as u32);
+        rewrite.write(&gap).map_err(|error| failed(&error))?;
+    }
+    let written = rewrite.finish().map_err(|error| failed(&error))?;
+    Ok((written, left_out))
 }
 
 /// Settings that vary with the seed: every edge is near for some seed.

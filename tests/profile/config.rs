@@ -237,6 +237,93 @@ fn the_operator_door_stays_on_this_machine_until_it_is_opened() {
 /// A knob that nothing reads does not exist: each value here differs from the
 /// one built in, and so must the configuration.
 #[test]
+fn the_kafka_door_is_refused_where_anybody_could_come_in() {
+    let folder = Folder::new("kafka");
+    let said = |lines: &str, says: &[String]| {
+        let file = folder.file("dolmen.toml", &format!("[doors.kafka]\n{lines}"));
+        let says: Vec<&str> = says.iter().map(String::as_str).collect();
+        let file = Some(file);
+        refused(
+            Told {
+                file,
+                ..Told::default()
+            },
+            &says,
+        );
+    };
+    let at = |place: &str, says: &str| {
+        let file = folder.0.join("dolmen.toml");
+        format!("{}:{place}: {says}", file.display())
+    };
+    let beyond = |address: &str| {
+        at(
+            "2:10",
+            &format!(
+                "doors.kafka.listen is {address}, which other machines reach, and anybody there could read and write: set doors.kafka.tls_certificate, tls_key and tls_required = true, or listen on 127.0.0.1 or [::1], or set doors.kafka.open = true"
+            ),
+        )
+    };
+    said("listen = \"0.0.0.0:9092\"", &[beyond("0.0.0.0:9092")]);
+    let tls = "tls_certificate = \"/c\"\ntls_key = \"/k\"\n";
+    // Who may be asked for by SASL, and what they say to each other read.
+    said(
+        &format!("listen = \"10.0.0.7:1\"\nsasl_required = true\n{tls}"),
+        &[beyond("10.0.0.7:1")],
+    );
+    for lines in [
+        "listen = \"0.0.0.0:9092\"\nopen = true".to_string(),
+        format!("listen = \"[::]:9092\"\ntls_required = true\n{tls}"),
+        "listen = \"127.0.0.2:9092\"\nsasl_required = true".into(),
+        "listen = \"off\"".into(),
+        "advertise = \"[fd00::1]:9092\"".into(),
+    ] {
+        said(&lines, &[]);
+    }
+    for (lines, place, says) in [
+        (
+            "tls_certificate = \"/c\"",
+            "2:19",
+            "doors.kafka.tls_certificate is set and doors.kafka.tls_key is not",
+        ),
+        (
+            "tls_key = \"/k\"",
+            "2:11",
+            "doors.kafka.tls_key is set and doors.kafka.tls_certificate is not",
+        ),
+        (
+            "tls_required = true",
+            "2:16",
+            "doors.kafka.tls_required is true and there is no doors.kafka.tls_certificate",
+        ),
+        (
+            "advertise = \"box\"",
+            "2:13",
+            "doors.kafka.advertise is \"box\", which is no place to come to (it has no port): write it as host:port",
+        ),
+    ] {
+        said(lines, &[at(place, says)]);
+    }
+}
+
+#[test]
+fn a_rack_is_a_name() {
+    let rack = |name: &str, says: &[&str]| {
+        let set = format!("node.rack={name}");
+        refused(
+            Told {
+                set: &[&set],
+                ..Told::default()
+            },
+            says,
+        );
+    };
+    rack("left, at the door", &[]);
+    let says = "--set: node.rack is a name of 1 to 256 bytes without control characters";
+    rack(&"a".repeat(257), &[says]);
+    rack("a\tb", &[says]);
+}
+
+#[test]
 fn every_setting_is_documented_and_read() {
     let built_in = format!("{:?}", Config::built_in());
     for knob in SETTINGS.iter().flat_map(|table| table.iter()) {
@@ -253,16 +340,23 @@ fn every_setting_is_documented_and_read() {
             "log.engine" => "threads",
             "node.log_level" => "debug",
             "node.data" | "admin.socket" => "/elsewhere",
-            "doors.operator.listen" | "doors.zookeeper.listen" => "off",
+            "doors.operator.listen" | "doors.zookeeper.listen" | "doors.kafka.listen" => "off",
+            "doors.kafka.advertise" => "box:17",
             "peers.control.listen" | "peers.bulk.listen" => "127.0.0.1:17",
             // Read by the rules of the doors.
-            "doors.operator.open" | "doors.zookeeper.open" => continue,
+            "doors.operator.open" | "doors.zookeeper.open" | "doors.kafka.open" => continue,
             // Read with the certificate that they belong to.
             "doors.zookeeper.tls_key"
             | "doors.zookeeper.tls_client_ca"
-            | "doors.zookeeper.tls_required" => continue,
+            | "doors.zookeeper.tls_required"
+            | "doors.kafka.tls_key"
+            | "doors.kafka.tls_client_ca"
+            | "doors.kafka.tls_required" => continue,
             "doors.zookeeper.read_only" => "false",
-            "doors.zookeeper.tls_certificate" | "doors.zookeeper.sasl_users_file" => "/elsewhere",
+            "doors.kafka.sasl_required" => "true",
+            "doors.zookeeper.tls_certificate"
+            | "doors.kafka.tls_certificate"
+            | "doors.zookeeper.sasl_users_file" => "/elsewhere",
             "coordination.election_timeout_ms" => "1700",
             "log.journal_direct_io" => "false",
             "log.core" => "any",

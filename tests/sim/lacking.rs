@@ -37,6 +37,8 @@ fn it_is_given_a_state_and_takes_part_again() {
     cluster.ticks(50);
     let standing = cluster.replica(3).standing();
     assert!(standing.lacks_state, "nobody is there to ask");
+    let shown = cluster.replica(3).topics();
+    assert!(shown.is_none(), "there are none to go by: {shown:?}");
     cluster.meet(3, 2);
     cluster.until("it has a state", |cluster| {
         !cluster.replica(3).lacks_state()
@@ -47,6 +49,7 @@ fn it_is_given_a_state_and_takes_part_again() {
     });
     let digest = cluster.replica(1).state().digest();
     assert_eq!(cluster.replica(3).state().digest(), digest);
+    assert!(cluster.replica(3).topics().is_some());
 
     // What it was given is there at the next start.
     cluster.nodes.get_mut(&NodeId(3)).unwrap().replica = None;

@@ -2,7 +2,7 @@
 //! and log over simulated disks, peers, clock and chance.
 //!
 //! ```text
-//! quiet     nodes without faults, for scripts: basic, farewell, lacking
+//! quiet     nodes without faults, for scripts: basic, farewell, lacking, topics
 //! world     the world of one seed: what happens next
 //! node      one machine
 //! faults    what goes wrong
@@ -27,6 +27,7 @@ mod planted;
 mod quiet;
 mod releases;
 mod seeds;
+mod topics;
 mod upgrades;
 mod watches;
 mod wishes;

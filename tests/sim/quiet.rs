@@ -10,7 +10,7 @@ use dolmen::ids::{NodeId, SessionId, Uid, Zxid};
 use dolmen::log::{FRAMES, OpenError, Opening};
 use dolmen::replica::desk::{Answer, Ask, ConnectionId, Hello, Reply, Request};
 use dolmen::replica::{FOUNDER, Now, Replica, Settings, Start};
-use dolmen::state::{Command, Error, Member, MemberCommand, Role};
+use dolmen::state::{Command, Error, Member, MemberCommand, Role, Topics};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -36,6 +36,8 @@ pub struct Node {
     pub disk: SimDisk,
     pub replica: Option<Replica>,
     pub replies: VecDeque<Reply>,
+    /// What was shown before the replies were taken.
+    pub shown: Arc<Mutex<Arc<Topics>>>,
 }
 
 pub struct Cluster {
@@ -84,6 +86,7 @@ impl Cluster {
             disk,
             replica: None,
             replies: VecDeque::new(),
+            shown: Arc::default(),
         };
         self.nodes.insert(id, node);
         self.start(id);
@@ -187,6 +190,9 @@ impl Cluster {
                 }
                 for (to, _, bytes) in replica.take_sends() {
                     self.net.push_back((node.id, to, bytes));
+                }
+                if let Some(topics) = replica.topics() {
+                    *node.shown.lock().unwrap() = topics.clone();
                 }
                 let mut replies = Vec::new();
                 replica.take_replies(&mut replies);

@@ -5,10 +5,10 @@
 
 use super::faults::End;
 use super::node::Node;
-use super::seeds::{Run, first_found, play, run_all};
+use super::seeds::{Run, play, run_all};
 use super::world::{Back, Due, World};
 use dolmen::ids::NodeId;
-use dolmen::planted::Fault;
+use dolmen::planted::{Fault, hunt};
 use dolmen::replica::level_file;
 use dolmen::replica::{Opened, Replica};
 use dolmen::state::{Command, MemberCommand, MemberOutcome, Outcome};
@@ -355,14 +355,14 @@ fn token_in(control: &str) -> Option<u8> {
     control.strip_prefix('t')?.strip_suffix(":1")?.parse().ok()
 }
 
-fn run(seed: u64, fault: Option<Fault>) -> Result<Run, String> {
-    play(seed, fault, World::mixed)
+fn run(seed: u64) -> Result<Run, String> {
+    play(seed, World::mixed)
 }
 
 #[test]
 fn all_of_them() {
     let count = if crate::full() { FULL } else { QUICK };
-    let runs = run_all(0..count, "sim::releases::one", |seed| run(seed, None));
+    let runs = run_all(0..count, "sim::releases::one", run);
     let sum = |of: fn(&Run) -> u64| runs.iter().map(of).sum::<u64>();
     let (raises, refused) = (sum(|run| run.raises), sum(|run| run.refused));
     let outgrown = sum(|run| run.outgrown);
@@ -379,7 +379,7 @@ fn one() {
         return;
     };
     let seed = seed.parse().expect("DOLMEN_SEED is a number");
-    match run(seed, None) {
+    match run(seed) {
         Ok(run) => println!("seed {seed} is well: {run:?}"),
         Err(why) => panic!("DOLMEN_SEED={seed} cargo test sim::releases::one\n    {why}"),
     }
@@ -387,17 +387,5 @@ fn one() {
 
 #[test]
 fn each_planted_fault_is_found() {
-    for &fault in Fault::LEVELS {
-        let known = KNOWN.iter().find(|(known, _)| *known == fault);
-        let (_, seed) = known.unwrap_or_else(|| panic!("{fault:?} has no seed"));
-        let found = match crate::full() {
-            true => first_found(0..500, |seed| run(seed, Some(fault)).err()),
-            false => run(*seed, Some(fault)).err().map(|why| (*seed, why)),
-        };
-        let (seed, why) = found.unwrap_or_else(|| panic!("{fault:?} is planted and not found"));
-        println!(
-            "{fault:?}: seed {seed}: {}",
-            why.lines().next().unwrap_or_default()
-        );
-    }
+    hunt(Fault::LEVELS, KNOWN, |seed| run(seed).map(drop));
 }

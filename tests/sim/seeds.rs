@@ -3,7 +3,6 @@
 //! `all_of_them` play those instead.
 
 use super::world::World;
-use dolmen::planted::{Fault, plant};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,12 +30,11 @@ pub struct Run {
     pub outgrown: u64,
 }
 
-pub fn run(seed: u64, fault: Option<Fault>) -> Result<Run, String> {
-    play(seed, fault, World::new)
+pub fn run(seed: u64) -> Result<Run, String> {
+    play(seed, World::new)
 }
 
-pub fn play(seed: u64, fault: Option<Fault>, begin: fn(u64) -> World) -> Result<Run, String> {
-    let _planted = fault.map(plant);
+pub fn play(seed: u64, begin: fn(u64) -> World) -> Result<Run, String> {
     let lived = catch_unwind(AssertUnwindSafe(|| {
         let mut world = begin(seed);
         world.live();
@@ -93,29 +91,7 @@ pub fn run_all(
     runs.into_inner().unwrap()
 }
 
-/// The first seed of which something is found, by all cores.
-pub fn first_found(
-    seeds: std::ops::Range<u64>,
-    is_found: impl Fn(u64) -> Option<String> + Sync,
-) -> Option<(u64, String)> {
-    let next = AtomicU64::new(seeds.start);
-    let found: Mutex<Option<(u64, String)>> = Mutex::new(None);
-    on_all_cores(|| {
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            let is_over = found.lock().unwrap().is_some();
-            if seed >= seeds.end || is_over {
-                return;
-            }
-            if let Some(why) = is_found(seed) {
-                found.lock().unwrap().get_or_insert((seed, why));
-            }
-        }
-    });
-    found.into_inner().unwrap()
-}
-
-pub fn on_all_cores(work: impl Fn() + Sync) {
+fn on_all_cores(work: impl Fn() + Sync) {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         (0..cores).for_each(|_| drop(scope.spawn(&work)));
@@ -130,7 +106,7 @@ fn all_of_them() {
         Err(_) if crate::full() => 0..FULL,
         Err(_) => 0..QUICK,
     };
-    let runs = run_all(range, "sim::seeds::one", |seed| run(seed, None));
+    let runs = run_all(range, "sim::seeds::one", run);
     let sum = |of: fn(&Run) -> u64| runs.iter().map(of).sum::<u64>();
     println!(
         "{} seeds, {} simulated minutes, {} events, {} answers, {} writes, {} facts, {} watches, \
@@ -155,7 +131,7 @@ fn range(seeds: &str) -> Option<std::ops::Range<u64>> {
 fn the_same_seed_is_the_same_history() {
     let count = if crate::full() { TWICE } else { 5 };
     for seed in 10_000..10_000 + count {
-        assert_eq!(run(seed, None), run(seed, None), "seed {seed}");
+        assert_eq!(run(seed), run(seed), "seed {seed}");
     }
 }
 
@@ -166,7 +142,7 @@ fn one() {
         return;
     };
     let seed = seed.parse().expect("DOLMEN_SEED is a number");
-    match run(seed, None) {
+    match run(seed) {
         Ok(run) => println!("seed {seed} is well: {run:?}"),
         Err(why) => panic!("DOLMEN_SEED={seed} cargo test sim::seeds::one\n    {why}"),
     }

@@ -528,6 +528,124 @@ fn a_file_of_the_first_format_is_read() {
     assert_eq!(text, std::fs::read_to_string(&told).unwrap());
 }
 
+/// What is here stays: a user, the rules of a pattern, a quota.
+#[test]
+fn who_may_do_what_comes_back_beside_what_is_there() {
+    use dolmen::state::topics::access::{AccessCommand, Hosts, Operations, Pattern, Permission};
+    use dolmen::state::topics::access::{Binding, ResourceKind, Rule, Whom};
+    let rule = |whom: &str| Rule {
+        permission: Permission::Allow,
+        whom: Whom::User(whom.into()),
+        hosts: Hosts::All,
+        operations: Operations::All,
+    };
+    let on = |name: &str, whom: &str| Binding {
+        kind: ResourceKind::Topic,
+        pattern: Pattern::Literal,
+        name: name.into(),
+        rule: rule(whom),
+    };
+    let say = |state: &mut State, bindings: &[Binding]| {
+        let bindings = bindings.to_vec();
+        let command = super::access::said(AccessCommand::CreateAcls { bindings });
+        state.apply(Millis(1), &command, &mut Vec::new());
+    };
+    let mut state = State::new(Uid([1; 16]));
+    state.begin_term(Term(1));
+    say(&mut state, &[on("a", "ann"), on("b", "ann")]);
+    let (mut user, mut seeded) = (0, Seeded::new(1));
+    while user < 40 {
+        let command = super::access::command(&mut seeded);
+        if !matches!(
+            command,
+            AccessCommand::CreateAcls { .. } | AccessCommand::DeleteAcls { .. }
+        ) {
+            state.apply(Millis(1), &super::access::said(command), &mut Vec::new());
+            user += 1;
+        }
+    }
+    let was = state.topics().access().clone();
+    assert!(was.users.iter().count() > 0 && !was.quotas.is_empty());
+    let backup = Backup::of(&mut state, Uid([9; 16]), || 3);
+    let restored = into_another(&backup, &mut Seeded::new(1));
+    assert_eq!(restored.topics().access(), &was);
+
+    let mut other = State::new(Uid([2; 16]));
+    other.begin_term(Term(1));
+    say(&mut other, &[on("b", "bob")]);
+    let id = Uid([9; 16]);
+    restore(&mut other, id, RestoreStep::Begin { discards: false });
+    for step in backup.fills() {
+        restore(&mut other, id, step);
+    }
+    restore(&mut other, id, backup.end());
+    let access = other.topics().access();
+    let acls: Vec<_> = access.acls.iter().collect();
+    assert_eq!(acls, [on("a", "ann"), on("b", "bob")]);
+    assert_eq!((&access.users, &access.quotas), (&was.users, &was.quotas));
+    assert_eq!(other.topics_anew().as_ref(), Ok(other.topics()));
+}
+
+/// What is here stays: what brokers are given, and each group that has something.
+#[test]
+fn what_brokers_and_groups_are_given_comes_back_beside_what_is_there() {
+    use dolmen::state::topics::overrides::BROKER_TABLE;
+    use dolmen::state::topics::{
+        AlterOverrides, Alteration, Holder, SettingsChange, StreamsCommand,
+    };
+    let give = |state: &mut State, holder, name: &str, value: &str| {
+        let one = (name.into(), Alteration::Set(value.into()));
+        let command = StreamsCommand::AlterOverrides(AlterOverrides {
+            holder,
+            change: SettingsChange::Alter(vec![one]),
+            validates_only: false,
+        });
+        let command = sent(SessionId(0), Command::Streams(command));
+        state.apply(Millis(1), &command, &mut Vec::new());
+    };
+    let begun = || {
+        let mut state = State::new(Uid([1; 16]));
+        state.begin_term(Term(1));
+        state
+    };
+    let group = |name: &str| Holder::Group(name.into());
+    let session = "consumer.session.timeout.ms";
+    let mut state = begun();
+    give(&mut state, Holder::Brokers, "num.partitions", "4");
+    give(&mut state, Holder::OneBroker, "num.io.threads", "5");
+    give(&mut state, Holder::OneBroker, "background.threads", "6");
+    give(&mut state, group("a"), session, "7000");
+    give(&mut state, group("b"), session, "8000");
+    let mut other = begun();
+    give(&mut other, Holder::OneBroker, "num.io.threads", "9");
+    give(&mut other, group("b"), session, "9000");
+    let backup = Backup::of(&mut state, Uid([9; 16]), || 3);
+    let id = Uid([9; 16]);
+    restore(&mut other, id, RestoreStep::Begin { discards: false });
+    for step in backup.fills() {
+        restore(&mut other, id, step);
+    }
+    restore(&mut other, id, backup.end());
+    let topics = other.topics();
+    let set = BROKER_TABLE.iter().filter_map(|row| {
+        let value = topics.of_brokers(row)?;
+        Some(format!("{}={value}", row.name))
+    });
+    let set: Vec<_> = set.collect();
+    let expected = [
+        "background.threads=6",
+        "num.io.threads=9",
+        "num.partitions=4",
+    ];
+    assert_eq!(set, expected);
+    let own = |name| topics.overrides().group(name).session_ms;
+    assert_eq!(
+        (own("a"), own("b"), own("c")),
+        (Some(7000), Some(9000), None)
+    );
+    assert_eq!(other.topics_anew().as_ref(), Ok(topics));
+}
+
 /// What there is of topics: a line for each, without what is the cluster's.
 fn topics(state: &State) -> Vec<String> {
     assert_eq!(state.topics_anew().as_ref(), Ok(state.topics()));

@@ -1,12 +1,14 @@
 //! Random submissions over few paths, so that they meet: sessions that come,
 //! go and lose writes, single writes and multis of every kind.
 
+use super::access;
 use dolmen::clock::Millis;
 use dolmen::entropy::Seeded;
 use dolmen::ids::{NodeId, PartitionId, SessionId, TopicId, Uid};
 use dolmen::state::topics::{
-    AddPartitions, AlterSettings, Alteration, Announce, BrokerLife, CreateTopic, Election,
-    InSyncChange, Layout, Listener, Reassignment, Security, SettingsChange, TopicKey,
+    AddPartitions, AlterOverrides, AlterSettings, Alteration, Announce, BrokerLife, CreateTopic,
+    Election, Holder, InSyncChange, Kept, Layout, Listener, Reassignment, Security, SettingsChange,
+    TopicKey,
 };
 use dolmen::state::{
     Acl, AclEntry, AttachSession, Command, Create, Data, Identity, MemberCommand, NodeKind,
@@ -126,7 +128,9 @@ impl Dice {
             false => TopicKey::Id(self.topic_id()),
         };
         let validates_only = self.seeded.one_in(5);
-        match self.seeded.below(14) {
+        match self.seeded.below(17) {
+            16 => StreamsCommand::AlterOverrides(self.overrides(validates_only)),
+            14 | 15 => StreamsCommand::Access(access::command(&mut self.seeded)),
             0..=2 => StreamsCommand::Announce(self.announce()),
             3..=6 => StreamsCommand::CreateTopic(CreateTopic {
                 name: self.topic(),
@@ -205,7 +209,7 @@ impl Dice {
         Announce {
             node: NodeId(1 + self.seeded.below(3)),
             disk: Uid([self.seeded.below(2) as u8; 16]),
-            was_clean: self.seeded.one_in(2),
+            kept: [Kept::All, Kept::Synced, Kept::Less][self.seeded.below(3) as usize],
             listeners: all[..count].to_vec(),
             rack: self.seeded.one_in(2).then(|| "left".into()),
         }
@@ -279,6 +283,30 @@ impl Dice {
             _ => Alteration::Subtract("delete".into()),
         };
         SettingsChange::Alter(vec![("cleanup.policy".into(), alteration)])
+    }
+
+    fn overrides(&mut self, validates_only: bool) -> AlterOverrides {
+        let (name, value) = [
+            ("num.partitions", "3"),
+            ("auto.create.topics.enable", "false"),
+            ("num.io.threads", "2"),
+            ("consumer.session.timeout.ms", "7000"),
+            ("consumer.heartbeat.interval.ms", "8000"),
+        ][self.seeded.below(5) as usize];
+        let change = match self.seeded.below(3) {
+            0 => SettingsChange::Replace(vec![(name.into(), value.into())]),
+            1 => SettingsChange::Alter(vec![(name.into(), Alteration::Delete)]),
+            _ => SettingsChange::Alter(vec![(name.into(), Alteration::Set(value.into()))]),
+        };
+        AlterOverrides {
+            holder: match self.seeded.below(4) {
+                0 => Holder::Brokers,
+                1 => Holder::OneBroker,
+                _ => Holder::Group(self.topic()),
+            },
+            change,
+            validates_only,
+        }
     }
 
     fn path(&mut self) -> Box<str> {

@@ -1,6 +1,7 @@
 //! The replicated state, by scripts anyone can read, by a naive model, and by
 //! snapshots and backups taken while it changes.
 
+mod access;
 mod backups;
 mod dice;
 mod figures;

@@ -2,10 +2,11 @@
 
 use dolmen::clock::Millis;
 use dolmen::ids::{NodeId, PartitionId, SessionId, TopicId, Uid};
+use dolmen::limits::INTERNAL_WIDENED_MAX;
 use dolmen::state::placement::{self, Proposal};
 use dolmen::state::topics::{
-    AlterSettings, Announce, CreateTopic, Election, InSyncChange, Layout, Listener, Reassignment,
-    Security, SettingsChange, TopicKey, Topics,
+    AlterSettings, Announce, CreateTopic, Election, InSyncChange, Kept, Layout, Listener,
+    Reassignment, Security, SettingsChange, TopicKey, Topics,
 };
 use dolmen::state::{
     Command, Member, MemberCommand, MemberOutcome, OpenSession, Outcome, Role, State,
@@ -120,7 +121,7 @@ impl Site {
         let announce = Announce {
             node: NodeId(node),
             disk: Uid([node as u8; 16]),
-            was_clean: true,
+            kept: Kept::All,
             listeners: vec![Listener {
                 name: "PLAINTEXT".into(),
                 security: Security::Plaintext,
@@ -190,6 +191,32 @@ impl Site {
             election: Election::Preferred,
             partitions: None,
         });
+        self.hand_on();
+    }
+
+    /// Every leader that is called off hands on.
+    fn hand_on(&mut self) {
+        let topics = self.state.topics();
+        let is_up = |node| topics.brokers().is_up(node);
+        let mut by_leader: BTreeMap<_, Vec<(TopicId, PartitionId)>> = BTreeMap::new();
+        for (_, topic) in topics.iter() {
+            for (n, partition) in (0..).map(PartitionId).zip(&topic.partitions) {
+                let leader = partition
+                    .leader
+                    .and_then(|node| topics.brokers().life(node));
+                if let Some(leader) = leader
+                    && partition.is_to_be_handed_on(topic.floor(), &is_up)
+                {
+                    by_leader.entry(leader).or_default().push((topic.id, n));
+                }
+            }
+        }
+        for (leader, all) in by_leader {
+            for some in all.chunks(1000) {
+                let partitions = Some(some.to_vec());
+                self.command(StreamsCommand::HandOn { leader, partitions });
+            }
+        }
     }
 
     /// Every leader says that all who are up have caught up.
@@ -234,6 +261,7 @@ impl Site {
         };
         assert!(each.iter().all(Result::is_ok), "{each:?}");
         self.all_in_sync();
+        self.hand_on();
     }
 
     fn replicas(&self) -> Replicas {
@@ -363,6 +391,26 @@ fn a_place_that_nobody_can_take_is_kept_for_who_comes_next() {
     }
 }
 
+/// A machine that is dead may hold the only copy there is.
+#[test]
+fn a_broker_that_is_down_is_asked_about_too() {
+    let mut site = busy(3);
+    let only = |site: &Site, node| {
+        let only = site.state.topics().only_copies(NodeId(node));
+        only.map(|(_, topic)| topic.to_string())
+    };
+    let holds_alone = (1..=3).find(|&node| only(&site, node).is_some());
+    let node = holds_alone.expect("c has one replica of each partition");
+    assert_eq!(only(&site, node).as_deref(), Some("c"));
+    site.stop(node);
+    assert_eq!(only(&site, node).as_deref(), Some("c"));
+    // Of what others have as well, nothing.
+    let topics = site.state.topics();
+    let alone = topics.get("c").unwrap().partitions.iter();
+    let alone = alone.filter(|one| one.in_sync == [NodeId(node)]).count();
+    assert_eq!(topics.only_copies(NodeId(node)).unwrap().0, alone);
+}
+
 #[test]
 fn a_drained_broker_holds_nothing_and_may_go_while_it_is_up() {
     let mut site = busy(5);
@@ -414,6 +462,111 @@ fn a_topic_of_one_box_is_widened_when_others_have_joined() {
         led.clone()
             .all(|one| one.in_sync.len() == 3 && one.leader.is_some())
     );
+}
+
+/// Those of the brokers' own topics to which somebody is being added.
+fn under_way(site: &Site) -> usize {
+    let topics = site.state.topics().iter();
+    let all = topics.flat_map(|(_, topic)| &topic.partitions);
+    all.filter(|one| !one.adding.is_empty()).count()
+}
+
+/// Lets all catch up until nothing more is begun. Gives the rounds that it took.
+fn widen_on(site: &mut Site) -> usize {
+    let mut rounds = 0;
+    while under_way(site) > 0 {
+        assert!(under_way(site) <= INTERNAL_WIDENED_MAX, "a site is flooded");
+        site.all_in_sync();
+        rounds += 1;
+        assert!(rounds < 100, "it never ends");
+    }
+    rounds
+}
+
+fn check_factor(site: &Site, name: &str, factor: usize) {
+    for partition in &site.state.topics().get(name).unwrap().partitions {
+        assert_eq!(partition.replicas.len(), factor, "{name}");
+        assert_eq!(partition.in_sync.len(), factor, "{name}");
+        assert_eq!(partition.replicas[0], NodeId(1), "who has led goes on");
+        let leads = (partition.leader, partition.leader_epoch);
+        assert_eq!(leads, (Some(NodeId(1)), 0), "{name}");
+    }
+}
+
+#[test]
+fn what_the_first_node_made_for_all_is_widened_when_others_join() {
+    const OWN: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
+    let mut site = Site::of(1);
+    for name in OWN {
+        site.create(name, 16, 1).unwrap();
+    }
+    site.create("orders", 3, 1).unwrap();
+    for factor in [2, 3, 3] {
+        let joined = site.join();
+        assert_eq!(under_way(&site), 0, "it is a member, and no broker yet");
+        site.start(joined);
+        let begun = if factor as u64 == joined {
+            INTERNAL_WIDENED_MAX
+        } else {
+            0
+        };
+        assert_eq!(under_way(&site), begun);
+        let rounds = widen_on(&mut site);
+        assert_eq!(rounds, 2 * 16 * begun / INTERNAL_WIDENED_MAX.pow(2));
+        for name in OWN {
+            check_factor(&site, name, factor);
+        }
+        check_factor(&site, "orders", 1);
+    }
+    let before = site.replicas();
+    // Who comes and goes changes nothing any more.
+    for node in [2, 4] {
+        site.stop(node);
+        site.start(node);
+        site.all_in_sync();
+    }
+    assert_eq!(site.replicas(), before);
+    assert_eq!(site.state.topics_anew().as_ref(), Ok(site.state.topics()));
+    // Without the first, others keep its groups.
+    site.stop(1);
+    for name in OWN {
+        let mut partitions = site.state.topics().get(name).unwrap().partitions.iter();
+        assert!(partitions.all(|one| one.leader.is_some_and(|node| node.0 > 1)));
+    }
+}
+
+#[test]
+fn who_went_away_while_it_was_added_holds_up_no_other_partition() {
+    let mut site = Site::of(1);
+    site.create("__consumer_offsets", 16, 1).unwrap();
+    let (two, three) = (site.join(), site.join());
+    site.start(two);
+    site.start(three);
+    // The first have caught up, and the next are to have three.
+    site.all_in_sync();
+    site.stop(three);
+    widen_up(&mut site);
+    assert_eq!(under_way(&site), INTERNAL_WIDENED_MAX, "they wait for it");
+    let partitions = &site
+        .state
+        .topics()
+        .get("__consumer_offsets")
+        .unwrap()
+        .partitions;
+    let on_two = partitions
+        .iter()
+        .filter(|one| one.in_sync.contains(&NodeId(two)));
+    assert_eq!(on_two.count(), 16);
+    site.start(three);
+    widen_on(&mut site);
+    check_factor(&site, "__consumer_offsets", 3);
+}
+
+/// The same of those who are up: some wait for who is down.
+fn widen_up(site: &mut Site) {
+    for _ in 0..16 {
+        site.all_in_sync();
+    }
 }
 
 #[test]

@@ -8,6 +8,8 @@
 //! add NAME COUNT [on=1,2/2,3] [check]
 //! alter NAME SETTING=VALUE SETTING! SETTING+=ITEM SETTING-=ITEM [check]
 //! replace NAME SETTING=VALUE ...
+//! give brokers|broker|group:NAME SETTING=VALUE SETTING! [check]
+//! give-only brokers|broker|group:NAME SETTING=VALUE ...
 //! in-sync LEADER NAME/P 1,2,3 [leader-epoch=N] [epoch=N] [life=N]
 //! elect preferred|unclean [NAME/P ...]
 //! hand-on LEADER [NAME/P ...]
@@ -17,8 +19,9 @@
 
 use dolmen::ids::{NodeId, PartitionId, TopicId, Uid, Zxid};
 use dolmen::state::topics::{
-    AddPartitions, AlterSettings, Alteration, Announce, BrokerLife, CreateTopic, Election,
-    InSyncChange, Layout, Listener, Reassignment, Security, SettingsChange, Stand, TopicKey,
+    AddPartitions, AlterOverrides, AlterSettings, Alteration, Announce, BrokerLife, CreateTopic,
+    Election, Holder, InSyncChange, Kept, Layout, Listener, Reassignment, Security, SettingsChange,
+    Stand, TopicKey,
 };
 use dolmen::state::{State, StreamsCommand, StreamsOutcome, StreamsRefused};
 
@@ -55,6 +58,23 @@ pub fn read(state: &State, line: &str) -> StreamsCommand {
                 SettingsChange::Replace(given.collect()),
             )
         }
+        ["give" | "give-only", whom, ..] => {
+            let named = words[2..].iter().filter(|word| **word != "check");
+            let named = named.map(|word| alteration(word));
+            let change = match words[0] {
+                "give" => SettingsChange::Alter(named.collect()),
+                _ => SettingsChange::Replace(named.filter_map(given).collect()),
+            };
+            StreamsCommand::AlterOverrides(AlterOverrides {
+                holder: match whom {
+                    "brokers" => Holder::Brokers,
+                    "broker" => Holder::OneBroker,
+                    group => Holder::Group(group.strip_prefix("group:").expect("a group").into()),
+                },
+                change,
+                validates_only: words.contains(&"check"),
+            })
+        }
         ["in-sync", leader, at, nodes, ..] => in_sync(state, leader, at, nodes, &words),
         ["elect", which, ..] => StreamsCommand::Elect {
             election: match which {
@@ -89,7 +109,10 @@ fn announce(of: &str, disk: &str, words: &[&str]) -> Announce {
     Announce {
         node: node(of),
         disk: Uid(padded(disk)),
-        was_clean: !words.contains(&"unclean"),
+        kept: match words.contains(&"lossy") {
+            true => Kept::Less,
+            false => Kept::of(!words.contains(&"unclean")),
+        },
         listeners: vec![Listener {
             name: "PLAINTEXT".into(),
             security: Security::Plaintext,
@@ -141,6 +164,13 @@ fn alteration(word: &str) -> (Box<str>, Alteration) {
     }
     let (name, value) = word.split_once('=').expect("name=value");
     (name.into(), Alteration::Set(value.into()))
+}
+
+fn given((name, alteration): (Box<str>, Alteration)) -> Option<(Box<str>, Box<str>)> {
+    match alteration {
+        Alteration::Set(value) => Some((name, value)),
+        _ => None,
+    }
 }
 
 /// With the epochs as they are, unless others are named.
@@ -274,6 +304,7 @@ pub fn shown(outcome: &StreamsOutcome) -> String {
             format!("[{}]", all.join("; "))
         }
         StreamsOutcome::ProducerIds { first, count } => format!("{count} ids from {first}"),
+        StreamsOutcome::Access(outcome) => format!("{outcome:?}"),
         StreamsOutcome::Refused(refused) => format!("refused: {refused}"),
     }
 }
@@ -321,6 +352,9 @@ pub fn standing(state: &State) -> Vec<String> {
             }
             if one.is_lost {
                 line.push_str(", lost");
+            }
+            if one.is_called_off {
+                line.push_str(", called off");
             }
             lines.push(line);
         }

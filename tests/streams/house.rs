@@ -1,9 +1,11 @@
 //! What is appended is there: at once, after a stop, after a kill, and once.
 
-use super::kit::{Batch, Node, PATIENCE, batch, key};
+use super::kit::{Batch, Node, PATIENCE, SESSION, batch, key, now};
+use super::replicas::authority::Authority;
 use super::site::Site;
 use crate::folder::Folder;
-use dolmen::ids::{Offset, ProducerId};
+use dolmen::clock::{Clock, MachineClock};
+use dolmen::ids::{NodeId, Offset, ProducerId, Uid};
 use dolmen::log::Way;
 use dolmen::streams::View;
 use dolmen::streams::batch::codec::Unpacker;
@@ -158,6 +160,58 @@ fn without_its_checkpoint_a_partition_knows_the_same() {
     }
 }
 
+/// What its coordinator has said of a transaction is late where the marker that
+/// ends it is there already.
+#[test]
+fn a_transaction_that_has_ended_meanwhile_is_not_begun() {
+    let folder = Folder::new("house-ended-meanwhile");
+    let mut site = Site::new();
+    site.create(1, 1, &[]);
+    let node = Node::start(&folder, &site.topics());
+    let view = node.view(key(1, 0));
+    let batch = Batch {
+        is_transactional: true,
+        ..numbered(&["a"], 0)
+    };
+    let offer = |verified| {
+        let given = node.offer(key(1, 0), &batch, verified);
+        let outcome = given.recv_timeout(PATIENCE).expect("answered");
+        match outcome {
+            Err(NotAppended::BeginsTransaction(now)) => Err(now),
+            outcome => Ok(outcome.unwrap().base),
+        }
+    };
+    let abort = |id| {
+        let closing = Closing {
+            id: ProducerId(id),
+            epoch: 0,
+            marker: Marker {
+                ending: Ending::Abort,
+                coordinator_epoch: 1,
+            },
+            raises_epoch: false,
+        };
+        let key = key(1, 0);
+        node.ask(|answer| {
+            Word::Mark(Mark {
+                key,
+                closing,
+                answer,
+            })
+        })
+        .unwrap()
+    };
+    let asked = offer(None).unwrap_err();
+    assert_eq!(abort(9), Offset(0));
+    let again = offer(Some(asked)).unwrap_err();
+    assert_eq!(view.marks().last_stable, Offset(1));
+    // That others end theirs takes nothing from it.
+    assert_eq!(abort(10), Offset(1));
+    assert_eq!(offer(Some(again)), Ok(Offset(2)));
+    assert_eq!(view.marks().last_stable, Offset(2));
+    node.close();
+}
+
 #[test]
 fn a_transaction_is_open_until_its_marker_and_begins_only_with_leave() {
     let folder = Folder::new("house-transaction");
@@ -170,7 +224,7 @@ fn a_transaction_is_open_until_its_marker_and_begins_only_with_leave() {
         ..numbered(&["a"], 0)
     };
     let begins = node.append(key(1, 0), first.clone());
-    assert_eq!(begins, Err(NotAppended::BeginsTransaction));
+    assert!(matches!(begins, Err(NotAppended::BeginsTransaction(_))));
     let verified = Batch {
         is_verified: true,
         ..first
@@ -261,7 +315,12 @@ fn old_records_are_dropped_and_times_are_found() {
     assert_eq!(find(3001), Ok(None));
     let drop = |until: Option<u64>| {
         let (key, until) = (key(1, 0), until.map(Offset));
-        node.ask(|answer| Word::DropPrefix { key, until, answer })
+        node.ask(|answer| Word::DropPrefix {
+            key,
+            until,
+            timeout: Duration::ZERO,
+            answer,
+        })
     };
     assert_eq!(drop(Some(4)), Err(NotDropped::OutOfRange));
     assert_eq!(drop(Some(1)), Ok(Offset(1)));
@@ -299,4 +358,58 @@ fn a_deleted_topic_is_gone_with_its_files() {
     let log = format!("{:x}-", dolmen::streams::house::log_of(key(1, 0)).0);
     let is_its = |name: &std::ffi::OsString| name.to_string_lossy().starts_with(&log);
     assert!(!names.iter().any(is_its), "{names:?}");
+}
+
+#[test]
+fn a_partition_that_is_given_up_and_held_again_begins_anew() {
+    let folder = Folder::new("house-again-held");
+    let mut site = Site::new();
+    site.create(1, 1, &[]);
+    let node = Node::start(&folder, &site.topics());
+    node.view(key(1, 0));
+    for round in 0..20 {
+        let text = format!("{round}");
+        assert_eq!(node.append(key(1, 0), batch(&[&text])), Ok(0));
+        site.delete(1);
+        let without = site.topics();
+        site.create(1, 1, &[]);
+        // Both are heard before the log is gone.
+        node.streams.say(Word::Topics(without));
+        node.streams.say(Word::Topics(site.topics()));
+        assert_eq!(values(&node.view(key(1, 0))), [], "round {round}");
+    }
+    node.close();
+}
+
+/// A client compares what it has read with it, and begins anew where it is told of
+/// less: behind a restart of all brokers a leader knows late what is acknowledged.
+#[test]
+fn an_epoch_ends_where_its_records_do_though_nobody_else_is_known_to_have_them() {
+    let folder = Folder::new("house-epochs");
+    let mut authority = Authority::new();
+    for number in 1..=3 {
+        let (node, disk) = (NodeId(number), Uid([number as u8; 16]));
+        let session = authority.announce(now(), node, disk, true);
+        assert!(number > 1 || session == SESSION);
+    }
+    authority.create(now(), 1, 8, &[]);
+    let topics = authority.topics();
+    let partitions = &topics.get("topic-1").unwrap().partitions;
+    let mut leaders = partitions.iter().map(|one| one.leader);
+    let led = leaders.position(|leader| leader == Some(NodeId(1)));
+    let key = key(1, led.expect("it leads its share") as u32);
+    let node = Node::start(&folder, &topics);
+    let view = node.view(key);
+    let waits = node.begin_append(key, batch(&["a", "b"]));
+    let clock = MachineClock::new();
+    while view.marks().next < Offset(2) {
+        assert!(clock.monotonic() < PATIENCE);
+        std::thread::yield_now();
+    }
+    assert_eq!(view.marks().watermark, Offset(0), "nobody follows");
+    let epoch = view.leader_epoch();
+    let end = node.ask(|answer| Word::EndOfEpoch { key, epoch, answer });
+    assert_eq!(end, Ok(Some((epoch, Offset(2)))));
+    node.close();
+    drop(waits);
 }

@@ -1,10 +1,10 @@
 //! A replicated state of one broker, which this test changes as it likes.
 
-use super::kit::now;
+use super::kit::{SESSION, now};
 use dolmen::ids::{NodeId, SessionId, TopicId, Uid};
 use dolmen::state::topics::{
-    Announce, CreateTopic, Layout, Listener, Security, StreamsCommand, StreamsOutcome, TopicKey,
-    Topics,
+    Announce, CreateTopic, Kept, Layout, Listener, Security, StreamsCommand, StreamsOutcome,
+    TopicKey, Topics,
 };
 use dolmen::state::{Command, OpenSession, Outcome, State, Submission};
 use std::sync::Arc;
@@ -13,8 +13,6 @@ pub struct Site {
     state: State,
     sequence: u64,
 }
-
-const SESSION: SessionId = SessionId(1);
 
 impl Site {
     pub fn new() -> Self {
@@ -31,7 +29,7 @@ impl Site {
         site.streams(StreamsCommand::Announce(Announce {
             node: NodeId(1),
             disk: Uid([1; 16]),
-            was_clean: true,
+            kept: Kept::All,
             listeners: vec![Listener {
                 name: "PLAINTEXT".into(),
                 security: Security::Plaintext,

@@ -6,7 +6,7 @@
 use super::{Place, open_device, told};
 use crate::cli::Failure;
 use crate::ids::{Index, LogId};
-use crate::log::{Device, Way, frame};
+use crate::log::{Device, FRAMES, Way, frame};
 use std::io::{self, BufWriter, Write};
 
 #[derive(clap::Args)]
@@ -48,7 +48,15 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
 
 fn read(device: &mut Device, args: &Args) -> Result<(), Failure> {
     let id = LogId(args.log);
-    let shelf = device.shelf(id).ok_or_else(|| no_such_log(device, id))?;
+    if device.shelf(id).is_none() {
+        return Err(no_such_log(device, id));
+    }
+    let shelf = device.log(id, &FRAMES).map_err(|refused| {
+        Failure::failed(format!(
+            "log {id} has no lines to print ({refused}): a partition's batches are read by \
+             Kafka's clients"
+        ))
+    })?;
     let mut from = Index(args.from.unwrap_or(shelf.first().0));
     if from < shelf.first() {
         return Err(Failure::failed(format!(

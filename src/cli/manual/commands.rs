@@ -24,8 +24,8 @@ pub(super) fn overview(program: &Command) -> Page {
     page.text(
         "Dolmen is one program for one to seven machines at a site with nobody to look after \
          them: the daemon, and the commands that speak with it. What it has today is a \
-         coordination service for clients of ZooKeeper. A node serves from its first start, and \
-         becomes the first of a cluster by `dolmen init`.\n\n\
+         coordination service for clients of ZooKeeper and an event log for clients of Kafka. A \
+         node serves from its first start, and becomes the first of a cluster by `dolmen init`.\n\n\
          A command speaks with the daemon on the same host over its admin socket, which root and \
          the members of the group `dolmen` may open. `dolmen COMMAND --help` says in short what \
          the page `dolmen-COMMAND`(1) says.",

@@ -111,9 +111,10 @@ impl Node {
         let users = of_file("doors.zookeeper.sasl_users_file");
         let passwords = users.lines().filter_map(|line| line.split_once(':'));
         secrets.extend(passwords.map(|(_, password)| password.trim().to_owned()));
-        let key = of_file("doors.zookeeper.tls_key");
+        let keys = ["doors.zookeeper.tls_key", "doors.kafka.tls_key"].map(of_file);
         // The last line of a key may be short, and is of no use by itself.
-        let lines = key.lines().filter(|line| line.len() >= 24);
+        let lines = keys.iter().flat_map(|key| key.lines());
+        let lines = lines.filter(|line| line.len() >= 24);
         secrets.extend(
             lines
                 .filter(|line| !line.starts_with("-----"))

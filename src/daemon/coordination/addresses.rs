@@ -1,7 +1,7 @@
 //! Where others reach this node.
 
+use super::super::place::Place;
 use super::Shared;
-use crate::limits::PLACE_BYTES_MAX;
 use crate::peers::{PeerAddress, Plane};
 use crate::profile::{interface_addresses, only_one};
 use crate::state::{Member, Role};
@@ -72,6 +72,18 @@ impl Shared {
         Ok((control, bulk))
     }
 
+    /// Where clients come, by the doors' names.
+    pub(super) fn doors(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let kafka = self.broker.get().and_then(|broker| broker.place());
+        let zookeeper = self.zookeeper_at.get().cloned();
+        let doors = [
+            ("kafka", kafka.map(|place| place.to_string())),
+            ("zookeeper", zookeeper),
+        ];
+        let open = doors.into_iter();
+        open.filter_map(|(name, at)| Some((name, at?)))
+    }
+
     /// This node as the members' list should have it; None for one by itself.
     pub(super) fn own_member(&self) -> Option<Member> {
         let membership = self.membership();
@@ -80,15 +92,14 @@ impl Shared {
         }
         let (control, bulk) = self.own_addresses().ok()?;
         let serial = self.identity()?.serial;
-        let door = self.zookeeper_at.get();
         Some(Member {
             node: membership.node,
             role: Role::Voter,
             control: control.into(),
             bulk: bulk.into(),
-            doors: door
-                .map(|at| ("zookeeper".into(), at.as_str().into()))
-                .into_iter()
+            doors: self
+                .doors()
+                .map(|(name, at)| (name.into(), at.into()))
                 .collect(),
             certificate: serial,
         })
@@ -139,77 +150,10 @@ pub(super) fn address_of(member: &Member) -> PeerAddress {
     }
 }
 
-/// What a stranger says of where it is reached: a name or an IPv4 address, or
-/// an IPv6 address in brackets, and a port.
-pub(super) fn check_place(place: &str) -> Result<(), String> {
-    let wrong = |why: &str| {
-        let place: String = place.chars().take(80).collect();
-        Err(format!(
-            "{place:?} is no address of a node ({why}): write it as host:port"
-        ))
-    };
-    if place.len() > PLACE_BYTES_MAX {
-        return wrong("it is too long");
-    }
-    let Some((host, port)) = place.rsplit_once(':') else {
-        return wrong("it has no port");
-    };
-    if !port.parse().is_ok_and(|port: u16| port > 0) {
-        return wrong("its port is not a number from 1 to 65535");
-    }
-    let inner = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
-    let is_host = match inner {
-        Some(inner) => inner
-            .parse::<Ipv6Addr>()
-            .is_ok_and(|ip| !ip.is_unspecified()),
-        None => is_name(host),
-    };
-    match is_host {
-        true => Ok(()),
-        false => wrong("its host is neither a name nor an address"),
-    }
-}
-
-fn is_name(host: &str) -> bool {
-    let of_name = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
-    !host.is_empty() && host != "0.0.0.0" && host.bytes().all(of_name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_place_is_a_host_and_a_port() {
-        for good in [
-            "10.0.0.2:7300",
-            "box-2.site:1",
-            "[fd00::2]:65535",
-            "node_2:7300",
-        ] {
-            assert_eq!(check_place(good), Ok(()), "{good}");
-        }
-        let long = format!("{}:1", "a".repeat(300));
-        for bad in [
-            "",
-            ":7300",
-            "box",
-            "box:",
-            "box:0",
-            "box:65536",
-            "box:-1",
-            "fd00::2:7300",
-            "[fd00::2:7300",
-            "[box]:7300",
-            "0.0.0.0:7300",
-            "[::]:7300",
-            "a b:1",
-            "a/b:1",
-            &long,
-        ] {
-            assert!(check_place(bad).is_err(), "{bad}");
-        }
-    }
+/// What a stranger says of where it is reached.
+pub(super) fn check_place(text: &str) -> Result<(), String> {
+    Place::parse(text).map(drop).map_err(|why| {
+        let text: String = text.chars().take(80).collect();
+        format!("{text:?} is no address of a node ({why}): write it as host:port")
+    })
 }

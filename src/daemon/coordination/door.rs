@@ -2,7 +2,7 @@
 //! while it is open by the replicated settings and by files that are read
 //! again.
 
-use super::super::config::{Config, DoorTls as TlsFiles, ZooKeeperDoor};
+use super::super::config::{Config, DoorTls as TlsFiles};
 use super::super::open_files;
 use super::super::refused::Refused;
 use super::super::release::VERSION;
@@ -88,8 +88,8 @@ fn sasl_users(file: &Path) -> Result<Vec<zookeeper::SaslUser>, Refused> {
 }
 
 /// None where the door has no certificate.
-pub(super) fn load_tls(door: &ZooKeeperDoor) -> Result<Option<DoorTls>, Refused> {
-    let Some(files) = &door.tls else {
+pub fn load_tls(files: Option<&TlsFiles>) -> Result<Option<DoorTls>, Refused> {
+    let Some(files) = files else {
         return Ok(None);
     };
     let Pem {
@@ -103,7 +103,7 @@ pub(super) fn load_tls(door: &ZooKeeperDoor) -> Result<Option<DoorTls>, Refused>
 }
 
 /// The old stays in force where the new cannot be used.
-pub(super) fn load_tls_again(tls: &DoorTls, files: &TlsFiles) -> Result<(), Refused> {
+pub fn load_tls_again(tls: &DoorTls, files: &TlsFiles) -> Result<(), Refused> {
     let pem = Pem::read(files)?;
     tls.load_again(&pem.certificate, &pem.key, pem.client_ca.as_deref())
         .map_err(|error| Refused::File(files.certificate.clone(), error.to_string()))

@@ -74,7 +74,12 @@ impl Shared {
         }
     }
 
-    pub async fn remove_node(&self, node: u64) -> Result<Value, String> {
+    /// `loses_partitions` where it is known that some may be lost.
+    pub async fn remove_node(&self, node: u64, loses_partitions: bool) -> Result<Value, String> {
+        if !loses_partitions {
+            let only = self.topics.borrow().only_copies(NodeId(node));
+            only.map_or(Ok(()), |(count, topic)| Err(lost_with(node, count, &topic)))?;
+        }
         let remove = MemberCommand::Remove { node: NodeId(node) };
         self.members(remove).await?;
         tracing::info!(node, "a member is removed");
@@ -82,7 +87,7 @@ impl Shared {
     }
 
     /// Takes a member out and makes the token for the machine in its place.
-    pub async fn replace_node(&self, node: u64) -> Result<Value, String> {
+    pub async fn replace_node(&self, node: u64, loses_partitions: bool) -> Result<Value, String> {
         let members = self.look(move |replica, _| {
             let members = replica.state().members();
             let becomes_voter = members.promised().any(|one| one == NodeId(node));
@@ -96,7 +101,7 @@ impl Shared {
                 "node {node} is this one: ask another member to replace it"
             ));
         }
-        self.remove_node(node).await?;
+        self.remove_node(node, loses_partitions).await?;
         let token = self.create_token(role, 24).await;
         token.map_err(|why| {
             format!(
@@ -158,7 +163,10 @@ impl Shared {
             let own = replica.node();
             let (leads, members) = (replica.is_leader(), replica.state().members());
             let shown = members.iter().map(|member| {
-                let zookeeper = member.doors.iter().find(|(name, _)| &**name == "zookeeper");
+                let door = |name: &str| {
+                    let mut doors = member.doors.iter();
+                    doors.find(|(door, _)| &**door == name).map(|(_, at)| at)
+                };
                 let is_heard = active.contains(&member.node);
                 json!({
                     "node": member.node.0,
@@ -174,13 +182,27 @@ impl Shared {
                     "control": member.control,
                     "bulk": member.bulk,
                     "certificate": member.certificate,
-                    "zookeeper": zookeeper.map(|(_, at)| at),
+                    "zookeeper": door("zookeeper"),
+                    "kafka": door("kafka"),
                 })
             });
             Value::from(shown.collect::<Vec<_>>())
         });
         nodes.await.ok_or_else(|| "the node is stopping".into())
     }
+}
+
+fn lost_with(node: u64, count: usize, topic: &str) -> String {
+    let partitions = match count {
+        1 => "1 partition".into(),
+        _ => format!("{count} partitions"),
+    };
+    format!(
+        "node {node} alone has what is in {partitions} (topic {topic}{}), and no other could lead \
+         them: have them copied to other nodes first, by kafka-reassign-partitions, or add \
+         --lose-partitions to lose what is in them",
+        if count > 1 { " and maybe others" } else { "" }
+    )
 }
 
 /// Has the list brought up to date where this node's line of it is not.
@@ -228,5 +250,25 @@ pub(super) fn role_word(role: Role) -> &'static str {
     match role {
         Role::Voter => "voter",
         Role::Learner => "learner",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_be_lost_is_counted_and_named() {
+        let one = lost_with(2, 1, "orders");
+        assert!(one.starts_with("node 2 alone has what is in 1 partition (topic orders), "));
+        let five = lost_with(2, 5, "orders");
+        assert!(
+            five.contains("5 partitions (topic orders and maybe others)"),
+            "{five}"
+        );
+        assert!(
+            five.ends_with("--lose-partitions to lose what is in them"),
+            "{five}"
+        );
     }
 }

@@ -28,10 +28,13 @@ mod peering;
 mod renewing;
 mod tokens;
 mod upgrading;
+mod users;
 
+pub use door::{load_tls, load_tls_again};
 pub use folder::ReplicaFolder;
 
 use super::config::Config;
+use super::eventlog::Broker;
 use super::membership::Membership;
 use super::presence::Presence;
 use super::refused::Refused;
@@ -43,15 +46,20 @@ use crate::entropy::MachineEntropy;
 use crate::ids::{NodeId, Uid};
 use crate::log::{self, Fatal};
 use crate::peers::tls::DoorTls;
-use crate::peers::{Authority, Closing, Identity, JoinAnswer, JoinRequest, Peers, Plane, Store};
+use crate::peers::{
+    Authority, BulkStream, Closing, Identity, JoinAnswer, JoinRequest, Peers, Plane, Store,
+};
 use crate::ports::zookeeper;
 use crate::replica::{self, Aside, Now, Replica, ReplicaHandle, Running};
-use crate::state::{Command, MemberCommand, MemberOutcome, Outcome, Settings};
+use crate::state::{Command, MemberCommand, MemberOutcome, Outcome, Settings, Topics};
+use crate::streams::Streams;
+use crate::streams::desk::Word;
 use members::Listed;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// What other threads leave for the daemon.
 pub enum Work {
@@ -72,7 +80,6 @@ pub struct Coordination {
     closing: Mutex<Option<Closing>>,
     /// None where the door has no certificate.
     tls: Option<DoorTls>,
-    presence: Presence,
     shared: Arc<Shared>,
 }
 
@@ -89,9 +96,19 @@ pub struct Shared {
     renewing: renewing::Held,
     seen: Arc<Mutex<Seen>>,
     work: mpsc::UnboundedSender<Work>,
+    presence: Arc<Presence>,
+    /// As this node has applied them.
+    topics: watch::Receiver<Arc<Topics>>,
     /// Where the ZooKeeper door is reached.
     zookeeper_at: OnceLock<String>,
+    /// Empty where the Kafka door is not open.
+    broker: OnceLock<Arc<Broker>>,
+    /// Who hears of it when a peer opens a stream of its own.
+    hears_streams: Arc<OnceLock<HearStream>>,
 }
+
+/// Called on the plane's own thread: it passes the stream on.
+pub type HearStream = Box<dyn Fn(NodeId, BulkStream) + Send + Sync>;
 
 /// What the looks at the replica have seen so far.
 #[derive(Default)]
@@ -117,6 +134,7 @@ impl Coordination {
     pub async fn open(
         config: &Config,
         engine: Engine,
+        partitions: Option<Streams>,
         cluster: Uid,
         clock: Arc<dyn Clock>,
         standing: &Arc<Standing>,
@@ -131,11 +149,13 @@ impl Coordination {
         };
         let (work, worked) = mpsc::unbounded_channel();
         let peers = Arc::new(OnceLock::<Peers>::new());
-        let hooks = peering::hooks(standing.clone(), peers.clone(), work.clone(), fatal);
+        let (show, topics) = watch::channel(Arc::default());
+        let (show, known) = (showing(show, partitions), peers.clone());
+        let hooks = peering::hooks(standing.clone(), known, work.clone(), show, fatal);
         let opening = ReplicaFolder::new(config, engine, &membership, clock.clone());
         let folder = opening.path().to_path_buf();
         opening.prepare(&membership)?;
-        let tls = door::load_tls(&config.zookeeper)?;
+        let tls = load_tls(config.zookeeper.tls.as_ref())?;
         let thread_clock = clock.clone();
         let started = tokio::task::spawn_blocking(move || {
             replica::start(move || opening.open(), thread_clock, hooks)
@@ -160,10 +180,13 @@ impl Coordination {
             renewing: renewing::Held::default(),
             seen: Arc::default(),
             work,
+            presence: Presence::start(Arc::new(running.handle().doorway()), clock.clone()),
+            topics,
             zookeeper_at: OnceLock::new(),
+            broker: OnceLock::new(),
+            hears_streams: Arc::default(),
         });
         let coordination = Self {
-            presence: Presence::new(running.handle().doorway()),
             running: Mutex::new(Some(running)),
             door: Mutex::default(),
             closing: Mutex::default(),
@@ -261,7 +284,7 @@ impl Coordination {
         let (Some(tls), Some(files)) = (&self.tls, &self.shared.config.zookeeper.tls) else {
             return;
         };
-        match door::load_tls_again(tls, files) {
+        match load_tls_again(tls, files) {
             Ok(()) => {
                 if let Some(door) = &*held(&self.door) {
                     door.renew_tls(Some(tls.current()));
@@ -280,9 +303,19 @@ impl Coordination {
         &self.shared
     }
 
+    /// Says what the node is to say of itself.
+    pub fn pump(&self) {
+        let shared = &self.shared;
+        let broker = shared.broker.get();
+        if let Some(broker) = broker {
+            broker.look_around(|| shared.own_host().ok());
+        }
+        shared.presence.pump(&shared.presence_text(), broker);
+    }
+
     /// Called twice a second, on the doors' runtime.
     pub fn look(&self, standing: &Arc<Standing>) {
-        self.presence.pump(&self.shared.presence_text());
+        self.pump();
         let (standing_seen, seen) = (standing.clone(), self.shared.seen.clone());
         let (own, work) = (self.shared.own_member(), self.shared.work.clone());
         let round_trip = self.shared.round_trip();
@@ -353,6 +386,17 @@ fn take<T>(place: &Mutex<Option<T>>) -> Option<T> {
     held(place).take()
 }
 
+/// Shows topics to the partitions and to the doors. It is done on the replica's
+/// thread, and never waits.
+fn showing(show: watch::Sender<Arc<Topics>>, partitions: Option<Streams>) -> replica::ShowTopics {
+    Box::new(move |topics| {
+        if let Some(partitions) = &partitions {
+            partitions.say(Word::Topics(topics.clone()));
+        }
+        show.send_replace(topics.clone());
+    })
+}
+
 impl Shared {
     pub fn membership(&self) -> Membership {
         held(&self.membership).clone()
@@ -398,9 +442,34 @@ impl Shared {
         let text = json!({
             "node": node.0,
             "version": VERSION,
-            "doors": { "zookeeper": self.zookeeper_at.get() },
+            "doors": self.doors().collect::<BTreeMap<_, _>>(),
         });
         (node, text.to_string())
+    }
+
+    /// Topics and brokers, as this node has applied them.
+    pub fn topics(&self) -> watch::Receiver<Arc<Topics>> {
+        self.topics.clone()
+    }
+
+    /// In whose session this node proposes.
+    pub fn presence(&self) -> &Arc<Presence> {
+        &self.presence
+    }
+
+    /// The way to the other nodes; empty while this one is by itself.
+    pub fn way(&self) -> Arc<OnceLock<Peers>> {
+        self.peers.clone()
+    }
+
+    /// Said once. Before, streams that peers open are reset.
+    pub fn hear_streams(&self, hear: HearStream) {
+        self.hears_streams.get_or_init(|| hear);
+    }
+
+    /// Said once, when the Kafka door is open.
+    pub fn become_broker(&self, broker: Arc<Broker>) {
+        self.broker.get_or_init(|| broker);
     }
 
     /// Runs something on the replica's thread and waits for what it gives.

@@ -87,7 +87,7 @@ impl Coordination {
     }
 
     pub fn say_goodbye(&self) {
-        self.presence.leave();
+        self.shared.presence.leave();
         if let Some(closing) = take(&self.closing) {
             closing.close();
         }

@@ -34,6 +34,7 @@ impl Shared {
             Arc::new(MachineEntropy),
         );
         let (replica, work) = (self.replica.clone(), self.work.clone());
+        let streams = self.hears_streams.clone();
         let hear = move |heard| match heard {
             FromPeers::Frame { from, bytes, .. } => match Work::aside(from, &bytes) {
                 Some(aside) => drop(work.send(aside)),
@@ -44,8 +45,11 @@ impl Shared {
             FromPeers::Join { request, answer } => {
                 let _ = work.send(Work::Join(request, answer));
             }
-            // Nothing asks for streams of its own yet.
-            FromPeers::Stream { stream, .. } => drop(stream),
+            FromPeers::Stream { from, stream } => match streams.get() {
+                Some(hear) => hear(from, stream),
+                // The event log is not open, and the peer tries again.
+                None => drop(stream),
+            },
         };
         let (peers, closing) = Peers::start(settings, identity, Box::new(hear))
             .map_err(|error| Refused::Peers(error.to_string()))?;
@@ -64,6 +68,7 @@ pub(super) fn hooks(
     standing: Arc<Standing>,
     peers: Arc<OnceLock<Peers>>,
     work: mpsc::UnboundedSender<Work>,
+    topics: replica::ShowTopics,
     fatal: Box<dyn FnOnce(&Fatal) + Send>,
 ) -> replica::Hooks {
     replica::Hooks {
@@ -80,5 +85,6 @@ pub(super) fn hooks(
             // The daemon is gone only at the very end.
             let _ = work.send(Work::Members(Listed::of(replica)));
         }),
+        topics,
     }
 }

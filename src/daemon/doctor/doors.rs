@@ -2,6 +2,7 @@
 //! trial would take the port from a daemon that is just starting.
 
 use super::super::membership;
+use super::super::place::Place;
 use super::{Finding, Site};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -52,7 +53,7 @@ struct Door {
     advertise: Option<String>,
 }
 
-fn doors(site: &Site) -> [Door; 4] {
+fn doors(site: &Site) -> [Door; 5] {
     let config = &site.config;
     let is_member = membership::is_there(site.data());
     let advertise = &config.peers.advertise;
@@ -72,6 +73,14 @@ fn doors(site: &Site) -> [Door; 4] {
             carrier: Carrier::Tcp,
             is_opened: true,
             advertise: config.zookeeper.advertise.clone(),
+        },
+        Door {
+            name: "kafka",
+            key: "doors.kafka.listen",
+            address: config.kafka.listen,
+            carrier: Carrier::Tcp,
+            is_opened: true,
+            advertise: config.kafka.advertise.as_ref().map(Place::to_string),
         },
         Door {
             name: "peers.control",

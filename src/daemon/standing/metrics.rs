@@ -21,6 +21,10 @@ impl Standing {
         );
         self.log_metrics(&mut page);
         self.zookeeper.write(&mut page);
+        self.kafka.write(&mut page);
+        if let Some(streams) = self.streams.get() {
+            streams.compaction().write(&mut page);
+        }
         let counts = &self.operator;
         page.gauge(
             "dolmen_operator_connections",

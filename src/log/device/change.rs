@@ -1,6 +1,15 @@
 //! Changes of a log's shape: truncation, prefix drop, restart, removal.
 
 use super::*;
+use crate::ids::Term;
+
+/// All of a log's, the lowest first.
+const MARKS: [fn(&Shelf, Index); 4] = [
+    Shelf::set_readable,
+    Shelf::set_durable,
+    Shelf::set_taken,
+    Shelf::set_written,
+];
 
 impl Device {
     /// Truncation, prefix drop, restart, removal. They are rare, so they wait
@@ -24,7 +33,12 @@ impl Device {
             Request::DropPrefix { until, .. } => self.drop_prefix(id, until),
             Request::Restart { at, .. } => self.restart(id, at),
             Request::Remove { .. } => self.remove(id),
-            Request::Append { .. } | Request::Show => unreachable!("staged elsewhere"),
+            Request::Append { .. }
+            | Request::Roll { .. }
+            | Request::Exchange(_)
+            | Request::Show => {
+                unreachable!("staged elsewhere")
+            }
         };
         match outcome {
             Ok(()) => {
@@ -114,7 +128,7 @@ impl Device {
                 end,
             });
         }
-        for mark in [Shelf::set_readable, Shelf::set_durable, Shelf::set_written] {
+        for mark in MARKS {
             mark(&log.shelf, from);
         }
         self.discard(&segments[kept..]);
@@ -156,9 +170,15 @@ impl Device {
     pub(super) fn restart(&mut self, id: LogId, at: Index) -> Result<(), Refused> {
         let log = self.logs.get_mut(&id).expect("looked up before");
         let segments = log.shelf.segments();
+        // Our own entries go on; what a foreign log begins anew with may be older
+        // than what it had.
+        let term = match log.format.is_framed() {
+            true => log.end.term,
+            false => Term(0),
+        };
         let end = End {
             next: at,
-            term: log.end.term,
+            term,
             check: 0,
         };
         let old_end = std::mem::replace(&mut log.end, end);
@@ -171,7 +191,7 @@ impl Device {
         }
         let log = self.logs.get_mut(&id).expect("looked up before");
         log.shelf.set_first(at);
-        for mark in [Shelf::set_readable, Shelf::set_durable, Shelf::set_written] {
+        for mark in MARKS {
             mark(&log.shelf, at);
         }
         self.discard(&segments);

@@ -43,12 +43,19 @@ impl Device {
             return Ok(());
         }
         match self.running.remove(&token) {
-            Some(Running::Show { bytes }) => {
+            Some(Running::Show { logs, bytes }) => {
                 result.map_err(|error| failed("write to a segment", &error))?;
                 self.pending_bytes -= bytes;
                 self.showing -= 1;
+                for id in logs {
+                    // None is removed before its tails are written.
+                    if let Some(log) = self.logs.get_mut(&id) {
+                        log.showing -= 1;
+                    }
+                }
             }
             Some(Running::Straight(straight)) => self.landed.push_back((*straight, result)),
+            Some(Running::Exchange(exchange)) => self.finish_exchange(*exchange, result)?,
             Some(Running::Sweep) => {
                 result.map_err(|error| failed("sync a segment", &error))?;
                 if let Some(sweep) = &mut self.sweep {

@@ -17,11 +17,13 @@ impl Device {
             .chain(in_flight)
             .for_each(|(answer, _)| refuse(answer));
         for running in std::mem::take(&mut self.running).into_values() {
-            if let Running::Straight(straight) = running {
-                straight
-                    .answers
-                    .into_iter()
-                    .for_each(|(answer, _)| refuse(answer));
+            match running {
+                Running::Straight(straight) => {
+                    let answers = straight.answers.into_iter();
+                    answers.for_each(|(answer, _)| refuse(answer));
+                }
+                Running::Exchange(exchange) => refuse(exchange.answer),
+                _ => {}
             }
         }
         for log in self.logs.values_mut() {

@@ -11,10 +11,10 @@ impl Device {
             && self.journal.wants_roll(&self.settings)
             && !self.roll(Roll::Going)?
         {
-            if self.is_stuck() {
-                self.refuse_backlog();
-            }
-            return Ok(());
+            return match self.is_stuck() {
+                true => self.refuse_backlog(),
+                false => Ok(()),
+            };
         }
         while let Some((request, answer)) = self.backlog.pop_front() {
             if self.pending_bytes >= PENDING_BYTES_MAX {
@@ -42,10 +42,34 @@ impl Device {
         !self.in_flight.is_empty() || !self.running.is_empty()
     }
 
-    fn refuse_backlog(&mut self) {
-        for (_, answer) in std::mem::take(&mut self.backlog) {
+    /// All but what gives room back: that has a place in the journal still, for
+    /// else the disk could only be emptied by hand.
+    fn refuse_backlog(&mut self) -> Result<(), Fatal> {
+        for (request, answer) in std::mem::take(&mut self.backlog) {
+            if self.gives_room(&request) && self.journal.has_last_place() {
+                if let Staging::Later(request, answer) = self.stage(request, answer)? {
+                    self.backlog.push_back((request, answer));
+                }
+                continue;
+            }
             self.figures.refused_full += 1;
+            if let Request::Append { log, records } = &request {
+                self.keep_promise(*log, records.bytes());
+            }
             answer(Err(full_journal()));
+        }
+        Ok(())
+    }
+
+    fn gives_room(&self, request: &Request) -> bool {
+        match request {
+            Request::Remove { .. } => true,
+            Request::DropPrefix { log, until } => {
+                let segments = self.logs.get(log).map(|log| log.shelf.segments());
+                let second = segments.as_ref().and_then(|all| all.get(1));
+                second.is_some_and(|second| second.header.start.next <= *until)
+            }
+            _ => false,
         }
     }
 
@@ -55,19 +79,29 @@ impl Device {
             | Request::Truncate { log, .. }
             | Request::DropPrefix { log, .. }
             | Request::Restart { log, .. }
+            | Request::Roll { log }
             | Request::Remove { log } => *log,
+            Request::Exchange(written) => written.log(),
             Request::Show => return Ok(self.stage_show(answer)),
         };
         let Some(log) = self.logs.get_mut(&id) else {
             answer(Err(Refused::NoSuchLog(id)));
             return Ok(Staging::Taken);
         };
-        if log.is_busy {
+        let is_change = !matches!(request, Request::Append { .. });
+        // What waits already goes first.
+        let waits = log.is_exchanging && (is_change || !log.waiting.is_empty());
+        if log.is_busy || waits {
             log.waiting.push_back((request, answer));
             return Ok(Staging::Taken);
         }
         match request {
             Request::Append { log, records } => Ok(self.stage_append(log, records, answer)),
+            Request::Roll { log } => Ok(self.stage_roll(log, answer)),
+            Request::Exchange(written) => {
+                self.stage_exchange(*written, answer);
+                Ok(Staging::Taken)
+            }
             other => self.stage_change(id, other, answer),
         }
     }
@@ -99,6 +133,7 @@ impl Device {
         if !is_straight && !self.journal.has_room(append_bytes(bytes), &self.settings) {
             return Staging::Later(Request::Append { log: id, records }, answer);
         }
+        self.keep_promise(id, bytes);
         let checked = match self.check_records(id, &records, self.logs[&id].end) {
             Ok(end) => end,
             Err(refused) => {
@@ -195,7 +230,6 @@ impl Device {
     /// Makes sure that the active segment can take `bytes`: grows it, or
     /// begins the next. On a full disk nothing has changed.
     pub(super) fn make_room(&mut self, id: LogId, bytes: u64) -> Result<(), Refused> {
-        let settings = &self.settings;
         let log = self.logs.get_mut(&id).expect("looked up before");
         let Some(active) = &mut log.active else {
             return self.begin_segment(id, None, bytes);
@@ -204,14 +238,14 @@ impl Device {
         if wanted <= active.room {
             return Ok(());
         }
-        if wanted > settings.segment_bytes && active.until > BODY {
+        if wanted > log.segment_bytes && active.until > BODY {
             let joint = Joint {
                 epoch: active.segment.header.epoch,
                 until: active.until,
             };
             return self.begin_segment(id, Some(joint), bytes);
         }
-        let room = step_for(settings, wanted);
+        let room = step_within(&self.settings, log.segment_bytes, wanted);
         let grown = active
             .segment
             .file(&*self.disk)
@@ -241,8 +275,9 @@ impl Device {
             epoch: Epoch(self.next_epoch),
             previous,
             start: log.end,
+            rewritten: None,
         };
-        let room = step_for(&self.settings, BODY + bytes);
+        let room = step_within(&self.settings, log.segment_bytes, BODY + bytes);
         let segment = Segment::create(header, &*self.disk, room)
             .map_err(|error| refused("begin", &header.file_name(), &error))?;
         self.next_epoch += 1;
@@ -303,6 +338,7 @@ impl Device {
         let first = log.end.next;
         let (segment, at) = (active.segment.clone(), active.until);
         let mut bytes;
+        let keeps_fresh = log.shelf.keeps_fresh();
         match records {
             Records::Frames(payloads) => {
                 bytes = Vec::with_capacity(payloads.iter().map(Payload::frame_bytes).sum());
@@ -341,8 +377,19 @@ impl Device {
             }
         }
         active.until += bytes.len() as u64;
-        log.shelf.set_written(log.end.next);
         let epoch = segment.header.epoch;
+        let (bytes, next) = (Arc::new(bytes), log.end.next);
+        if keeps_fresh {
+            let bytes = bytes.clone();
+            log.shelf.fresh.push(Piece {
+                first,
+                next,
+                epoch,
+                bytes,
+            });
+        }
+        log.shelf.set_written(next);
+        log.shelf.set_taken(next);
         let entry = Entry::Append {
             log: id,
             epoch,
@@ -352,11 +399,11 @@ impl Device {
         };
         self.journal.stage(&entry);
         self.pending_bytes += bytes.len();
-        let next = log.end.next;
         let sequence = self.journal.sequence();
         log.tails.push_back(Tail {
             segment: segment.clone(),
             at,
+            held_bytes: bytes.len(),
             bytes,
             next,
             sequence,

@@ -16,7 +16,9 @@ mod batches;
 mod change;
 mod collect;
 mod end;
+mod exchange;
 mod gather;
+mod room;
 mod straight;
 mod sweep;
 
@@ -24,7 +26,9 @@ use super::batch::{Entry, Joint, Line, append_bytes};
 use super::errors::{Fatal, OpenError, Refused};
 use super::format::{End, Format, Walk, Walked};
 use super::frame::{self, Payload, Place};
+use super::fresh::Piece;
 use super::journal::{Journal, Sealed};
+use super::rewrite::Written;
 use super::segment::{self, BODY, Header};
 use super::settings::Settings;
 use super::shelf::{Read, Segment, Shelf, Way};
@@ -35,7 +39,7 @@ use crate::planted;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Where an append went.
@@ -94,6 +98,13 @@ pub enum Request {
     Remove {
         log: LogId,
     },
+    /// Seals the segment that is written to, where it has records.
+    Roll {
+        log: LogId,
+    },
+    /// Puts a segment that was written anew in the place of those that it was
+    /// written from. Refused where they have changed since.
+    Exchange(Box<Written>),
     /// Answered when all that was durable before can be read.
     Show,
 }
@@ -107,11 +118,20 @@ pub(super) struct Log {
     pub(super) active: Option<Active>,
     /// The oldest segment that is kept.
     pub(super) first_epoch: Epoch,
+    /// What a segment grows to.
+    pub(super) segment_bytes: u64,
+    /// Bytes of appends that have room and are not staged yet.
+    promised: u64,
     /// A straight write is under way: what came later waits here.
     is_busy: bool,
+    /// A segment takes the place of others: what changes the log's shape, and
+    /// came later than that, waits here.
+    is_exchanging: bool,
     waiting: VecDeque<(Request, Answer)>,
     /// Staged bytes on their way to the segment.
     tails: VecDeque<Tail>,
+    /// Tasks under way that write some of them.
+    showing: usize,
 }
 
 /// The segment that is written to.
@@ -127,7 +147,10 @@ pub(super) struct Active {
 struct Tail {
     segment: Arc<Segment>,
     at: u64,
-    bytes: Vec<u8>,
+    /// None of a straight batch, which is written.
+    bytes: Arc<Vec<u8>>,
+    /// What is held in memory until this can be read from the segment.
+    held_bytes: usize,
     next: Index,
     /// The batch that carries them; they may be written once it is durable.
     sequence: u64,
@@ -153,11 +176,13 @@ struct InFlight {
 
 /// What a background task was for.
 enum Running {
-    /// Tails were written: this many bytes are no longer pending.
+    /// Tails of these logs were written: this many bytes are no longer pending.
     Show {
+        logs: Vec<LogId>,
         bytes: usize,
     },
     Straight(Box<Straight>),
+    Exchange(Box<exchange::Exchange>),
     /// One step of a sweep.
     Sweep,
     /// A footer, a removal: losing it loses nothing.
@@ -180,6 +205,10 @@ struct Straight {
     crc: Arc<AtomicU32>,
     end: End,
     segment: Arc<Segment>,
+    /// Of what is kept for readers.
+    held_bytes: usize,
+    /// Shown to them once it cannot be refused any more.
+    pieces: Vec<Piece>,
     answers: Vec<(Answer, Appended)>,
 }
 
@@ -225,7 +254,7 @@ pub struct Device {
     tailed: BTreeSet<LogId>,
     /// Tasks under way that write tails.
     showing: usize,
-    /// Logs with a straight write under way.
+    /// Straight writes and exchanges under way.
     busy: usize,
     /// Segments with unsynced bytes, by the oldest journal file that holds
     /// them.
@@ -328,7 +357,8 @@ impl Device {
             return Err(Refused::TooManyLogs);
         }
         let shelf = Arc::new(Shelf::new(id, format, self.disk.clone()));
-        self.logs.insert(id, Log::new(shelf.clone(), format));
+        let log = Log::new(shelf.clone(), format, self.settings.segment_bytes);
+        self.logs.insert(id, log);
         Ok(shelf)
     }
 
@@ -488,7 +518,8 @@ impl Device {
         let Some(shelf) = self.shelf(log) else {
             return Ok(None);
         };
-        if from < shelf.durable_until() && from >= shelf.readable_until() {
+        let is_fresh = from < shelf.durable_until() && from >= shelf.readable_until();
+        if is_fresh && !shelf.keeps_fresh() {
             self.settle()
                 .map_err(|_| super::errors::ReadError::Closed)?;
         }
@@ -516,16 +547,20 @@ impl Device {
 }
 
 impl Log {
-    pub(super) fn new(shelf: Arc<Shelf>, format: &'static dyn Format) -> Self {
+    pub(super) fn new(shelf: Arc<Shelf>, format: &'static dyn Format, segment_bytes: u64) -> Self {
         Self {
             shelf,
             format,
             end: End::default(),
             active: None,
             first_epoch: Epoch(0),
+            segment_bytes,
+            promised: 0,
             is_busy: false,
+            is_exchanging: false,
             waiting: VecDeque::new(),
             tails: VecDeque::new(),
+            showing: 0,
         }
     }
 }
@@ -541,7 +576,11 @@ fn write_tails(disk: &dyn Disk, shelf: &Shelf, tails: Vec<Tail>) -> io::Result<(
         let bytes = match group {
             [one] => &one.bytes[..],
             many => {
-                whole = many.iter().flat_map(|tail| &tail.bytes).copied().collect();
+                whole = many
+                    .iter()
+                    .map(|tail| &tail.bytes[..])
+                    .collect::<Vec<_>>()
+                    .concat();
                 &whole[..]
             }
         };
@@ -556,14 +595,29 @@ fn write_tails(disk: &dyn Disk, shelf: &Shelf, tails: Vec<Tail>) -> io::Result<(
     Ok(())
 }
 
+/// Lets readers see straight batches, which are written.
+fn show_written(shelf: &Shelf, tails: &[Tail]) {
+    for tail in tails {
+        tail.segment.set_readable(tail.at);
+    }
+    if let Some(last) = tails.last() {
+        shelf.set_readable(last.next);
+    }
+}
+
 /// The size a segment grows to for `wanted` bytes: doubling steps up to the
 /// full size; a record that is larger still gets what it needs.
 pub(super) fn step_for(settings: &Settings, wanted: u64) -> u64 {
+    step_within(settings, settings.segment_bytes, wanted)
+}
+
+/// The same for a log whose segments have another full size.
+fn step_within(settings: &Settings, segment_bytes: u64, wanted: u64) -> u64 {
     let mut room = settings.segment_first_bytes;
-    while room < wanted && room < settings.segment_bytes {
+    while room < wanted && room < segment_bytes {
         room *= 2;
     }
-    let room = room.min(settings.segment_bytes.max(settings.segment_first_bytes));
+    let room = room.min(segment_bytes.max(settings.segment_first_bytes));
     room.max(wanted.next_multiple_of(crate::limits::BLOCK_BYTES as u64))
 }
 

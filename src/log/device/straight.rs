@@ -22,7 +22,9 @@ impl Device {
             durable_until: log.shelf.durable_until(),
             until: at,
             end: log.end,
+            keeps_fresh: log.shelf.keeps_fresh(),
             parts: Vec::new(),
+            pieces: Vec::new(),
             answers: Vec::new(),
         };
         making.take(records, checked, answer);
@@ -34,12 +36,15 @@ impl Device {
             until,
             end,
             parts,
+            pieces,
             answers,
             ..
         } = making;
         let log = self.logs.get_mut(&id).expect("looked up before");
         log.is_busy = true;
         self.busy += 1;
+        let held_bytes = pieces.iter().map(|piece| piece.bytes.len()).sum();
+        self.pending_bytes += held_bytes;
         log.shelf.set_written(end.next);
         let crc = Arc::new(AtomicU32::new(0));
         let straight = Straight {
@@ -50,6 +55,8 @@ impl Device {
             crc: crc.clone(),
             end,
             segment: segment.clone(),
+            held_bytes,
+            pieces,
             answers,
         };
         self.figures.straight_batches += 1;
@@ -88,12 +95,13 @@ impl Device {
         let active = self.logs[&id].active.as_ref()?;
         let total = making.until - active.until + bytes as u64;
         let fits = total <= STRAIGHT_BYTES_MAX as u64
-            && active.until + total <= self.settings.segment_bytes;
+            && active.until + total <= self.logs[&id].segment_bytes;
         if *log != id || !self.is_straight(bytes) || !fits {
             return None;
         }
         let checked = self.check_records(id, records, making.end).ok()?;
         self.make_room(id, total).ok()?;
+        self.keep_promise(id, bytes);
         match self.backlog.pop_front() {
             Some((Request::Append { records, .. }, answer)) => Some((records, checked, answer)),
             _ => unreachable!("looked at above"),
@@ -114,6 +122,8 @@ impl Device {
             crc,
             end,
             segment,
+            held_bytes,
+            pieces,
             answers,
         } = straight;
         let crc = crc.load(Ordering::Acquire);
@@ -140,6 +150,7 @@ impl Device {
         if !is_marked {
             // Without a mark the bytes do not count, and are written over.
             log.shelf.set_written(log.end.next);
+            self.pending_bytes -= held_bytes;
             self.figures.refused_full += 1;
             answers
                 .into_iter()
@@ -148,6 +159,10 @@ impl Device {
         }
         self.journal.stage(&entry);
         log.end = end;
+        for piece in pieces {
+            log.shelf.fresh.push(piece);
+        }
+        log.shelf.set_taken(end.next);
         if let Some(active) = &mut log.active {
             active.until = until;
         }
@@ -158,7 +173,8 @@ impl Device {
         let tail = Tail {
             segment: segment.clone(),
             at: until,
-            bytes: Vec::new(),
+            bytes: Arc::default(),
+            held_bytes,
             next: end.next,
             sequence,
         };
@@ -205,7 +221,10 @@ struct Making {
     /// The end of the bytes, and of the log with them.
     until: u64,
     end: End,
-    parts: Vec<Vec<u8>>,
+    keeps_fresh: bool,
+    parts: Vec<Arc<Vec<u8>>>,
+    /// The same, for readers.
+    pieces: Vec<Piece>,
     answers: Vec<(Answer, Appended)>,
 }
 
@@ -220,11 +239,21 @@ impl Making {
                     .for_each(|payload| self.take_frame(payload));
             }
             Records::Whole(bytes) => {
-                self.parts.push(bytes);
+                self.parts.push(Arc::new(bytes));
                 self.end = checked;
             }
         }
         let next = self.end.next;
+        if self.keeps_fresh
+            && let Some(bytes) = self.parts.last().cloned()
+        {
+            self.pieces.push(Piece {
+                first,
+                next,
+                epoch: self.epoch,
+                bytes,
+            });
+        }
         self.answers.push((answer, Appended { first, next }));
     }
 
@@ -244,10 +273,10 @@ impl Making {
             term: payload.term,
             check,
         };
-        self.parts.push(header.to_vec());
-        self.parts.push(payload.bytes);
+        self.parts.push(Arc::new(header.to_vec()));
+        self.parts.push(Arc::new(payload.bytes));
         if padding > 0 {
-            self.parts.push(vec![0; padding]);
+            self.parts.push(Arc::new(vec![0; padding]));
         }
     }
 }

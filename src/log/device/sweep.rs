@@ -4,11 +4,13 @@
 use super::*;
 
 impl Device {
-    /// Hands every durable tail to the worker.
+    /// Hands every durable tail to the worker. What is in its segment already,
+    /// and behind nothing that is not, can be read at once.
     pub(super) fn show(&mut self) {
         let durable = self.journal.durable();
-        let mut bytes = 0;
+        let (mut bytes, mut is_there_bytes) = (0, 0);
         let mut work: Vec<(Arc<Shelf>, Vec<Tail>)> = Vec::new();
+        let mut logs = Vec::new();
         self.tailed.retain(|id| {
             let Some(log) = self.logs.get_mut(id) else {
                 return false;
@@ -16,18 +18,28 @@ impl Device {
             let count = log.tails.partition_point(|tail| tail.sequence < durable);
             if count > 0 {
                 let tails: Vec<Tail> = log.tails.drain(..count).collect();
-                bytes += tails.iter().map(|tail| tail.bytes.len()).sum::<usize>();
-                work.push((log.shelf.clone(), tails));
+                let held: usize = tails.iter().map(|tail| tail.held_bytes).sum();
+                let is_there = log.showing == 0 && tails.iter().all(|tail| tail.bytes.is_empty());
+                if is_there {
+                    is_there_bytes += held;
+                    show_written(&log.shelf, &tails);
+                } else {
+                    bytes += held;
+                    log.showing += 1;
+                    logs.push(*id);
+                    work.push((log.shelf.clone(), tails));
+                }
             }
             !log.tails.is_empty()
         });
+        self.pending_bytes -= is_there_bytes;
         if work.is_empty() {
             return;
         }
         self.showing += 1;
         let disk = self.disk.clone();
         self.background(
-            Running::Show { bytes },
+            Running::Show { logs, bytes },
             Box::new(move || {
                 work.into_iter()
                     .try_for_each(|(shelf, tails)| write_tails(&*disk, &shelf, tails))

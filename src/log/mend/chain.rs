@@ -178,8 +178,9 @@ impl Resolver<'_> {
             None => known.last().copied(),
         };
         let mut places = Vec::new();
-        while let Some(epoch) = next {
-            let below = known.range(..epoch).next_back().copied();
+        while let Some(named) = next {
+            let epoch = self.listing.in_place.of(log, named);
+            let below = known.range(..named).next_back().copied();
             let below = below.filter(|&epoch| oldest.is_none_or(|oldest| epoch >= oldest));
             let header = match self.header(log, epoch)? {
                 Ok(header) => header,
@@ -195,9 +196,10 @@ impl Resolver<'_> {
                     continue;
                 }
             };
-            places.push(Place::Segment(header));
             next = header.previous.map(|joint| joint.epoch);
-            if Some(epoch) == oldest {
+            let is_first = Some(epoch) == oldest || holds_first(&header, told);
+            places.push(Place::Segment(header));
+            if is_first {
                 break;
             }
             match (next, oldest) {
@@ -226,7 +228,11 @@ impl Resolver<'_> {
         let all = (log, Epoch(0))..=(log, Epoch(u64::MAX));
         let files = self.listing.segments.range(all.clone());
         let starts = self.telling.starts.range(all);
-        let files = files.map(|(&(_, epoch), _)| epoch);
+        // One that was written anew is as old as what it stands for.
+        let files = files.map(|(&(_, epoch), name)| {
+            let named = name.rsplit('/').next().and_then(segment::parse_name);
+            named.and_then(|named| named.in_place_of).unwrap_or(epoch)
+        });
         files.chain(starts.map(|(&(_, epoch), _)| epoch)).collect()
     }
 
@@ -241,6 +247,7 @@ impl Resolver<'_> {
                 epoch,
                 previous: start.previous,
                 start: start.end,
+                rewritten: None,
             }));
         }
         let Some(name) = self.listing.segments.get(&(log, epoch)) else {
@@ -279,17 +286,19 @@ impl Resolver<'_> {
 
     /// A version that is not ours, unless the checksum says that it is rot.
     fn refuse_version(&self, name: &str, block: &[u8], fault: Fault) -> Result<(), OpenError> {
-        let mut mended = block.to_vec();
-        mended[8..10].copy_from_slice(&segment::VERSION.to_le_bytes());
-        let would_be = Header::parse(&mended);
+        let would_be = [segment::VERSION, segment::VERSION_REWRITTEN].map(|version| {
+            let mut mended = block.to_vec();
+            mended[8..10].copy_from_slice(&version.to_le_bytes());
+            Header::parse(&mended).is_ok()
+        });
         let records = block.get(84..).unwrap_or_default();
-        match would_be.is_ok() || records.iter().any(|&byte| byte != 0) {
+        match would_be.contains(&true) || records.iter().any(|&byte| byte != 0) {
             true => Ok(()),
             false => Err(OpenError::Identity(format!(
                 "{name} has segment format {}, and this build reads format {}. Nothing was \
                  changed; use the version of Dolmen that wrote it",
                 fault.found,
-                segment::VERSION
+                segment::VERSION_REWRITTEN
             ))),
         }
     }
@@ -347,6 +356,9 @@ impl Resolver<'_> {
             let is_last = place + 1 == places.len();
             let until = match (joint, is_last) {
                 (Some(joint), _) if joint.epoch == header.epoch => Some(joint.until),
+                (Some(_), _) if header.rewritten.is_some() => {
+                    header.rewritten.map(|rewritten| rewritten.until)
+                }
                 (_, true) => sure.map(|told| told.until),
                 _ => None,
             };
@@ -576,7 +588,8 @@ impl Resolver<'_> {
                 expected: 0,
                 found: 1,
             };
-            let mut damage = damage(header.log, header.file_name(), 84, fault);
+            let at = header.encoded_bytes() as u64;
+            let mut damage = damage(header.log, header.file_name(), at, fault);
             damage.is_harmless = true;
             resolved.damages.push(damage);
         }
@@ -727,6 +740,7 @@ impl Resolver<'_> {
             epoch: Epoch(self.next_epoch),
             previous: None,
             start: end,
+            rewritten: None,
         };
         self.next_epoch += 1;
         kept.end = end;
@@ -740,6 +754,13 @@ impl Resolver<'_> {
 }
 
 const BLANK: &str = "first block";
+
+/// Whether a log begins with this segment, which was written anew in the place
+/// of the one that the journal names as the first.
+fn holds_first(header: &Header, told: Option<&Told>) -> bool {
+    let first = told.and_then(|told| told.first).map(|(first, _)| first);
+    header.rewritten.is_some() && first.is_some_and(|first| header.start.next <= first)
+}
 
 impl Damage {
     fn is_blank(&self) -> bool {

@@ -77,7 +77,7 @@ impl Recovery<'_> {
                 named.log == chosen.header.log && named.epoch > chosen.header.epoch
             });
             let later = later.map(|named| {
-                let name = segment::file_name(named.log, named.first, named.epoch);
+                let name = named.file_name();
                 // A restart that never counted began it beyond the end.
                 (named.epoch, name, BODY, end.max(named.first))
             });
@@ -144,13 +144,12 @@ impl Recovery<'_> {
         let mut names = Vec::new();
         for (key, named) in &self.survey.segments {
             if !kept.contains(key) {
-                names.push(segment::file_name(named.log, named.first, named.epoch));
+                names.push(named.file_name());
             }
         }
         for named in &self.survey.footers {
             if !sealed.contains(&(named.log, named.epoch)) {
-                let name = segment::file_name(named.log, named.first, named.epoch);
-                names.push(segment::footer_name(&name));
+                names.push(segment::footer_name(&named.file_name()));
             }
         }
         names.sort();

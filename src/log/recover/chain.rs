@@ -15,27 +15,21 @@ impl Recovery<'_> {
     /// first that is kept, each telling where the one before ends.
     pub(super) fn chain(&self, log: LogId, plan: &LogPlan) -> Result<Vec<Chosen>, OpenError> {
         let mut chain: Vec<Chosen> = Vec::new();
-        let mut parts = plan.parts.iter().rev();
-        let mut part = parts.next();
-        let mut joint = part.map(|part| Joint {
+        let mut joint = plan.parts.last().map(|part| Joint {
             epoch: part.epoch,
             until: part.until,
         });
-        while let Some(Joint { epoch, until }) = joint {
-            let known = part.filter(|part| part.epoch == epoch);
-            let chosen = self.choose(log, plan, epoch, until, known)?;
-            joint = match epoch == plan.first_epoch {
+        while let Some(told) = joint {
+            let chosen = self.choose(log, plan, told)?;
+            joint = match is_first(&chosen.header, plan) {
                 true => None,
                 false => chosen.header.previous,
             };
-            if known.is_some() {
-                part = parts.next();
-            }
-            if joint.is_none() && epoch != plan.first_epoch {
+            if joint.is_none() && !is_first(&chosen.header, plan) {
                 let fault = Fault {
                     what: "first segment of the log",
                     expected: plan.first_epoch.0,
-                    found: epoch.0,
+                    found: chosen.header.epoch.0,
                 };
                 return Err(self.hole(log, chosen.header.file_name(), 0, fault));
             }
@@ -49,11 +43,12 @@ impl Recovery<'_> {
         &self,
         log: LogId,
         plan: &LogPlan,
-        epoch: Epoch,
-        until: u64,
-        known: Option<&Part>,
+        told: Joint,
     ) -> Result<Chosen, OpenError> {
         let home = self.reading.identity.home;
+        let epoch = self.survey.in_place.of(log, told.epoch);
+        let known = plan.parts.iter().find(|part| part.epoch == epoch);
+        let until = told.until;
         if let Some(Part {
             start: Some((previous, start)),
             ..
@@ -67,6 +62,7 @@ impl Recovery<'_> {
                 epoch,
                 previous,
                 start,
+                rewritten: None,
             };
             return Ok(Chosen {
                 header,
@@ -89,21 +85,19 @@ impl Recovery<'_> {
             Ok(length)
         };
         let length = { read }().map_err(OpenError::io(format!("read {name}")))?;
-        let synced = known.map_or(until, |part| part.synced);
-        if length < synced {
-            let fault = Fault {
-                what: "length of the file",
-                expected: synced,
-                found: length,
-            };
-            return Err(self.hole(log, name, length, fault));
+        // Who names a segment knows where it ends; who names the one that it
+        // stands for does not.
+        let is_named = told.epoch == epoch;
+        if is_named {
+            let synced = known.map_or(until, |part| part.synced);
+            self.check_length(log, &name, length, synced)?;
         }
         let header = Header::parse(&block).map_err(|fault| match fault.what {
             "segment format version" => OpenError::Identity(format!(
                 "{name} has segment format {}, and this build reads format {}. Nothing was \
                  changed; use the version of Dolmen that wrote it",
                 fault.found,
-                segment::VERSION
+                segment::VERSION_REWRITTEN
             )),
             _ => self.hole(log, name.clone(), 0, fault),
         })?;
@@ -122,10 +116,43 @@ impl Recovery<'_> {
             };
             return Err(self.hole(log, name, 0, fault));
         }
+        let until = match header.rewritten {
+            Some(rewritten) if !is_named => rewritten.until,
+            _ => until,
+        };
+        if !is_named {
+            self.check_length(log, &name, length, until)?;
+        }
         Ok(Chosen {
             header,
             until,
             is_in_journal: false,
         })
     }
+
+    fn check_length(
+        &self,
+        log: LogId,
+        name: &str,
+        found: u64,
+        expected: u64,
+    ) -> Result<(), OpenError> {
+        let what = "length of the file";
+        let fault = Fault {
+            what,
+            expected,
+            found,
+        };
+        match found < expected {
+            true => Err(self.hole(log, name.into(), found, fault)),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Whether a log begins with this segment. One that was written anew may have
+/// taken the place of the segment that the journal names as the first.
+fn is_first(header: &Header, plan: &LogPlan) -> bool {
+    let holds_first = header.start.next <= plan.first;
+    header.epoch == plan.first_epoch || (header.rewritten.is_some() && holds_first)
 }

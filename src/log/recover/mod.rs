@@ -27,7 +27,7 @@ use super::identity::{self, Identity};
 use super::journal::{self, Current, Found, Journal};
 use super::plan::{LogPlan, Part, Plan};
 use super::scan::{self, Bad, Ending, Scanned};
-use super::segment::{self, BODY, Header, Named};
+use super::segment::{self, BODY, Header, InPlace, Named};
 use super::settings::Settings;
 use super::shelf::{Segment, Shelf};
 use crate::disk::{Disk, File, How, Lane, Map};
@@ -177,7 +177,7 @@ impl Recovery<'_> {
         let mut device = self.device(lane, was_clean)?;
         for shelved in shelves {
             device.unfooted.extend(self.unfooted(&shelved));
-            let (id, log) = shelved.into_log();
+            let (id, log) = shelved.into_log(device.settings.segment_bytes);
             device.logs.insert(id, log);
         }
         // After a clean stop the journal goes on in the file that it left,
@@ -233,6 +233,7 @@ impl Recovery<'_> {
         let shelf = Arc::new(Shelf::new(log, format, self.disk.clone()));
         shelf.set_first(plan.first);
         shelf.set_written(plan.end.next);
+        shelf.set_taken(plan.end.next);
         shelf.set_durable(plan.end.next);
         shelf.set_readable(plan.end.next);
         let last = chain.len().saturating_sub(1);
@@ -349,8 +350,8 @@ struct Shelved {
 }
 
 impl Shelved {
-    fn into_log(self) -> (LogId, Log) {
-        let mut log = Log::new(self.shelf, self.format);
+    fn into_log(self, segment_bytes: u64) -> (LogId, Log) {
+        let mut log = Log::new(self.shelf, self.format, segment_bytes);
         log.end = self.plan.end;
         log.first_epoch = self.plan.first_epoch;
         log.active = self

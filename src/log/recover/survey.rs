@@ -7,9 +7,11 @@ pub(super) struct Survey {
     pub(super) identity: Option<Identity>,
     pub(super) journal: BTreeSet<JournalNumber>,
     pub(super) spares: Vec<String>,
-    /// Names in the journal's folder that are left from a stop half-way.
+    /// Names that are left from a stop half-way.
     pub(super) litter: Vec<String>,
     pub(super) segments: BTreeMap<(LogId, Epoch), Named>,
+    /// Which of them were written anew in the place of others.
+    pub(super) in_place: InPlace,
     /// Footers, by the segment that they belong to.
     pub(super) footers: Vec<Named>,
 }
@@ -23,6 +25,7 @@ impl Survey {
             spares: Vec::new(),
             litter: Vec::new(),
             segments: BTreeMap::new(),
+            in_place: InPlace::default(),
             footers: Vec::new(),
         };
         let list = |folder| {
@@ -41,7 +44,13 @@ impl Survey {
         for name in list(segment::FOLDER)? {
             match segment::parse_name(&name) {
                 Some(named) if named.is_footer => survey.footers.push(named),
-                Some(named) => drop(survey.segments.insert((named.log, named.epoch), named)),
+                Some(named) => {
+                    survey.in_place.note(&named);
+                    survey.segments.insert((named.log, named.epoch), named);
+                }
+                None if name.ends_with(segment::UNFINISHED) => {
+                    survey.litter.push(format!("{}/{name}", segment::FOLDER));
+                }
                 None => {}
             }
         }
@@ -50,6 +59,6 @@ impl Survey {
 
     pub(super) fn segment_name(&self, log: LogId, epoch: Epoch) -> Option<String> {
         let named = self.segments.get(&(log, epoch))?;
-        Some(segment::file_name(named.log, named.first, named.epoch))
+        Some(named.file_name())
     }
 }

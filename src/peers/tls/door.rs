@@ -110,7 +110,7 @@ fn client_verifier(pem: &[u8]) -> Result<Arc<dyn ClientCertVerifier>, String> {
         .map_err(|error| error.to_string())
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match all {
         Ok(all) if all.is_empty() => Err("it holds none".into()),

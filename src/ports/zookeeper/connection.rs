@@ -2,11 +2,12 @@
 //! where the client speaks it, and writes what the session has put out.
 
 use super::session::{AtHand, Session};
-use super::tls;
 use crate::clock::Millis;
 use crate::limits::{
     ZOOKEEPER_READ_BYTES_PER_TURN, ZOOKEEPER_UNOPENED_BYTES_MAX, ZOOKEEPER_UNSENT_BYTES_MAX,
 };
+use crate::ports::tls;
+use crate::state::Identity;
 use mio::net::TcpStream;
 use rustls::{ServerConfig, ServerConnection};
 use std::io::{self, ErrorKind, Read, Write};
@@ -178,11 +179,11 @@ impl Connection {
                 let _ = tls.write_tls(&mut self.socket);
                 return Err(End::CutOff);
             }
-            if was_handshaking && !tls.is_handshaking() {
-                let identity = tls::identity(tls.peer_certificates());
-                identity
-                    .into_iter()
-                    .for_each(|who| self.session.certified(who));
+            if was_handshaking
+                && !tls.is_handshaking()
+                && let Some(subject) = tls::subject(tls.peer_certificates())
+            {
+                self.session.certified(Identity::new("x509", &subject));
             }
             loop {
                 match tls.reader().read(&mut plain) {

@@ -18,7 +18,6 @@ mod seat;
 mod server;
 pub mod session;
 mod terms;
-mod tls;
 pub mod words;
 
 pub use counts::Counts;

@@ -5,9 +5,9 @@ use super::input::In;
 use super::out::Out;
 use crate::ids::{NodeId, PartitionId, TopicId, Uid, Zxid};
 use crate::state::topics::{
-    AddPartitions, AlterSettings, Alteration, Announce, BrokerLife, CreateTopic, Election,
-    InSyncChange, Layout, Listener, Reassignment, Security, SettingsChange, StreamsCommand,
-    TopicKey,
+    AddPartitions, AlterOverrides, AlterSettings, Alteration, Announce, BrokerLife, CreateTopic,
+    Election, Holder, InSyncChange, Kept, Layout, Listener, Reassignment, Security, SettingsChange,
+    StreamsCommand, TopicKey,
 };
 
 /// The least that an item of a list takes.
@@ -96,13 +96,34 @@ impl Out {
                 self.u8(9);
                 self.life(broker);
             }
+            StreamsCommand::Access(command) => {
+                self.u8(10);
+                self.access(command);
+            }
+            StreamsCommand::AlterOverrides(alter) => {
+                self.u8(11);
+                match &alter.holder {
+                    Holder::Brokers => self.u8(0),
+                    Holder::OneBroker => self.u8(1),
+                    Holder::Group(name) => {
+                        self.u8(2);
+                        self.text(name);
+                    }
+                }
+                self.settings_change(&alter.change);
+                self.u8(alter.validates_only.into());
+            }
         }
     }
 
     fn announce(&mut self, announce: &Announce) {
         self.u64(announce.node.0);
         self.raw(&announce.disk.0);
-        self.u8(announce.was_clean.into());
+        self.u8(match announce.kept {
+            Kept::Synced => 0,
+            Kept::All => 1,
+            Kept::Less => 2,
+        });
         self.list(&announce.listeners, |out, listener| {
             out.text(&listener.name);
             out.u8(match listener.security {
@@ -248,6 +269,12 @@ impl In<'_> {
             9 => StreamsCommand::DrawProducerIds {
                 broker: self.life()?,
             },
+            10 => StreamsCommand::Access(self.access()?),
+            11 => StreamsCommand::AlterOverrides(AlterOverrides {
+                holder: self.holder()?,
+                change: self.settings_change()?,
+                validates_only: self.flag("validates_only")?,
+            }),
             tag => {
                 return Err(Malformed::Tag {
                     of: "command on topics",
@@ -257,11 +284,36 @@ impl In<'_> {
         })
     }
 
+    fn holder(&mut self) -> Result<Holder, Malformed> {
+        match self.u8()? {
+            0 => Ok(Holder::Brokers),
+            1 => Ok(Holder::OneBroker),
+            2 => Ok(Holder::Group(self.text()?)),
+            tag => Err(Malformed::Tag {
+                of: "whose settings",
+                tag,
+            }),
+        }
+    }
+
+    fn kept(&mut self) -> Result<Kept, Malformed> {
+        let [tag] = self.raw()?;
+        match tag {
+            0 => Ok(Kept::Synced),
+            1 => Ok(Kept::All),
+            2 => Ok(Kept::Less),
+            tag => Err(Malformed::Tag {
+                of: "what a disk has kept",
+                tag,
+            }),
+        }
+    }
+
     fn announce(&mut self) -> Result<Announce, Malformed> {
         Ok(Announce {
             node: NodeId(self.u64()?),
             disk: Uid(self.raw()?),
-            was_clean: self.flag("was_clean")?,
+            kept: self.kept()?,
             listeners: self.list(LISTENER_BYTES, |read| {
                 Ok(Listener {
                     name: read.text()?,

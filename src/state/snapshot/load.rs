@@ -23,6 +23,7 @@ use rkyv::rancor;
 use rkyv::util::AlignedVec;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// Why frames are no snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -269,7 +270,7 @@ impl Loader {
             settings: Settings::read(&tree),
             quotas: Quotas::read(&tree),
             restoration: Restoration::read(&tree),
-            topics: Topics::read(&tree).map_err(LoadError::Streams)?,
+            topics: Arc::new(Topics::read(&tree).map_err(LoadError::Streams)?),
             tree,
             sessions: self.sessions,
             members_hash: members.hash(),

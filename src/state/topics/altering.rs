@@ -1,7 +1,7 @@
 //! Settings of topics, altered by command; a write to their node comes to the
 //! same (`Streams::heed_settings`).
 
-use super::command::{AlterSettings, SettingsChange, StreamsOutcome, StreamsRefused};
+use super::command::{AlterSettings, StreamsOutcome, StreamsRefused};
 use super::nodes::{self, SettingsRecord, StreamsNode};
 use super::settings::TopicSettings;
 use super::streams::Streams;
@@ -13,10 +13,7 @@ impl Streams<'_> {
     ) -> Result<StreamsOutcome, StreamsRefused> {
         let (name, topic) = self.topics.find(&alter.topic)?;
         let name = name.clone();
-        let settings = match &alter.change {
-            SettingsChange::Alter(alterations) => topic.settings.altered(alterations)?,
-            SettingsChange::Replace(given) => TopicSettings::of(given)?,
-        };
+        let settings = topic.settings.changed(&alter.change)?;
         if !alter.validates_only && settings != topic.settings {
             self.put_settings(&name, settings);
         }
@@ -26,9 +23,7 @@ impl Streams<'_> {
     pub(super) fn put_settings(&mut self, name: &str, settings: TopicSettings) {
         let record = SettingsRecord::of(&settings);
         self.put(&StreamsNode::Settings(name).path(), nodes::bytes(&record));
-        if let Some(topic) = self.topics.by_name.get_mut(name) {
-            topic.settings = settings;
-        }
+        self.set_settings(name, settings);
         self.revive(name);
     }
 }

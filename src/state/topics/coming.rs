@@ -2,7 +2,7 @@
 //! in the same step.
 
 use super::brokers::{self, Broker, Up};
-use super::command::{Announce, StreamsOutcome, StreamsRefused};
+use super::command::{Announce, Kept, StreamsOutcome, StreamsRefused};
 use super::nodes::{self, BrokerRecord, DiskRecord, StreamsNode};
 use super::settings::Durability;
 use super::streams::Streams;
@@ -37,6 +37,7 @@ impl Streams<'_> {
             true => self.readdress(announce),
             false => self.begin_life(announce, known),
         }
+        self.widen_internal();
         let life = self.topics.brokers.life(node);
         let life = life.expect("it has just been announced");
         Ok(StreamsOutcome::Announced(life))
@@ -47,7 +48,7 @@ impl Streams<'_> {
         let data = self.broker_data(announce);
         self.put(&StreamsNode::Broker(announce.node).path(), data);
         self.put_disk(announce);
-        let broker = self.topics.brokers.by_node.get_mut(&announce.node);
+        let broker = self.topics_mut().brokers.by_node.get_mut(&announce.node);
         let broker = broker.expect("it is up");
         broker.rack = announce.rack.clone();
         if let Some(up) = &mut broker.up {
@@ -75,7 +76,7 @@ impl Streams<'_> {
             rack: announce.rack.clone(),
             up: Some(up),
         };
-        self.topics.brokers.by_node.insert(node, broker);
+        self.topics_mut().brokers.by_node.insert(node, broker);
         self.receive(announce, known.as_ref());
     }
 
@@ -99,10 +100,12 @@ impl Streams<'_> {
             if was_up {
                 partition.lose(node, at.floor, &others_up);
             }
-            if has_other_disk {
-                partition.forget(node, &others_up);
-            } else if !announce.was_clean && at.settings.durability() == Durability::Replicated {
-                partition.distrust(node, &others_up);
+            let is_of_memory = at.settings.durability() == Durability::Replicated;
+            match announce.kept {
+                _ if has_other_disk => partition.forget(node, &others_up),
+                Kept::Less => partition.yield_to_others(node, &others_up),
+                Kept::Synced if is_of_memory => partition.distrust(node, &others_up),
+                Kept::Synced | Kept::All => {}
             }
             partition.revive(&is_up, at.settings.may_elect_uncleanly());
             partition.complete(at.floor, &is_up);
@@ -128,7 +131,7 @@ impl Streams<'_> {
         let Some(node) = self.topics.brokers.of_session(session) else {
             return;
         };
-        if let Some(broker) = self.topics.brokers.by_node.get_mut(&node) {
+        if let Some(broker) = self.topics_mut().brokers.by_node.get_mut(&node) {
             broker.up = None;
         }
         if planted!(LostLeaderKept) {
@@ -139,6 +142,8 @@ impl Streams<'_> {
                 let is_up = |other| brokers.is_up(other);
                 partition.lose(node, at.floor, &is_up);
                 partition.revive(&is_up, at.settings.may_elect_uncleanly());
+                // It may have led what was to go to others, and they are whole.
+                partition.complete(at.floor, &is_up);
             }
         });
     }
@@ -156,7 +161,7 @@ impl Streams<'_> {
     fn bid_farewell(&mut self, gone: NodeId) {
         self.remove(&StreamsNode::Broker(gone).path());
         self.remove(&StreamsNode::Disk(gone).path());
-        self.topics.brokers.by_node.remove(&gone);
+        self.topics_mut().brokers.by_node.remove(&gone);
         let mut loads = Loads::of(self.topics, None);
         self.change_all(|at, partition, brokers| {
             if !partition.replicas.contains(&gone) {

@@ -1,10 +1,14 @@
 //! What the event log asks of the replicated state, and what comes of it. A door
 //! maps each refusal to Kafka's code, which is named beside it.
 
+use super::access::{AccessCommand, AccessOutcome};
 use super::names::NameFault;
 use super::settings::{Alteration, Given, SettingFault};
 use crate::ids::{NodeId, PartitionId, TopicId, Uid, Zxid};
-use crate::limits::{PARTITIONS_MAX, PARTITIONS_NAMED_MAX, PARTITIONS_PER_TOPIC_MAX, TOPICS_MAX};
+use crate::limits::{
+    GROUP_NAME_BYTES_MAX, GROUPS_OVERRIDDEN_MAX, PARTITIONS_MAX, PARTITIONS_NAMED_MAX,
+    PARTITIONS_PER_TOPIC_MAX, TOPICS_MAX,
+};
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,6 +21,7 @@ pub enum StreamsCommand {
     },
     AddPartitions(AddPartitions),
     AlterSettings(AlterSettings),
+    AlterOverrides(AlterOverrides),
     /// A leader says who is in sync with it.
     ChangeInSync {
         leader: BrokerLife,
@@ -41,6 +46,8 @@ pub enum StreamsCommand {
     DrawProducerIds {
         broker: BrokerLife,
     },
+    /// Who may do what at the door.
+    Access(AccessCommand),
 }
 
 /// One life of a broker: from its announcement in a session to the end of that
@@ -61,11 +68,30 @@ pub struct Announce {
     /// Of the data folder that holds its partitions. Another one than before
     /// means that what it held is gone.
     pub disk: Uid,
-    /// Whether it was stopped in order, so that it has what was never synced.
-    pub was_clean: bool,
+    pub kept: Kept,
     /// What clients are told, the first for those that know of one only.
     pub listeners: Vec<Listener>,
     pub rack: Option<Box<str>>,
+}
+
+/// What the disk of a broker still has of all that it was said to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Everything, what was never synced too: it was stopped in order.
+    All,
+    /// What was on stable storage.
+    Synced,
+    /// Less: records were lost, and what is left was mended.
+    Less,
+}
+
+impl Kept {
+    pub fn of(was_clean: bool) -> Self {
+        match was_clean {
+            true => Self::All,
+            false => Self::Synced,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,12 +154,39 @@ pub struct AlterSettings {
     pub validates_only: bool,
 }
 
+/// Of what brokers or a group are given while they run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlterOverrides {
+    pub holder: Holder,
+    pub change: SettingsChange,
+    pub validates_only: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    Brokers,
+    /// One of them by its name, who has nothing of its own but what has no effect.
+    OneBroker,
+    Group(Box<str>),
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SettingsChange {
     /// IncrementalAlterConfigs.
     Alter(Vec<(Box<str>, Alteration)>),
     /// AlterConfigs: what is not named is not set.
     Replace(Vec<Given>),
+}
+
+impl SettingsChange {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let (altered, given): (&[_], &[_]) = match self {
+            Self::Alter(altered) => (altered, &[]),
+            Self::Replace(given) => (&[], given),
+        };
+        let altered = altered.iter().map(|(name, _)| &**name);
+        altered.chain(given.iter().map(|(name, _)| &**name))
+    }
 }
 
 /// As KIP-497 has it: all of the set, against the epochs that the leader knows.
@@ -186,6 +239,7 @@ pub enum StreamsOutcome {
         first: u64,
         count: u64,
     },
+    Access(AccessOutcome),
     Refused(StreamsRefused),
 }
 
@@ -229,7 +283,8 @@ pub enum StreamsRefused {
     },
     /// INVALID_REPLICA_ASSIGNMENT.
     Assignment(AssignmentFault),
-    /// INVALID_CONFIG; INVALID_REQUEST where a name comes twice.
+    /// INVALID_CONFIG; INVALID_REQUEST where a name comes twice, or names what one
+    /// broker cannot have for itself.
     Setting(SettingFault),
     /// POLICY_VIOLATION, as the next three.
     TopicsMax,
@@ -240,7 +295,11 @@ pub enum StreamsRefused {
         asked: usize,
     },
     NoRoom,
-    /// INVALID_REQUEST.
+    GroupsOverriddenMax,
+    /// INVALID_REQUEST, as the next.
+    GroupName {
+        bytes: usize,
+    },
     NamedMax {
         named: usize,
     },
@@ -372,6 +431,14 @@ impl fmt::Display for StreamsRefused {
                 "there would be {asked} partitions, and {PARTITIONS_MAX} are the most of a cluster"
             ),
             Self::NoRoom => f.write_str("the tree of znodes is full"),
+            Self::GroupsOverriddenMax => write!(
+                f,
+                "{GROUPS_OVERRIDDEN_MAX} groups with settings of their own are the most"
+            ),
+            Self::GroupName { bytes } => write!(
+                f,
+                "a group's name has 1 to {GROUP_NAME_BYTES_MAX} bytes, not {bytes}"
+            ),
             Self::NamedMax { named } => write!(
                 f,
                 "{named} partitions named, and {PARTITIONS_NAMED_MAX} are the most at once"
@@ -432,7 +499,11 @@ impl From<SettingFault> for StreamsRefused {
 impl StreamsCommand {
     /// Whether it adds to what is to be kept.
     pub(in crate::state) fn grows(&self) -> bool {
-        matches!(self, Self::CreateTopic(_) | Self::AddPartitions(_))
+        match self {
+            Self::CreateTopic(_) | Self::AddPartitions(_) => true,
+            Self::Access(command) => command.grows(),
+            _ => false,
+        }
     }
 
     /// Whether brokers say it of themselves and of what they lead, without
@@ -448,7 +519,9 @@ impl StreamsCommand {
             | Self::DeleteTopic { .. }
             | Self::AddPartitions(_)
             | Self::AlterSettings(_)
-            | Self::Reassign { .. } => false,
+            | Self::AlterOverrides(_)
+            | Self::Reassign { .. }
+            | Self::Access(_) => false,
         }
     }
 }

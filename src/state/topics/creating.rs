@@ -14,9 +14,6 @@ use crate::limits::{PARTITIONS_MAX, PARTITIONS_PER_TOPIC_MAX, TOPICS_MAX, TREE_N
 use crate::state::placement::Loads;
 use std::sync::Arc;
 
-/// Where nobody says how many.
-const PARTITIONS_DEFAULT: u32 = 1;
-const FACTOR_DEFAULT: usize = 3;
 /// A topic's own nodes, with the folders, beside two for each partition.
 const NODES_BESIDE: u64 = 16;
 
@@ -71,12 +68,24 @@ impl Streams<'_> {
                 Ok(assigned.clone())
             }
             Layout::Spread { partitions, factor } => {
-                let count = partitions.unwrap_or(PARTITIONS_DEFAULT);
+                let count = partitions.unwrap_or(self.topics.partitions_default());
                 self.check_count(0, count as usize)?;
-                let factor = factor_of(*factor, &loads)?;
+                let factor = self.factor_of(*factor, &loads)?;
                 Ok(loads.spread(id, PartitionId(0), count, factor))
             }
         }
+    }
+
+    fn factor_of(&self, asked: Option<u16>, loads: &Loads) -> Result<usize, StreamsRefused> {
+        let brokers = loads.brokers();
+        let default = self.topics.replicas_default();
+        let factor = asked.map_or(default.min(brokers), usize::from);
+        if factor == 0 || factor > brokers || loads.brokers_up() == 0 {
+            let brokers = if loads.brokers_up() == 0 { 0 } else { brokers };
+            let asked = asked.unwrap_or(default as u16);
+            return Err(StreamsRefused::Factor { asked, brokers });
+        }
+        Ok(factor)
     }
 
     /// Whether so many partitions may be added to so many of a topic.
@@ -117,7 +126,7 @@ impl Streams<'_> {
         let record = SettingsRecord::of(&topic.settings);
         let path = StreamsNode::Settings(name).path();
         self.add(&path, nodes::bytes(&record));
-        self.topics.insert(Arc::from(name), topic);
+        self.topics_mut().insert(Arc::from(name), topic);
     }
 
     fn add_states(&mut self, name: &str, first: u32, partitions: &[Partition]) {
@@ -133,7 +142,7 @@ impl Streams<'_> {
     pub(super) fn delete(&mut self, key: &TopicKey) -> Result<StreamsOutcome, StreamsRefused> {
         let (name, _) = self.topics.find(key)?;
         let name = name.clone();
-        let topic = self.topics.remove(&name).expect("it was found");
+        let topic = self.topics_mut().remove(&name).expect("it was found");
         let path = StreamsNode::Topic(&name).path();
         for n in 0..topic.partitions.len() as u32 {
             let state = StreamsNode::Partition(&name, PartitionId(n)).path();
@@ -170,30 +179,19 @@ impl Streams<'_> {
             }
             None => {
                 let mut loads = Loads::of(self.topics, Some(id));
-                let factor = factor_of(Some(factor as u16), &loads)?;
+                let factor = self.factor_of(Some(factor as u16), &loads)?;
                 loads.spread(id, PartitionId(has as u32), added as u32, factor)
             }
         };
         let partitions = self.partitions_of(&replicas)?;
         if !add.validates_only {
             self.add_states(&name, has as u32, &partitions);
-            self.topics.grow(&name, partitions);
+            self.topics_mut().grow(&name, partitions);
             let record = TopicRecord::of(id, &self.topics.by_name[&name].partitions);
             self.put(&StreamsNode::Topic(&name).path(), nodes::bytes(&record));
         }
         Ok(StreamsOutcome::Added { replicas })
     }
-}
-
-fn factor_of(asked: Option<u16>, loads: &Loads) -> Result<usize, StreamsRefused> {
-    let brokers = loads.brokers();
-    let factor = asked.map_or(FACTOR_DEFAULT.min(brokers), usize::from);
-    if factor == 0 || factor > brokers || loads.brokers_up() == 0 {
-        let brokers = if loads.brokers_up() == 0 { 0 } else { brokers };
-        let asked = asked.unwrap_or(FACTOR_DEFAULT as u16);
-        return Err(StreamsRefused::Factor { asked, brokers });
-    }
-    Ok(factor)
 }
 
 fn check_assigned(

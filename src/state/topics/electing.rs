@@ -20,9 +20,14 @@ impl Streams<'_> {
     ) -> Result<StreamsOutcome, StreamsRefused> {
         self.check_alive(leader)?;
         check_named(changes.len())?;
-        let changes = changes.iter();
-        let each = changes.map(|change| self.change_one_in_sync(leader.node, change));
-        Ok(StreamsOutcome::Each(each.collect()))
+        let each = changes.iter();
+        let each = each.map(|change| self.change_one_in_sync(leader.node, change));
+        let each: Vec<_> = each.collect();
+        let mut taken = changes.iter().zip(&each).filter(|(_, one)| one.is_ok());
+        if taken.any(|(change, _)| self.is_internal(change.topic)) {
+            self.widen_internal();
+        }
+        Ok(StreamsOutcome::Each(each))
     }
 
     fn change_one_in_sync(
@@ -111,11 +116,14 @@ impl Streams<'_> {
         name: &str,
         partition: PartitionId,
     ) -> Result<Stand, StreamsRefused> {
-        self.change(name, partition, |partition, _, brokers| {
+        self.change(name, partition, |partition, floor, brokers| {
             if partition.leader != Some(leader) {
                 return Err(StreamsRefused::NotLeader);
             }
-            partition.hand_on(&|node| brokers.is_up(node))
+            let is_up = |node| brokers.is_up(node);
+            partition.hand_on(&is_up)?;
+            partition.complete(floor, &is_up);
+            Ok(())
         })
     }
 
@@ -153,7 +161,7 @@ impl Streams<'_> {
         self.lay_out();
         let record = ProducerIdsRecord::of(broker.node, first, next - 1);
         self.put(PRODUCER_IDS, nodes::bytes(&record));
-        self.topics.next_producer_id = next;
+        self.topics_mut().next_producer_id = next;
         let count = PRODUCER_IDS_PER_BLOCK;
         Ok(StreamsOutcome::ProducerIds { first, count })
     }

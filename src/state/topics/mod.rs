@@ -7,10 +7,12 @@
 //! (`nodes`). `Topics` is an index of them, from which a door answers; it is
 //! read from the tree with a snapshot and kept up by every change (`streams`).
 
+pub mod access;
 pub mod brokers;
 pub mod command;
 pub mod names;
 pub mod nodes;
+pub mod overrides;
 pub mod partition;
 pub mod settings;
 pub mod table;
@@ -21,18 +23,22 @@ mod creating;
 mod electing;
 mod restoring;
 mod streams;
+mod widening;
 
+pub use access::{Access, AccessCommand, AccessOutcome, AccessRefused};
 pub use brokers::{Broker, Brokers, Up};
 pub use command::{
-    AddPartitions, AlterSettings, Announce, AssignmentFault, BrokerLife, CreateTopic, Election,
-    InSyncChange, Layout, Listener, Reassignment, Security, SettingsChange, Stand, StreamsCommand,
-    StreamsOutcome, StreamsRefused, TopicKey,
+    AddPartitions, AlterOverrides, AlterSettings, Announce, AssignmentFault, BrokerLife,
+    CreateTopic, Election, Holder, InSyncChange, Kept, Layout, Listener, Reassignment, Security,
+    SettingsChange, Stand, StreamsCommand, StreamsOutcome, StreamsRefused, TopicKey,
 };
 pub use names::NameFault;
 pub use nodes::StreamsNode;
+pub use overrides::Overrides;
 pub use partition::{Floor, Partition};
 pub use settings::{Alteration, Durability, SettingFault, TimestampType, TopicSettings, Unfit};
 pub use table::TopicSetting;
+pub use widening::INTERNAL_FACTOR;
 
 pub use restoring::{ABOVE_KEPT, is_kept};
 
@@ -42,22 +48,29 @@ pub(super) use streams::{Streams, check_write};
 use super::node::Slot;
 use super::tree::Tree;
 use crate::ids::{NodeId, PartitionId, TopicId};
+use crate::state::{Setting, Settings as ClusterSettings};
 use nodes::{ProducerIdsRecord, SettingsRecord, StateRecord, TopicRecord};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Equal where the nodes that it was read from are.
+/// Equal where the nodes that it was read from are. The state hands it to
+/// whoever shows it and goes on with a copy, at most one for each step in which
+/// something changes: what is behind an `Arc` here is shared by the copies, so
+/// that one of 10,000 topics takes 10,000 counts and not their partitions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Topics {
-    by_name: BTreeMap<Arc<str>, Topic>,
-    names: BTreeMap<TopicId, Arc<str>>,
+    by_name: BTreeMap<Arc<str>, Arc<Topic>>,
+    names: Arc<BTreeMap<TopicId, Arc<str>>>,
     /// By what names have in common that may not stand beside each other.
-    alike: BTreeMap<Box<str>, Arc<str>>,
+    alike: Arc<BTreeMap<Box<str>, Arc<str>>>,
     brokers: Brokers,
     /// Of all topics.
     partitions: usize,
     /// The first that was not handed to a broker.
     next_producer_id: u64,
+    access: Arc<Access>,
+    cluster: ClusterSettings,
+    overrides: Overrides,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +99,13 @@ pub struct Unread {
 
 impl Topics {
     pub fn get(&self, name: &str) -> Option<&Topic> {
-        self.by_name.get(name)
+        self.by_name.get(name).map(|topic| &**topic)
+    }
+
+    /// With its name as it is held here.
+    pub fn named(&self, name: &str) -> Option<(&Arc<str>, &Topic)> {
+        let found = self.by_name.get_key_value(name);
+        found.map(|(name, topic)| (name, &**topic))
     }
 
     pub fn by_id(&self, id: TopicId) -> Option<(&Arc<str>, &Topic)> {
@@ -96,17 +115,14 @@ impl Topics {
 
     pub fn find(&self, key: &TopicKey) -> Result<(&Arc<str>, &Topic), StreamsRefused> {
         match key {
-            TopicKey::Name(name) => {
-                let found = self.by_name.get_key_value(&**name);
-                found.ok_or(StreamsRefused::UnknownTopic)
-            }
+            TopicKey::Name(name) => self.named(name).ok_or(StreamsRefused::UnknownTopic),
             TopicKey::Id(id) => self.by_id(*id).ok_or(StreamsRefused::UnknownTopicId),
         }
     }
 
     /// By name.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Topic)> {
-        self.by_name.iter()
+        self.by_name.iter().map(|(name, topic)| (name, &**topic))
     }
 
     pub fn count(&self) -> usize {
@@ -122,20 +138,53 @@ impl Topics {
         &self.brokers
     }
 
+    /// What holds for all of them, from the nodes under /dolmen/config.
+    pub fn cluster(&self) -> &ClusterSettings {
+        &self.cluster
+    }
+
+    /// Partitions of a topic that is made without saying how many.
+    pub fn partitions_default(&self) -> u32 {
+        self.cluster.get(Setting::PartitionsDefault) as u32
+    }
+
+    /// Replicas likewise, as far as there are as many brokers.
+    pub fn replicas_default(&self) -> usize {
+        self.cluster.get(Setting::ReplicasDefault) as usize
+    }
+
+    pub fn makes_what_is_asked_for(&self) -> bool {
+        self.cluster.get(Setting::AutoCreateTopics) != 0
+    }
+
+    pub(super) fn set_cluster(&mut self, settings: ClusterSettings) {
+        self.cluster = settings;
+    }
+
+    /// Who may do what.
+    pub fn access(&self) -> &Arc<Access> {
+        &self.access
+    }
+
     /// Another topic that would be taken for one of this name in metrics.
     pub fn alike(&self, name: &str) -> Option<&Arc<str>> {
         self.alike.get(&names::alike(name))
     }
 
-    /// How many partitions this broker, which is up, alone could lead now, and a
-    /// topic among them: what would be lost if it were removed. It is for who
-    /// removes it to ask before; `apply` does not, for a cluster of which one
-    /// node is left must be able to go on without the others.
+    /// How many partitions would have nobody to lead them if this broker were
+    /// removed, and a topic among them: while it is up those that it alone could
+    /// lead now, and while it is down those that nobody but it was in sync with.
+    /// It is for who removes it to ask before; `apply` does not, for a cluster of
+    /// which one node is left must be able to go on without the others.
     pub fn only_copies(&self, node: NodeId) -> Option<(usize, Arc<str>)> {
-        let is_up = |node: &NodeId| self.brokers.is_up(*node);
+        let is_up = self.brokers.is_up(node);
         let is_alone = |partition: &&Partition| {
-            let mut able = partition.in_sync.iter().filter(|node| is_up(node));
-            able.next() == Some(&node) && able.next().is_none() && !partition.is_lost
+            let mut others = partition.in_sync.iter().filter(|other| **other != node);
+            let has_other = match is_up {
+                true => others.any(|other| self.brokers.is_up(*other)),
+                false => others.next().is_some(),
+            };
+            partition.in_sync.contains(&node) && !has_other && !partition.is_lost
         };
         let (mut count, mut of) = (0, None);
         for (name, topic) in self.iter() {
@@ -152,6 +201,9 @@ impl Topics {
     pub(super) fn read(tree: &Tree) -> Result<Self, Unread> {
         let mut topics = Self {
             brokers: Brokers::read(tree)?,
+            access: Arc::new(Access::read(tree)?),
+            cluster: ClusterSettings::read(tree),
+            overrides: Overrides::read(tree)?,
             ..Self::default()
         };
         for (name, slot) in children(tree, nodes::TOPICS) {
@@ -169,23 +221,28 @@ impl Topics {
 
     fn insert(&mut self, name: Arc<str>, topic: Topic) {
         self.partitions += topic.partitions.len();
-        self.names.insert(topic.id, name.clone());
-        self.alike.insert(names::alike(&name), name.clone());
-        self.by_name.insert(name, topic);
+        Arc::make_mut(&mut self.names).insert(topic.id, name.clone());
+        Arc::make_mut(&mut self.alike).insert(names::alike(&name), name.clone());
+        self.by_name.insert(name, Arc::new(topic));
+    }
+
+    /// For who changes it.
+    fn get_mut(&mut self, name: &str) -> Option<&mut Topic> {
+        self.by_name.get_mut(name).map(Arc::make_mut)
     }
 
     fn grow(&mut self, name: &str, more: Vec<Partition>) {
-        if let Some(topic) = self.by_name.get_mut(name) {
+        if let Some(topic) = self.by_name.get_mut(name).map(Arc::make_mut) {
             self.partitions += more.len();
             topic.partitions.extend(more);
         }
     }
 
-    fn remove(&mut self, name: &str) -> Option<Topic> {
+    fn remove(&mut self, name: &str) -> Option<Arc<Topic>> {
         let topic = self.by_name.remove(name)?;
         self.partitions -= topic.partitions.len();
-        self.names.remove(&topic.id);
-        self.alike.remove(&names::alike(name));
+        Arc::make_mut(&mut self.names).remove(&topic.id);
+        Arc::make_mut(&mut self.alike).remove(&names::alike(name));
         Some(topic)
     }
 }

@@ -3,6 +3,11 @@
 use crate::limits::TOPIC_NAME_BYTES_MAX;
 use std::fmt;
 
+/// Where groups keep what they have read, and who is in them.
+pub const CONSUMER_OFFSETS: &str = "__consumer_offsets";
+/// Where it is kept how transactions stand.
+pub const TRANSACTION_STATE: &str = "__transaction_state";
+
 /// Why a text is no topic's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameFault {
@@ -52,7 +57,7 @@ pub fn alike(name: &str) -> Box<str> {
 
 /// Topics that brokers keep for themselves.
 pub fn is_internal(name: &str) -> bool {
-    matches!(name, "__consumer_offsets" | "__transaction_state")
+    matches!(name, CONSUMER_OFFSETS | TRANSACTION_STATE)
 }
 
 #[cfg(test)]

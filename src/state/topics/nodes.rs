@@ -8,9 +8,13 @@
 //! brokers/topics/NAME/partitions/P/state   leader, leader epoch, in-sync set;
 //!                                     the node's version is the partition epoch
 //! config/topics/NAME                  what is set; may be written by `super`
+//! config/brokers, config/groups       what brokers and groups are given: one node
+//!                                     for all, as a group's name may be any text
 //! latest_producer_id_block            the block that was handed out last
+//! access/users, acls, quotas          who may do what; only `super` may read them
 //! ```
 
+use super::access::Shelf;
 use super::command::{Listener, Security};
 use super::partition::Partition;
 use super::settings::TopicSettings;
@@ -35,6 +39,10 @@ pub const BROKER_DISKS: &str = "/dolmen/streams/brokers/disks";
 pub const TOPICS: &str = "/dolmen/streams/brokers/topics";
 pub const CONFIG: &str = "/dolmen/streams/config";
 pub const TOPIC_SETTINGS: &str = "/dolmen/streams/config/topics";
+pub const BROKER_SETTINGS: &str = "/dolmen/streams/config/brokers";
+pub const GROUP_SETTINGS: &str = "/dolmen/streams/config/groups";
+/// Not among the folders: it is closed (`access::nodes`).
+pub const ACCESS: &str = "/dolmen/streams/access";
 pub const PRODUCER_IDS: &str = "/dolmen/streams/latest_producer_id_block";
 
 /// What a node under /dolmen/streams is about. Whoever follows the changes of
@@ -46,14 +54,23 @@ pub enum StreamsNode<'a> {
     Topic(&'a str),
     Partition(&'a str, PartitionId),
     Settings(&'a str),
+    BrokerSettings,
+    GroupSettings,
     ProducerIds,
+    Access(Shelf),
 }
 
 impl<'a> StreamsNode<'a> {
     pub fn of(path: &'a str) -> Option<Self> {
         let number = |text: &str| text.parse().ok().map(NodeId);
-        if path == PRODUCER_IDS {
-            return Some(Self::ProducerIds);
+        match path {
+            PRODUCER_IDS => return Some(Self::ProducerIds),
+            BROKER_SETTINGS => return Some(Self::BrokerSettings),
+            GROUP_SETTINGS => return Some(Self::GroupSettings),
+            _ => {}
+        }
+        if let Some(shelf) = Shelf::of(path) {
+            return Some(Self::Access(shelf));
         }
         let below = |top| path.strip_prefix(top)?.strip_prefix('/');
         if let Some(name) = below(BROKER_IDS) {
@@ -83,7 +100,10 @@ impl<'a> StreamsNode<'a> {
                 format!("{TOPICS}/{name}/partitions/{partition}/state")
             }
             Self::Settings(name) => format!("{TOPIC_SETTINGS}/{name}"),
+            Self::BrokerSettings => BROKER_SETTINGS.into(),
+            Self::GroupSettings => GROUP_SETTINGS.into(),
             Self::ProducerIds => PRODUCER_IDS.into(),
+            Self::Access(shelf) => shelf.path().into(),
         }
     }
 }
@@ -176,6 +196,15 @@ impl Security {
             Self::Ssl => "SSL",
             Self::SaslPlaintext => "SASL_PLAINTEXT",
             Self::SaslSsl => "SASL_SSL",
+        }
+    }
+
+    pub fn of(is_encrypted: bool, needs_sasl: bool) -> Self {
+        match (is_encrypted, needs_sasl) {
+            (false, false) => Self::Plaintext,
+            (true, false) => Self::Ssl,
+            (false, true) => Self::SaslPlaintext,
+            (true, true) => Self::SaslSsl,
         }
     }
 
@@ -281,6 +310,8 @@ pub struct StateRecord {
     isr: Vec<u64>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     lost: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    called_off: bool,
 }
 
 /// Kafka's mark for none.
@@ -295,6 +326,7 @@ impl StateRecord {
             leader_epoch: partition.leader_epoch,
             isr: partition.in_sync.iter().map(|node| node.0).collect(),
             lost: partition.is_lost,
+            called_off: partition.is_called_off,
         }
     }
 
@@ -310,6 +342,7 @@ impl StateRecord {
             adding,
             removing,
             is_lost: self.lost,
+            is_called_off: self.called_off,
         }
     }
 }
@@ -332,6 +365,19 @@ impl SettingsRecord {
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
         }
+    }
+}
+
+/// What groups have of their own.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct GroupsRecord {
+    version: u32,
+    pub groups: BTreeMap<Box<str>, BTreeMap<Box<str>, Box<str>>>,
+}
+
+impl GroupsRecord {
+    pub fn of(groups: BTreeMap<Box<str>, BTreeMap<Box<str>, Box<str>>>) -> Self {
+        Self { version: 1, groups }
     }
 }
 
@@ -372,6 +418,8 @@ mod tests {
             StreamsNode::Topic("a.b"),
             StreamsNode::Partition("a.b", PartitionId(12)),
             StreamsNode::Settings("a.b"),
+            StreamsNode::BrokerSettings,
+            StreamsNode::GroupSettings,
             StreamsNode::ProducerIds,
         ] {
             assert_eq!(StreamsNode::of(&node.path()), Some(node));

@@ -3,13 +3,16 @@
 //!
 //! What is acknowledged is on every member of the in-sync set, whichever it was
 //! at that time: so each of them may lead, and whoever is taken out of the set
-//! may not. Three rules keep it so, and the set from wasting away:
+//! may not. Four rules keep it so, and the set from wasting away:
 //!
 //! - Who is lost leaves the set, so that the others go on without it, unless
 //!   the set would then be smaller than its `Floor`. Below the floor nothing is
 //!   acknowledged anyway; who stays misses nothing, and may lead when it is
 //!   back, whoever else is not. (Kafka's KIP-966 keeps such members in a list of
 //!   their own; here they have not left.)
+//! - A leader that is up and shall not lead any more is asked to hand it on. It
+//!   does so once others have all that it has taken: what clients were told of and
+//!   nobody waited for (acks=1) is not lost by a move.
 //! - When no member is up there is no leader. The first member that comes back
 //!   with the disk it left with leads.
 //! - When the disk of the last member is gone, the partition is lost: it takes
@@ -37,6 +40,9 @@ pub struct Partition {
     pub removing: Vec<NodeId>,
     /// The disk of the only in-sync member is gone.
     pub is_lost: bool,
+    /// Somebody has asked for the first of the replicas, and whoever leads is to
+    /// hand it on.
+    pub is_called_off: bool,
 }
 
 /// How many in-sync members an acknowledgement needs at the least, by what the
@@ -85,6 +91,7 @@ impl Partition {
             adding: Vec::new(),
             removing: Vec::new(),
             is_lost: false,
+            is_called_off: false,
         })
     }
 
@@ -115,6 +122,21 @@ impl Partition {
 
     pub fn is_reassigned(&self) -> bool {
         !self.adding.is_empty() || !self.removing.is_empty()
+    }
+
+    /// Whether whoever leads is to hand it on: it is called off or to go, and
+    /// those who stay can do without it.
+    pub fn is_to_be_handed_on(&self, floor: Floor, is_up: IsUp) -> bool {
+        let is_preferred = self.leader == self.replicas.first().copied();
+        let may_lead = |node: &NodeId| self.in_sync.contains(node) && is_up(*node);
+        let is_called = self.is_called_off && !is_preferred;
+        let is_called = is_called && self.replicas.first().is_some_and(may_lead);
+        is_called || (self.leader_is_to_go() && self.is_due(floor, is_up))
+    }
+
+    fn leader_is_to_go(&self) -> bool {
+        let leader = self.leader;
+        leader.is_some_and(|leader| self.removing.contains(&leader))
     }
 
     /// In-sync members without which nothing is acknowledged.
@@ -152,6 +174,18 @@ impl Partition {
             _ => self.in_sync.retain(|&member| member != node),
         }
         if self.leader == Some(node) {
+            self.lead(self.candidate(is_up));
+        }
+    }
+
+    /// A broker has lost some of what it was said to have, while it was down. Who
+    /// else was in sync has it, though it may be down as well: that is waited for.
+    /// Where nobody else was, what is left is all that there is.
+    pub(super) fn yield_to_others(&mut self, node: NodeId, is_up: IsUp) {
+        if self.in_sync.len() > 1 {
+            self.in_sync.retain(|&member| member != node);
+        }
+        if self.leader == Some(node) && !self.in_sync.contains(&node) {
             self.lead(self.candidate(is_up));
         }
     }
@@ -207,7 +241,8 @@ impl Partition {
         Ok(())
     }
 
-    /// The first of the replicas leads, if it may.
+    /// The first of the replicas leads, if it may, as soon as whoever leads has
+    /// handed it on.
     pub(super) fn elect_preferred(&mut self, is_up: IsUp) -> Result<(), StreamsRefused> {
         let preferred = self.replicas[0];
         if self.leader == Some(preferred) {
@@ -217,7 +252,10 @@ impl Partition {
         if !may {
             return Err(StreamsRefused::PreferredNotAvailable);
         }
-        self.lead(Some(preferred));
+        match self.leader {
+            Some(_) if !planted!(MovedUndrained) => self.is_called_off = true,
+            _ => self.lead(Some(preferred)),
+        }
         Ok(())
     }
 
@@ -296,6 +334,7 @@ impl Partition {
             return Err(StreamsRefused::NoneInSync);
         }
         (self.replicas, self.in_sync) = (replicas, kept);
+        self.is_called_off &= self.leader != self.replicas.first().copied();
         if self
             .leader
             .is_some_and(|leader| !self.in_sync.contains(&leader))
@@ -305,23 +344,29 @@ impl Partition {
         Ok(())
     }
 
-    /// Ends a reassignment where all who were added are in sync, those who stay
-    /// can acknowledge by themselves, and one of them can lead.
+    /// Ends a reassignment that is due, once none leads it who is to go.
     pub(super) fn complete(&mut self, floor: Floor, is_up: IsUp) {
-        if !self.is_reassigned() || self.is_lost {
-            return;
-        }
-        let target: Vec<_> = self.target().collect();
-        let in_sync = self.in_sync.iter().copied();
-        let kept: Vec<_> = in_sync.filter(|node| target.contains(node)).collect();
-        let is_due = self.adding.iter().all(|node| kept.contains(node))
-            && kept.len() >= floor.among(target.len())
-            && kept.iter().any(|&node| is_up(node));
-        if is_due {
+        let is_led_on = self.leader_is_to_go() && !planted!(MovedUndrained);
+        if self.is_due(floor, is_up) && !is_led_on {
+            let target = self.target().collect();
             (self.adding, self.removing) = (Vec::new(), Vec::new());
             let held = self.hold(target, is_up);
             held.expect("some of those who stay are in sync");
         }
+    }
+
+    /// Whether a reassignment can end: all who were added are in sync, those who
+    /// stay can acknowledge by themselves, and one of them can lead.
+    fn is_due(&self, floor: Floor, is_up: IsUp) -> bool {
+        if !self.is_reassigned() || self.is_lost {
+            return false;
+        }
+        let target: Vec<_> = self.target().collect();
+        let in_sync = self.in_sync.iter().copied();
+        let kept: Vec<_> = in_sync.filter(|node| target.contains(node)).collect();
+        self.adding.iter().all(|node| kept.contains(node))
+            && kept.len() >= floor.among(target.len())
+            && kept.iter().any(|&node| is_up(node))
     }
 
     /// A node that has left for good, and whose disk was forgotten, makes room
@@ -357,6 +402,7 @@ impl Partition {
     fn lead(&mut self, leader: Option<NodeId>) {
         if leader != self.leader {
             self.leader = leader;
+            self.is_called_off = false;
             if !planted!(LeaderEpochKept) {
                 self.leader_epoch = self.leader_epoch.saturating_add(1);
             }
@@ -397,6 +443,7 @@ mod tests {
             adding: Vec::new(),
             removing: Vec::new(),
             is_lost: false,
+            is_called_off: false,
         };
         partition.revive(&|node| up.contains(&node), false);
         partition
@@ -444,6 +491,11 @@ mod tests {
         assert_eq!(joined, Ok(()));
         partition.complete(Floor::Majority, &|node| node == NodeId(1));
         assert!(partition.is_reassigned(), "nobody who stays is up");
+        assert!(!partition.is_to_be_handed_on(Floor::Majority, &|node| node == NodeId(1)));
+        assert!(partition.is_to_be_handed_on(Floor::Majority, &up));
+        partition.complete(Floor::Majority, &up);
+        assert!(partition.is_reassigned(), "1 leads, and is to go");
+        partition.hand_on(&up).unwrap();
         partition.complete(Floor::Majority, &up);
         assert_eq!(partition.replicas, nodes("2,3,4"));
         assert_eq!(
@@ -451,6 +503,36 @@ mod tests {
             (Some(NodeId(2)), 2)
         );
         assert_eq!(partition.floor(Floor::Majority), 2);
+    }
+
+    #[test]
+    fn who_leads_is_called_off_and_not_cut_off() {
+        let up = |_| true;
+        let mut partition = partition("1,2,3", "1,2,3", "2");
+        let leads = |one: &Partition| (one.leader, one.leader_epoch, one.is_called_off);
+        partition.elect_preferred(&up).unwrap();
+        partition.elect_preferred(&up).unwrap();
+        assert_eq!(leads(&partition), (Some(NodeId(2)), 1, true));
+        let is_due = |one: &Partition, is_up: IsUp| one.is_to_be_handed_on(Floor::Majority, is_up);
+        assert!(is_due(&partition, &up));
+        assert!(
+            !is_due(&partition, &|node| node != NodeId(1)),
+            "nobody else was asked for"
+        );
+        // Whoever leads next, what was asked for is done with.
+        let mut lost = partition.clone();
+        lost.lose(NodeId(2), Floor::Majority, &|node| node != NodeId(2));
+        assert_eq!(leads(&lost), (Some(NodeId(1)), 2, false));
+        // Nobody else is preferred any more.
+        let mut other = partition.clone();
+        other
+            .reassign(&nodes("2,1,3"), Floor::Majority, &up)
+            .unwrap();
+        assert_eq!(leads(&other), (Some(NodeId(2)), 1, false));
+        partition.hand_on(&up).unwrap();
+        assert_eq!(leads(&partition), (Some(NodeId(1)), 2, false));
+        let again = partition.elect_preferred(&up);
+        assert_eq!(again, Err(StreamsRefused::ElectionNotNeeded));
     }
 
     #[test]

@@ -3,11 +3,14 @@
 //! partitions, as many replicas as there are brokers for, and its settings, but
 //! with an id and epochs of its own, placed on the brokers that are there. A
 //! topic that is there already stays as it is, with all that is in it: nothing
-//! that a restore does deletes records, also where it discards znodes.
+//! that a restore does deletes records, also where it discards znodes. Users, rules
+//! of access, quotas and what brokers and groups are given come back beside those
+//! that are there.
 
 use super::command::{CreateTopic, Layout};
 use super::nodes::{
-    self, BROKERS, CONFIG, SettingsRecord, StreamsNode, TOPIC_SETTINGS, TOPICS, TopicRecord,
+    self, ACCESS, BROKER_SETTINGS, BROKERS, CONFIG, GROUP_SETTINGS, SettingsRecord, StreamsNode,
+    TOPIC_SETTINGS, TOPICS, TopicRecord,
 };
 use super::settings::TopicSettings;
 use super::streams::Streams;
@@ -19,20 +22,31 @@ use crate::state::paths::{self, STREAMS};
 use crate::state::tree::Tree;
 
 /// Folders that only lead to what a backup keeps.
-pub const ABOVE_KEPT: [&str; 5] = [STREAMS, BROKERS, TOPICS, CONFIG, TOPIC_SETTINGS];
+pub const ABOVE_KEPT: [&str; 6] = [STREAMS, BROKERS, TOPICS, CONFIG, TOPIC_SETTINGS, ACCESS];
 
-/// Whether a node is one by which a topic comes back.
+/// Whether a node is one by which a topic, who may do what, or what brokers and
+/// groups are given comes back.
 pub fn is_kept(path: &str) -> bool {
     let node = StreamsNode::of(path);
-    matches!(node, Some(StreamsNode::Topic(_) | StreamsNode::Settings(_)))
+    matches!(
+        node,
+        Some(
+            StreamsNode::Topic(_)
+                | StreamsNode::Settings(_)
+                | StreamsNode::BrokerSettings
+                | StreamsNode::GroupSettings
+                | StreamsNode::Access(_)
+        )
+    )
 }
 
 /// The nodes that a backup keeps, with those above them.
 pub(in crate::state) fn kept_by_backups(tree: &Tree) -> impl Iterator<Item = Slot> {
-    let folders = ABOVE_KEPT.iter().filter_map(|path| tree.find(path));
-    let kept = [TOPICS, TOPIC_SETTINGS].into_iter();
+    let single = ABOVE_KEPT.iter().chain(&[BROKER_SETTINGS, GROUP_SETTINGS]);
+    let single = single.filter_map(|path| tree.find(path));
+    let kept = [TOPICS, TOPIC_SETTINGS, ACCESS].into_iter();
     let kept = kept.filter_map(|path| tree.find(path));
-    folders.chain(kept.flat_map(|folder| tree.children(folder).values().copied()))
+    single.chain(kept.flat_map(|folder| tree.children(folder).values().copied()))
 }
 
 impl Streams<'_> {
@@ -42,6 +56,9 @@ impl Streams<'_> {
         match StreamsNode::of(&node.path) {
             Some(StreamsNode::Topic(name)) => self.restore_topic(name, &node.data),
             Some(StreamsNode::Settings(name)) => self.restore_settings(name, &node.data),
+            Some(StreamsNode::BrokerSettings) => self.restore_broker_settings(&node.data),
+            Some(StreamsNode::GroupSettings) => self.restore_group_settings(&node.data),
+            Some(StreamsNode::Access(shelf)) => self.restore_access(shelf, &node.data),
             _ => {}
         }
     }

@@ -1,5 +1,6 @@
 //! The settings that a topic has of its own, and what is in force.
 
+use super::command::SettingsChange;
 use super::table::{Kind, Row, Standing, TopicSetting};
 use crate::limits::{TOPIC_ALTERATIONS_MAX, TOPIC_SETTING_BYTES_MAX};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +48,12 @@ pub enum Unfit {
     /// Appended to, or subtracted from.
     NotAList,
     NotHere,
+    /// Not one of whose settings are altered: a broker or a group.
+    NotOf(&'static str),
+    /// Of one broker, where it is the same for all.
+    OfAllBrokers,
+    /// A group's members are to be heard from more often than they are missed.
+    Heartbeat,
     /// The least lag of compaction is longer than the longest.
     Lags,
 }
@@ -56,6 +63,12 @@ impl fmt::Display for SettingFault {
         let name = &self.name;
         match self.why {
             Unfit::Unknown => write!(f, "{name} is no setting of a topic"),
+            Unfit::NotOf(whom) => write!(f, "{name} is no setting that {whom} can be given"),
+            Unfit::OfAllBrokers => write!(
+                f,
+                "{name} is the same on all brokers: alter the default of brokers, which has no name"
+            ),
+            Unfit::Heartbeat => write!(f, "{name} is not below consumer.session.timeout.ms"),
             Unfit::Twice => write!(f, "{name} is named twice"),
             Unfit::TooMany => write!(f, "more than {TOPIC_ALTERATIONS_MAX} settings are named"),
             Unfit::TooLong { bytes } => write!(
@@ -94,6 +107,13 @@ impl fmt::Display for Kind {
 }
 
 impl TopicSettings {
+    pub fn changed(&self, change: &SettingsChange) -> Result<Self, SettingFault> {
+        match change {
+            SettingsChange::Alter(alterations) => self.altered(alterations),
+            SettingsChange::Replace(given) => Self::of(given),
+        }
+    }
+
     /// Exactly these, and all else as the table says.
     pub fn of(given: &[Given]) -> Result<Self, SettingFault> {
         let names = given.iter().map(|(name, _)| &**name);
@@ -284,6 +304,10 @@ impl TopicSettings {
         self.number(TopicSetting::SegmentBytes) as usize
     }
 
+    pub fn segment_jitter_ms(&self) -> i64 {
+        self.number(TopicSetting::SegmentJitterMs)
+    }
+
     pub fn segment_ms(&self) -> i64 {
         self.number(TopicSetting::SegmentMs)
     }
@@ -306,7 +330,7 @@ pub enum TimestampType {
 }
 
 impl Kind {
-    fn takes(self, value: &str) -> bool {
+    pub(super) fn takes(self, value: &str) -> bool {
         let whole = |ranges: &[(i64, i64)]| {
             let number = value.parse::<i64>().ok();
             let is_in = |number: i64| {
@@ -353,7 +377,7 @@ fn known_list(name: &str) -> Result<&'static Row, SettingFault> {
     }
 }
 
-fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), SettingFault> {
+pub(super) fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), SettingFault> {
     let mut seen = BTreeSet::new();
     for name in names {
         if !seen.insert(name) {
@@ -399,7 +423,7 @@ mod tests {
         let good = [
             ("retention.ms", "-1"),
             ("retention.ms", " 5 "),
-            ("segment.bytes", "1048576"),
+            ("segment.bytes", "4096"),
             ("cleanup.policy", "compact, delete"),
             ("compression.type", "zstd"),
             ("compression.gzip.level", "-1"),
@@ -419,7 +443,7 @@ mod tests {
             ("retention.ms", "1.5"),
             ("retention.ms", ""),
             ("retention.ms", "9223372036854775808"),
-            ("segment.bytes", "1048575"),
+            ("segment.bytes", "4095"),
             ("segment.bytes", "2147483648"),
             ("cleanup.policy", ""),
             ("cleanup.policy", "delete,burn"),

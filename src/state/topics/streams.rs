@@ -11,7 +11,7 @@ use crate::ids::{PartitionId, Term, TopicId};
 use crate::limits::PARTITIONS_NAMED_MAX;
 use crate::planted;
 use crate::state::access;
-use crate::state::acl::Permissions;
+use crate::state::acl::{Acl, Permissions};
 use crate::state::error::Error;
 use crate::state::members::Members;
 use crate::state::node::{Owner, Slot, next_version};
@@ -23,7 +23,9 @@ use std::sync::Arc;
 
 pub(in crate::state) struct Streams<'a> {
     pub writes: Writes<'a>,
-    pub topics: &'a mut Topics,
+    /// Others may hold it as it was: who reads it to learn whether something is
+    /// to be changed leaves it as it is, so that only what has changed is shown.
+    pub topics: &'a mut Arc<Topics>,
     pub members: &'a Members,
     pub term: Term,
     /// Topics of which others hold partitions now. Their nodes, which say so of
@@ -59,6 +61,7 @@ impl Streams<'_> {
             StreamsCommand::DeleteTopic { topic } => self.delete(topic),
             StreamsCommand::AddPartitions(add) => self.add_partitions(add),
             StreamsCommand::AlterSettings(alter) => self.alter(alter),
+            StreamsCommand::AlterOverrides(alter) => self.alter_overrides(alter),
             StreamsCommand::ChangeInSync { leader, changes } => {
                 self.change_in_sync(*leader, changes)
             }
@@ -71,9 +74,17 @@ impl Streams<'_> {
             }
             StreamsCommand::Reassign { moves } => self.reassign(moves),
             StreamsCommand::DrawProducerIds { broker } => self.draw_producer_ids(*broker),
+            StreamsCommand::Access(command) => {
+                Ok(StreamsOutcome::Access(self.change_access(command)))
+            }
         };
         self.write_moved();
         outcome.unwrap_or_else(StreamsOutcome::Refused)
+    }
+
+    /// To change them.
+    pub(super) fn topics_mut(&mut self) -> &mut Topics {
+        Arc::make_mut(self.topics)
     }
 
     fn write_moved(&mut self) {
@@ -99,11 +110,15 @@ impl Streams<'_> {
     }
 
     pub(super) fn add_of(&mut self, path: &str, data: Vec<u8>, owner: Owner) {
+        self.add_for(path, data, &access::anyone(Permissions::READ), owner);
+    }
+
+    /// A node for those on its list.
+    pub(super) fn add_for(&mut self, path: &str, data: Vec<u8>, acl: &Acl, owner: Owner) {
         let (above, _) = paths::split(path).expect("our own paths have a slash");
         let parent = self.writes.tree.find(above);
         let parent = parent.expect("parents are made first, and nobody removes them");
-        let acl = access::anyone(Permissions::READ);
-        self.writes.add(parent, path, data.into(), &acl, owner);
+        self.writes.add(parent, path, data.into(), acl, owner);
     }
 
     pub(super) fn remove(&mut self, path: &str) {
@@ -129,24 +144,24 @@ impl Streams<'_> {
     ) -> Result<Stand, StreamsRefused> {
         let Topics {
             by_name, brokers, ..
-        } = &mut *self.topics;
+        } = &**self.topics;
         let found = by_name.get_key_value(name);
-        let (name, _) = found.ok_or(StreamsRefused::UnknownTopic)?;
-        let name = name.clone();
-        let topic = by_name.get_mut(&name).expect("it was found");
-        let floor = topic.floor();
-        let place = topic.partitions.get_mut(partition.0 as usize);
-        let place = place.ok_or(StreamsRefused::UnknownPartition)?;
-        let before = place.clone();
-        if let Err(refused) = change(place, floor, brokers) {
-            *place = before;
-            return Err(refused);
+        let (name, topic) = found.ok_or(StreamsRefused::UnknownTopic)?;
+        let before = topic.partition(partition);
+        let before = before.ok_or(StreamsRefused::UnknownPartition)?;
+        let mut now = before.clone();
+        change(&mut now, topic.floor(), brokers)?;
+        if now == *before {
+            return Ok(stand(before));
         }
-        let (writes, term) = (&mut self.writes, self.term);
-        if write_if_changed(writes, term, &name, partition, &before, place) {
-            self.moved.insert(name);
+        let (name, writes) = (name.clone(), &mut self.writes);
+        if write(writes, self.term, &name, partition, before, &mut now) {
+            self.moved.insert(name.clone());
         }
-        Ok(stand(place))
+        let stands = stand(&now);
+        let topic = self.topics_mut().get_mut(&name).expect("it was found");
+        topic.partitions[partition.0 as usize] = now;
+        Ok(stands)
     }
 
     /// Changes whatever partitions it changes. The time that it takes is that
@@ -154,22 +169,26 @@ impl Streams<'_> {
     pub(super) fn change_all(&mut self, mut change: impl FnMut(At<'_>, &mut Partition, &Brokers)) {
         let Topics {
             by_name, brokers, ..
-        } = &mut *self.topics;
+        } = Arc::make_mut(self.topics);
         for (name, topic) in by_name {
             let floor = topic.floor();
             let mut moved = false;
-            for (n, place) in (0..).zip(&mut topic.partitions) {
-                let partition = PartitionId(n);
-                let before = place.clone();
+            for place in 0..topic.partitions.len() {
+                let (before, partition) = (&topic.partitions[place], PartitionId(place as u32));
+                let mut now = before.clone();
                 let at = At {
                     topic: topic.id,
                     partition,
                     floor,
                     settings: &topic.settings,
                 };
-                change(at, place, brokers);
+                change(at, &mut now, brokers);
+                if now == *before {
+                    continue;
+                }
                 let (writes, term) = (&mut self.writes, self.term);
-                moved |= write_if_changed(writes, term, name, partition, &before, place);
+                moved |= write(writes, term, name, partition, before, &mut now);
+                Arc::make_mut(topic).partitions[place] = now;
             }
             if moved {
                 write_holders(&mut self.writes, name, topic);
@@ -183,11 +202,17 @@ impl Streams<'_> {
             return;
         }
         let settings = read_settings(self.writes.tree, name);
-        let topic = self.topics.by_name.get_mut(name);
-        if let Some(topic) = topic.filter(|topic| topic.settings != settings) {
-            topic.settings = settings;
+        let topic = self.topics.get(name);
+        if topic.is_some_and(|topic| topic.settings != settings) {
+            self.set_settings(name, settings);
             self.revive(name);
             self.write_moved();
+        }
+    }
+
+    pub(super) fn set_settings(&mut self, name: &str, settings: TopicSettings) {
+        if let Some(topic) = self.topics_mut().get_mut(name) {
+            topic.settings = settings;
         }
     }
 
@@ -237,9 +262,9 @@ fn replace(writes: &mut Writes, slot: Slot, path: &str, data: Vec<u8>) -> i32 {
     version
 }
 
-/// Writes down how it stands with a partition. Whether others hold it now, which
-/// is for the topic's node to say.
-fn write_if_changed(
+/// Writes down how it stands with a partition that has changed. Whether others
+/// hold it now, which is for the topic's node to say.
+fn write(
     writes: &mut Writes,
     term: Term,
     name: &str,
@@ -247,9 +272,6 @@ fn write_if_changed(
     before: &Partition,
     now: &mut Partition,
 ) -> bool {
-    if now == before {
-        return false;
-    }
     let path = StreamsNode::Partition(name, partition).path();
     let slot = writes.tree.find(&path);
     let slot = slot.expect("each partition of the index has its node");

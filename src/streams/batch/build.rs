@@ -1,6 +1,6 @@
 //! Makes batches: of our own records, and anew of those that compaction keeps.
 
-use super::codec::{Codec, pack};
+use super::codec::{Codec, pack_at};
 use super::header::{Attributes, Claim, Fields, HEADER_BYTES, Header};
 use super::record::{put_nullable, put_varint, put_varlong};
 use super::records::{Headers, Record};
@@ -41,6 +41,8 @@ impl std::error::Error for Unfit {}
 pub struct Builder {
     base: Offset,
     codec: Codec,
+    /// How hard the codec tries.
+    level: Option<i32>,
     leader_epoch: i32,
     attributes: i16,
     claim: Option<Claim>,
@@ -62,6 +64,7 @@ impl Builder {
         Self {
             base,
             codec,
+            level: None,
             leader_epoch: 0,
             attributes: 0,
             claim: None,
@@ -92,6 +95,12 @@ impl Builder {
             least_delta: header.last_offset_delta(),
             ..Self::new(Offset(base), attributes.codec()?)
         })
+    }
+
+    /// How hard the codec tries, where it has levels.
+    pub fn level(mut self, level: Option<i32>) -> Self {
+        self.level = level;
+        self
     }
 
     pub fn leader_epoch(mut self, epoch: i32) -> Self {
@@ -182,7 +191,7 @@ impl Builder {
             0 => Codec::None,
             _ => self.codec,
         };
-        let records = pack(codec, &self.plain);
+        let records = pack_at(codec, self.level, &self.plain);
         let fields = Fields {
             base_offset: self.base,
             leader_epoch: self.leader_epoch,
@@ -225,6 +234,22 @@ pub fn gap(first: Offset, next: Offset, leader_epoch: i32) -> Vec<u8> {
     bytes
 }
 
+/// Whether this is such a batch.
+pub fn is_gap(header: &Header<'_>) -> bool {
+    header.count() == 0 && header.claim().is_none()
+}
+
+/// What of such a batch stands for the offsets from `from` on: for a replica whose
+/// log ends within it, where compaction has been on the one that it follows. None
+/// for another batch, or where it has nothing from there on.
+pub fn rest_of_gap(batch: &[u8], from: Offset) -> Option<Vec<u8>> {
+    let header = Header::of(batch).filter(|header| is_gap(header))?;
+    let base = u64::try_from(header.base_offset()).ok()?;
+    let next = base + u64::try_from(header.last_offset_delta()).ok()? + 1;
+    let is_in_it = (base..next).contains(&from.0);
+    is_in_it.then(|| gap(from, Offset(next), header.leader_epoch()))
+}
+
 /// Headers to be written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeaderList {
@@ -237,6 +262,11 @@ impl HeaderList {
         self.count += 1;
         put_nullable(&mut self.bytes, Some(key));
         put_nullable(&mut self.bytes, value);
+    }
+
+    /// What they take in a record.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     pub fn view(&self) -> Headers<'_> {

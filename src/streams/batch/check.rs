@@ -6,7 +6,7 @@
 use super::codec::{Broken, Codec, Unpacker, Unpacking};
 use super::header::{Attributes, Claim, HEADER_BYTES, Header, MAGIC, sum};
 use super::record::{self, Malformed, Source, Stream};
-use crate::limits::{BATCH_PLAIN_BYTES_MAX, RECORD_BYTES_MAX};
+use crate::limits::{BATCH_FAULTS_MAX, BATCH_PLAIN_BYTES_MAX, RECORD_BYTES_MAX};
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
 
@@ -43,11 +43,11 @@ pub struct Offered {
 
 /// Why a producer's bytes are not appended. What Kafka answers stands with
 /// each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// INVALID_RECORD
     Nothing,
-    /// UNSUPPORTED_FOR_MESSAGE_FORMAT
+    /// INVALID_RECORD
     OldFormat { magic: i8 },
     /// CORRUPT_MESSAGE
     Magic { found: i8 },
@@ -79,10 +79,10 @@ pub enum Refusal {
     Record { at: u32, why: Malformed },
     /// INVALID_RECORD
     Order { at: u32, delta: i32 },
-    /// INVALID_RECORD
-    NoKey { at: u32 },
-    /// INVALID_TIMESTAMP
-    Timestamp { at: u32, found: i64 },
+    /// INVALID_RECORD, and which records, for a producer sends the others again.
+    NoKey { at: Vec<u32> },
+    /// INVALID_TIMESTAMP, likewise; with that of the first.
+    Timestamp { at: Vec<u32>, found: i64 },
     /// INVALID_RECORD
     Left { count: u32 },
 }
@@ -135,8 +135,12 @@ impl fmt::Display for Refusal {
             Self::Packed(broken) => write!(f, "the batch: {broken}"),
             Self::Record { at, why } => write!(f, "record {at}: {why}"),
             Self::Order { at, delta } => write!(f, "record {at} has the offset {delta}"),
-            Self::NoKey { at } => write!(f, "record {at} has no key, and the topic is compacted"),
+            Self::NoKey { at } => {
+                let at = at.first().unwrap_or(&0);
+                write!(f, "record {at} has no key, and the topic is compacted")
+            }
             Self::Timestamp { at, found } => {
+                let at = at.first().unwrap_or(&0);
                 write!(f, "record {at} has the timestamp {found}, out of range")
             }
             Self::Left { count } => write!(f, "more follows the {count} records of the batch"),
@@ -273,6 +277,43 @@ struct Walked {
     latest: u32,
 }
 
+/// Records that are well made, and not what the topic takes.
+#[derive(Default)]
+struct Unfit {
+    keyless: Vec<u32>,
+    untimely: Vec<u32>,
+    /// The time of the first of those.
+    found: i64,
+}
+
+impl Unfit {
+    fn without_key(&mut self, at: u32) {
+        if self.keyless.len() < BATCH_FAULTS_MAX {
+            self.keyless.push(at);
+        }
+    }
+
+    fn out_of_time(&mut self, at: u32, found: i64) {
+        if self.untimely.is_empty() {
+            self.found = found;
+        }
+        if self.untimely.len() < BATCH_FAULTS_MAX {
+            self.untimely.push(at);
+        }
+    }
+
+    fn refusal(self) -> Option<Refusal> {
+        match (self.keyless.is_empty(), self.untimely.is_empty()) {
+            (false, _) => Some(Refusal::NoKey { at: self.keyless }),
+            (true, false) => Some(Refusal::Timestamp {
+                at: self.untimely,
+                found: self.found,
+            }),
+            (true, true) => None,
+        }
+    }
+}
+
 const NO_TIMESTAMP: i64 = -1;
 
 fn walk<S: Source>(source: &mut S, header: &Header<'_>, rules: &Rules) -> Result<Walked, Refusal> {
@@ -281,6 +322,7 @@ fn walk<S: Source>(source: &mut S, header: &Header<'_>, rules: &Rules) -> Result
         max_timestamp: NO_TIMESTAMP,
         latest: 0,
     };
+    let mut unfit = Unfit::default();
     for at in 0..count {
         let parts = record::read(source, |_, _| ()).map_err(|why| match why {
             Malformed::Unpacking(broken) => Refusal::Packed(broken),
@@ -291,21 +333,21 @@ fn walk<S: Source>(source: &mut S, header: &Header<'_>, rules: &Rules) -> Result
             return Err(Refusal::Order { at, delta });
         }
         if rules.is_compacted && parts.key.is_none() {
-            return Err(Refusal::NoKey { at });
+            unfit.without_key(at);
         }
         let found = base_timestamp.saturating_add(parts.timestamp_delta);
         if found != NO_TIMESTAMP && !rules.timestamps.contains(&found) {
-            return Err(Refusal::Timestamp { at, found });
+            unfit.out_of_time(at, found);
         }
         if found > walked.max_timestamp {
             walked.max_timestamp = found;
             walked.latest = at;
         }
     }
-    match source.ready(1)?.is_empty() {
-        true => Ok(walked),
-        false => Err(Refusal::Left { count }),
+    if !source.ready(1)?.is_empty() {
+        return Err(Refusal::Left { count });
     }
+    unfit.refusal().map_or(Ok(walked), Err)
 }
 
 #[cfg(test)]

@@ -10,12 +10,15 @@ mod snappy;
 mod xxh32;
 
 use crate::limits::ZSTD_WINDOW_LOG_MAX;
+use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
 use lz4::Lz4;
 use snappy::Snappy;
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
-use zstd::zstd_safe::{self, DCtx, DParameter, InBuffer, OutBuffer, ResetDirective};
+use zstd::zstd_safe::{
+    self, CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, ResetDirective,
+};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Codec {
@@ -168,24 +171,54 @@ pub fn unpack(
 
 /// Packs as Kafka's own clients do: what comes out, they read.
 pub fn pack(codec: Codec, plain: &[u8]) -> Vec<u8> {
-    const CANNOT_FAIL: &str = "memory takes whatever is written to it";
+    pack_at(codec, None, plain)
+}
+
+/// How hard the codec tries, where it has levels; None for its own default.
+pub fn pack_at(codec: Codec, level: Option<i32>, plain: &[u8]) -> Vec<u8> {
     match codec {
         Codec::None => plain.to_vec(),
         Codec::Gzip => {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), Default::default());
+            let level = level.map_or(Compression::default(), gzip_level);
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
             encoder.write_all(plain).expect(CANNOT_FAIL);
             encoder.finish().expect(CANNOT_FAIL)
         }
         Codec::Snappy => snappy::pack(plain),
         Codec::Lz4 => lz4::pack(plain),
-        Codec::Zstd => {
-            let mut packed = Vec::with_capacity(zstd_safe::compress_bound(plain.len()));
-            zstd_safe::compress(&mut packed, plain, zstd_safe::CLEVEL_DEFAULT)
-                .expect("there is room for the worst case");
-            packed
-        }
+        Codec::Zstd => pack_zstd(level.unwrap_or(zstd_safe::CLEVEL_DEFAULT), plain),
     }
 }
+
+const CANNOT_FAIL: &str = "memory takes whatever is written to it";
+
+fn gzip_level(level: i32) -> Compression {
+    let (least, most) = (Compression::fast(), Compression::best());
+    let level = level.clamp(least.level() as i32, most.level() as i32);
+    Compression::new(level as u32)
+}
+
+/// The window stays within what every reader has, ours too, at all levels.
+fn pack_zstd(level: i32, plain: &[u8]) -> Vec<u8> {
+    const KNOWN: &str = "the parameters are zstd's own";
+    let mut context = CCtx::create();
+    let level = level.clamp(zstd_safe::min_c_level(), zstd_safe::max_c_level());
+    context
+        .set_parameter(CParameter::CompressionLevel(level))
+        .expect(KNOWN);
+    if level >= ZSTD_LEVEL_WIDE {
+        let window = CParameter::WindowLog(ZSTD_WINDOW_LOG_MAX);
+        context.set_parameter(window).expect(KNOWN);
+    }
+    let mut packed = Vec::with_capacity(zstd_safe::compress_bound(plain.len()));
+    context
+        .compress2(&mut packed, plain)
+        .expect("there is room for the worst case");
+    packed
+}
+
+/// From here on zstd takes a window that its readers need not have.
+const ZSTD_LEVEL_WIDE: i32 = 20;
 
 fn more_gzip(decoder: &mut MultiGzDecoder<&[u8]>, into: &mut Vec<u8>) -> Result<bool, Broken> {
     let before = into.len();

@@ -12,6 +12,9 @@
 //! before instead would do for records without a producer alone: with one, the
 //! last sequence is counted from the offsets.
 //!
+//! Each replica compacts its own log, so one that lags may ask for an offset within
+//! an empty batch of its leader's: it takes the rest of it (`build::rest_of_gap`).
+//!
 //! What is left unguarded here, a leader epoch that is too high in the last
 //! batch, is the journal's and the sealed segment's to tell.
 

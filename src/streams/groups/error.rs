@@ -2,6 +2,7 @@
 //! code.
 
 use super::Name;
+use crate::streams::producers::Moment;
 use std::fmt;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +63,10 @@ pub enum Error {
     TooManyOffsets,
     /// A transaction that is not ended has an offset here.
     UnstableOffset,
+    /// The transaction's coordinator is to be asked whether it is open: then
+    /// again, with this. Also where it was asked, and another of the producer's
+    /// has ended here since.
+    Unverified(Moment),
     /// A later producer of the same transactional id has been here.
     ProducerFenced {
         given: i16,
@@ -110,6 +115,9 @@ impl fmt::Display for Error {
             }
             Self::TooManyOffsets => f.write_str("the group has as many offsets as it may"),
             Self::UnstableOffset => f.write_str("a transaction with the offset is not ended"),
+            Self::Unverified(_) => {
+                f.write_str("the transaction's coordinator has not said that it is open")
+            }
             Self::ProducerFenced { given, current } => {
                 write!(f, "producer epoch {given} is fenced by {current}")
             }

@@ -5,12 +5,23 @@ use super::Name;
 use super::offsets::Offsets;
 use super::partitions::Partitions;
 use super::record::{About, ClassicImage, ConsumerImage, Of, Record, Standing, Value};
-use std::collections::BTreeMap;
+use super::request::EndTransaction;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     pub groups: BTreeMap<Name, GroupImage>,
+    /// Where a producer may have offsets pending.
+    producers: BTreeMap<i64, BTreeSet<Name>>,
+    /// What a transaction's marker ended and no record says yet: the
+    /// coordinator before this one did not come to it. To be written, for
+    /// compaction may take the marker away before what it ended.
+    pub unsaid: BTreeSet<Ended>,
 }
+
+/// A pending offset that is none any more: of a group, a topic and its
+/// partition, and a producer.
+pub(super) type Ended = (Name, Name, i32, i64);
 
 #[derive(Debug, Default)]
 pub(super) struct GroupImage {
@@ -35,6 +46,23 @@ pub(super) struct MemberImage {
 
 impl Ledger {
     pub(super) fn take(&mut self, record: Record) {
+        if let Of::Pending {
+            topic,
+            partition,
+            producer,
+        } = &record.key.of
+        {
+            let group = record.key.group.clone();
+            match record.value {
+                Some(_) => {
+                    self.producers.entry(*producer).or_default().insert(group);
+                }
+                None => {
+                    let ended = (group, topic.clone(), *partition, *producer);
+                    self.unsaid.remove(&ended);
+                }
+            }
+        }
         let image = self.groups.entry(record.key.group.clone()).or_default();
         let value = record.value;
         match record.key.of {
@@ -70,6 +98,28 @@ impl Ledger {
         if image.is_nothing() {
             self.groups.remove(&record.key.group);
         }
+    }
+
+    /// A marker at this place among the records.
+    pub(super) fn end(&mut self, end: &EndTransaction) {
+        let Some(names) = self.producers.remove(&end.producer) else {
+            return;
+        };
+        for name in names {
+            let Some(image) = self.groups.get_mut(&name) else {
+                continue;
+            };
+            for (topic, partition) in image.offsets.replay_end(end) {
+                let ended = (name.clone(), topic, partition, end.producer);
+                self.unsaid.insert(ended);
+            }
+            // Of a later epoch than the marker's.
+            if image.offsets.producers().any(|it| it == end.producer) {
+                self.producers.entry(end.producer).or_default().insert(name);
+            }
+        }
+        // What is left of a group may be nothing; the record that says so is
+        // still to be written, and `read_back` lets such groups go.
     }
 }
 

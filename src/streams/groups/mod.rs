@@ -2,7 +2,7 @@
 //! internal topic, as a pure machine.
 //!
 //! A node that gains the partition calls `gain`, then `replay` for each of its
-//! records, then `serve`; one that loses it calls `lose`, and everything is
+//! records and `replay_end` for each transaction's marker, then `serve`; one that loses it calls `lose`, and everything is
 //! forgotten. In between come requests, ticks and news of topics. What comes of
 //! them is taken with `take_effects`: records to append, and answers. The
 //! records of one `Append` are one batch of the topic, all of it or nothing;
@@ -41,7 +41,7 @@ use crate::limits::{GROUP_BATCH_BYTES, GROUP_NAME_BYTES_MAX};
 use desk::Desk;
 use ledger::Ledger;
 use record::Record;
-use request::{Reply, Request, Token};
+use request::{EndTransaction, Reply, Request, Token};
 use shelf::Shelf;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -82,6 +82,7 @@ pub struct Coordinator {
     shelf: Shelf,
     desk: Desk,
     effects: Vec<Effect>,
+    life: u64,
     /// Time in which nobody could be heard, for the process stood still.
     slept: Duration,
     sweep: Sweep,
@@ -101,7 +102,7 @@ struct Sweep {
 }
 
 /// Whether the records of one event must survive together, each group's its
-/// own.
+/// own. An offset and what takes away that it was pending always do.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unity {
     Whole,
@@ -109,6 +110,11 @@ enum Unity {
 }
 
 impl Coordinator {
+    /// From now on; what is running already keeps its time.
+    pub fn go_by(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
     /// Of a partition that another node has, until `gain`.
     pub fn new(settings: Settings) -> Self {
         Self {
@@ -118,9 +124,16 @@ impl Coordinator {
             shelf: Shelf::default(),
             desk: Desk::default(),
             effects: Vec::new(),
+            life: 0,
             slept: Duration::ZERO,
             sweep: Sweep::default(),
         }
+    }
+
+    /// Reads the partition anew, when another machine of this node had read it:
+    /// each gets a number of its own.
+    pub fn in_life(self, life: u64) -> Self {
+        Self { life, ..self }
     }
 
     pub fn is_serving(&self) -> bool {
@@ -146,6 +159,14 @@ impl Coordinator {
         Ok(())
     }
 
+    /// The marker that ends a transaction, at its place among the records. The
+    /// coordinator before this one may not have come to act on it.
+    pub fn replay_end(&mut self, end: &EndTransaction) {
+        if let Phase::Loading(ledger) = &mut self.phase {
+            ledger.end(end);
+        }
+    }
+
     /// Every record has been read.
     pub fn serve(&mut self, now: Now) {
         let Phase::Loading(ledger) = &mut self.phase else {
@@ -168,7 +189,7 @@ impl Coordinator {
         let held = self.desk.clear().into_iter().map(|(token, _)| token);
         let waiting: Vec<Token> = held.chain(self.shelf.waiting()).collect();
         self.phase = Phase::Elsewhere;
-        self.shelf = Shelf::default();
+        self.shelf = Shelf::of_life(self.life);
         // What is not taken yet was not promised to anybody, but for answers.
         self.effects
             .retain(|effect| matches!(effect, Effect::Answer { .. }));
@@ -177,12 +198,21 @@ impl Coordinator {
         }
     }
 
+    /// Whether requests are taken now.
+    pub fn has_room(&self) -> bool {
+        self.is_serving() && !self.desk.is_full()
+    }
+
     pub fn request(&mut self, now: Now, token: Token, request: Request) {
         let refusal = match self.phase {
             Phase::Elsewhere => Some(Error::NotCoordinator),
             Phase::Loading(_) => Some(Error::Loading),
             Phase::Serving if self.desk.is_full() => Some(Error::Busy),
-            Phase::Serving => None,
+            Phase::Serving => match &request {
+                // Nothing that is written has to be durable for this.
+                Request::CommitInTransaction(commit) => self.shelf.check_verified(commit).err(),
+                _ => None,
+            },
         };
         if let Some(error) = refusal {
             self.say((token, Err(error)));
@@ -300,7 +330,7 @@ impl Coordinator {
     /// survive together.
     fn append(&mut self, records: Vec<Record>, unity: Unity) {
         let is_one = |before: &Record, next: &Record| {
-            unity == Unity::Whole && before.key.group == next.key.group
+            unity == Unity::Whole && before.key.group == next.key.group || next.settles(before)
         };
         let mut batch = Vec::new();
         let mut bytes = 0;

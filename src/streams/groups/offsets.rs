@@ -161,17 +161,8 @@ impl Offsets {
     /// Commits or drops what the producer has pending here. Told twice, there
     /// is nothing left to do at the second time.
     pub(super) fn end(&mut self, turn: &mut Turn, group: &Name, end: &EndTransaction) {
-        let held = self.pending.get(&end.producer).into_iter().flatten();
-        let ended: Vec<(Spot, Committed)> = held
-            .filter(|(_, pending)| pending.producer_epoch <= end.producer_epoch)
-            .map(|(spot, pending)| (spot.clone(), pending.offset.clone()))
-            .collect();
-        for (spot, offset) in ended {
-            // What was committed behind it has gone over it already: the
-            // order is that of the commits, not of the transactions' ends.
-            let newer = self.committed.get(&spot);
-            let is_latest = newer.is_none_or(|newer| newer.order < offset.order);
-            if end.is_committed && (is_latest || planted!(PendingOverNewer)) {
+        for (spot, offset) in self.ended_by(end) {
+            if end.is_committed && self.is_latest(&spot, &offset) {
                 write_offset(turn, group, &spot, &offset);
                 self.put(spot.clone(), offset);
             }
@@ -180,6 +171,45 @@ impl Offsets {
             turn.erase(group, of_pending(&spot, end.producer));
             self.take_pending(end.producer, &spot);
         }
+    }
+
+    /// The same for a transaction whose marker is read back. Gives what was
+    /// pending, for `write_ended`.
+    pub(super) fn replay_end(&mut self, end: &EndTransaction) -> Vec<Spot> {
+        let ended = self.ended_by(end).into_iter();
+        let end_one = |(spot, offset): (Spot, Committed)| {
+            if end.is_committed && self.is_latest(&spot, &offset) {
+                self.put(spot.clone(), offset);
+            }
+            self.take_pending(end.producer, &spot);
+            spot
+        };
+        ended.map(end_one).collect()
+    }
+
+    /// Writes what `replay_end` did, as it stands now that all is read.
+    pub(super) fn write_ended(&self, turn: &mut Turn, group: &Name, spot: &Spot, producer: i64) {
+        if let Some(committed) = self.committed.get(spot) {
+            write_offset(turn, group, spot, committed);
+        }
+        let held = self.pending.get(&producer);
+        if held.is_none_or(|held| !held.contains_key(spot)) {
+            turn.erase(group, of_pending(spot, producer));
+        }
+    }
+
+    fn ended_by(&self, end: &EndTransaction) -> Vec<(Spot, Committed)> {
+        let held = self.pending.get(&end.producer).into_iter().flatten();
+        held.filter(|(_, pending)| pending.producer_epoch <= end.producer_epoch)
+            .map(|(spot, pending)| (spot.clone(), pending.offset.clone()))
+            .collect()
+    }
+
+    /// What was committed behind it has gone over it already: the order is
+    /// that of the commits, not of the transactions' ends.
+    fn is_latest(&self, spot: &Spot, offset: &Committed) -> bool {
+        let newer = self.committed.get(spot);
+        newer.is_none_or(|newer| newer.order < offset.order) || planted!(PendingOverNewer)
     }
 
     pub(super) fn fetch(&self, spots: Option<Vec<Spot>>, is_stable_required: bool) -> Vec<Fetched> {

@@ -15,6 +15,19 @@ pub struct Record {
     pub value: Option<Value>,
 }
 
+impl Record {
+    /// Whether it takes away that an offset is pending, which the record before it
+    /// commits: what is lost of that one is never written again.
+    pub(super) fn settles(&self, before: &Self) -> bool {
+        let (Of::Offset { topic, partition }, None) = (&before.key.of, &self.value) else {
+            return false;
+        };
+        let is_of_spot = matches!(&self.key.of, Of::Pending { topic: its, partition: at, .. }
+            if (its, at) == (topic, partition));
+        is_of_spot && self.key.group == before.key.group
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     pub group: Name,

@@ -3,9 +3,10 @@
 //! parts and gathers what its protocol puts together.
 
 use super::partitions::Partitions;
-use super::{Blob, Name};
+use super::{Blob, Error, Name, is_named};
 use crate::clock::Millis;
 use crate::ids::Uid;
+use crate::streams::producers::Moment;
 use std::collections::BTreeSet;
 
 pub use super::record::{About, Protocol};
@@ -132,14 +133,17 @@ pub struct Commit {
     pub offsets: Vec<NewOffset>,
 }
 
-/// The door has asked the transaction's coordinator whether the transaction is
-/// open: what comes behind its end would be pending for ever.
+/// What comes behind the transaction's end would be pending for ever, so its
+/// coordinator is asked first.
 #[derive(Clone, Debug)]
 pub struct CommitInTransaction {
     pub caller: Caller,
     pub producer: i64,
     pub producer_epoch: i16,
     pub offsets: Vec<NewOffset>,
+    /// It was asked after `Error::Unverified` gave this, and the transaction was
+    /// open.
+    pub verified: Option<Moment>,
 }
 
 /// Said by the transaction's coordinator to that of each group with offsets in
@@ -336,5 +340,52 @@ impl Request {
             | Self::Delete { group } => Some(group),
             Self::EndTransaction(_) | Self::List => None,
         }
+    }
+
+    /// Members have a group that has a name; offsets may be kept for none. It is the
+    /// first thing to be said of a request, whoever coordinates what the name would
+    /// belong to.
+    pub fn check_name(&self) -> Result<(), Error> {
+        let is_of_members = matches!(
+            self,
+            Self::Join(_)
+                | Self::Sync(_)
+                | Self::Heartbeat(_)
+                | Self::Leave(_)
+                | Self::ConsumerHeartbeat(_)
+        );
+        let is_right = |name: &Name| is_named(name) && !(is_of_members && name.is_empty());
+        match self.group().is_none_or(is_right) {
+            true => Ok(()),
+            false => Err(Error::InvalidGroupId),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::GROUP_NAME_BYTES_MAX;
+
+    #[test]
+    fn only_offsets_may_be_kept_for_a_group_without_a_name() {
+        let caller = |group: &Name| Caller {
+            group: group.clone(),
+            member: "m".into(),
+            instance: None,
+            generation: 1,
+        };
+        let (none, long) = ("".into(), "x".repeat(GROUP_NAME_BYTES_MAX + 1).into());
+        let beats = |name| Request::Heartbeat(caller(name)).check_name();
+        assert_eq!(beats(&none), Err(Error::InvalidGroupId));
+        assert_eq!(beats(&long), Err(Error::InvalidGroupId));
+        assert_eq!(beats(&"g".into()), Ok(()));
+        let describes = |group: &Name| {
+            let group = group.clone();
+            Request::Describe { group }.check_name()
+        };
+        assert_eq!(describes(&none), Ok(()));
+        assert_eq!(describes(&long), Err(Error::InvalidGroupId));
+        assert_eq!(Request::List.check_name(), Ok(()));
     }
 }

@@ -1,5 +1,9 @@
 //! What a coordinator is told about how to behave.
 
+use crate::limits::{GROUP_HEARTBEAT_MS, GROUP_SESSION_MS};
+use crate::state::topics::overrides;
+use std::sync::Arc;
+
 /// Named after Kafka's settings of the same meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -16,7 +20,9 @@ pub struct Settings {
     pub initial_delay_ms: u32,
     pub members_max: usize,
     /// How long a member of KIP-848 lives without a heartbeat, and how often it
-    /// is told to send one.
+    /// is told to send one: of each group that has something of its own, by its
+    /// name, and of all others.
+    pub own: Arc<overrides::Groups>,
     pub consumer_session_ms: u32,
     pub consumer_heartbeat_ms: u32,
     /// How long offsets are kept after their group became empty, or, where no
@@ -26,6 +32,18 @@ pub struct Settings {
     pub sweep_every_ms: u64,
 }
 
+impl Settings {
+    pub fn session_ms_of(&self, group: &str) -> u32 {
+        let own = self.own.get(group).and_then(|own| own.session_ms);
+        own.unwrap_or(self.consumer_session_ms)
+    }
+
+    pub fn heartbeat_ms_of(&self, group: &str) -> u32 {
+        let own = self.own.get(group).and_then(|own| own.heartbeat_ms);
+        own.unwrap_or(self.consumer_heartbeat_ms)
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -33,8 +51,9 @@ impl Default for Settings {
             session_ms_max: 30 * 60 * 1000,
             initial_delay_ms: 500,
             members_max: crate::limits::GROUP_MEMBERS_MAX,
-            consumer_session_ms: 45_000,
-            consumer_heartbeat_ms: 5_000,
+            own: Arc::default(),
+            consumer_session_ms: GROUP_SESSION_MS,
+            consumer_heartbeat_ms: GROUP_HEARTBEAT_MS,
             offsets_retention_ms: 7 * 24 * 60 * 60 * 1000,
             sweep_every_ms: 10 * 60 * 1000,
         }

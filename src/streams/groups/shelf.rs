@@ -4,10 +4,12 @@ use super::consumer::Consumer;
 use super::group::{Body, Group};
 use super::ledger::Ledger;
 use super::record::Of;
-use super::request::{EndTransaction, Listed, Reply, Request, Token};
+use super::request::{CommitInTransaction, EndTransaction, Listed, Reply, Request, Token};
 use super::turn::Turn;
-use super::{Catalog, Error, Name, is_named};
+use super::{Catalog, Error, Name};
+use crate::ids::ProducerId;
 use crate::limits::{COORDINATOR_BYTES_MAX, GROUPS_PER_COORDINATOR_MAX, GROUPS_SWEPT_AT_ONCE};
+use crate::streams::producers::Ends;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::time::Duration;
@@ -19,6 +21,8 @@ pub(super) struct Shelf {
     alarms: BTreeSet<(Duration, Name)>,
     /// Where a producer may have offsets pending.
     producers: BTreeMap<i64, BTreeSet<Name>>,
+    /// Of transactions, since the partition was read.
+    ends: Ends,
     /// Invariant: what the groups were last counted to take.
     bytes: usize,
 }
@@ -55,7 +59,22 @@ impl Touched {
 }
 
 impl Shelf {
-    pub(super) fn read_back(&mut self, turn: &mut Turn, ledger: Ledger) {
+    /// With nothing on it. In another life than the one before, it has not heard
+    /// of all ends.
+    pub(super) fn of_life(life: u64) -> Self {
+        Self {
+            ends: Ends::of_life(life),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn read_back(&mut self, turn: &mut Turn, mut ledger: Ledger) {
+        for (name, topic, partition, producer) in std::mem::take(&mut ledger.unsaid) {
+            // The group may have been deleted since.
+            let image = ledger.groups.entry(name.clone()).or_default();
+            let spot = (topic, partition);
+            image.offsets.write_ended(turn, &name, &spot, producer);
+        }
         for (name, image) in ledger.groups {
             let group = Group::read_back(turn, &name, image);
             for producer in group.offsets.producers() {
@@ -66,6 +85,12 @@ impl Shelf {
             self.settle(&name, Touched::Members);
         }
         self.look_again(turn);
+    }
+
+    /// Whether a commit was let into its transaction, and that has not ended since.
+    pub(super) fn check_verified(&self, commit: &CommitInTransaction) -> Result<(), Error> {
+        let checked = self.ends.check(commit.verified, id_of(commit.producer));
+        checked.map_err(Error::Unverified)
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -104,31 +129,25 @@ impl Shelf {
         name: &Name,
         request: Request,
     ) -> Result<Option<Reply>, Error> {
-        if !is_named(name) {
-            return Err(Error::InvalidGroupId);
-        }
+        request.check_name()?;
         let reply = match request {
             Request::Join(join) => {
-                not_empty(name)?;
                 let is_new = join.member.is_empty();
                 let group = self.open(turn, name, is_new, Error::UnknownMember)?;
                 group.as_classic(is_new)?.join(turn, token, join);
                 return Ok(None);
             }
             Request::Sync(sync) => {
-                not_empty(name)?;
                 self.member_group(name)?
                     .as_classic(false)?
                     .sync(turn, token, sync);
                 return Ok(None);
             }
             Request::Heartbeat(caller) => {
-                not_empty(name)?;
                 let group = self.member_group(name)?;
                 group.as_classic(false)?.heartbeat(turn, &caller)?
             }
             Request::Leave(leave) => {
-                not_empty(name)?;
                 match self
                     .member_group(name)
                     .and_then(|group| group.as_classic(false))
@@ -138,7 +157,6 @@ impl Shelf {
                 }
             }
             Request::ConsumerHeartbeat(beat) => {
-                not_empty(name)?;
                 let is_new = beat.epoch == 0;
                 let group = self.open(turn, name, is_new, Error::UnknownMember)?;
                 Reply::ConsumerAlive(group.as_consumer(is_new)?.heartbeat(turn, beat)?)
@@ -238,6 +256,7 @@ impl Shelf {
     }
 
     fn end_transaction(&mut self, turn: &mut Turn, end: &EndTransaction) -> Reply {
+        self.ends.note(id_of(end.producer));
         let names = self.producers.get(&end.producer).cloned();
         for name in names.into_iter().flatten() {
             let Some(group) = self.groups.get_mut(&name) else {
@@ -378,9 +397,7 @@ impl Shelf {
     }
 }
 
-fn not_empty(name: &Name) -> Result<(), Error> {
-    match name.is_empty() {
-        true => Err(Error::InvalidGroupId),
-        false => Ok(()),
-    }
+/// A number that no producer has, where a client makes one up, ends nothing.
+fn id_of(producer: i64) -> ProducerId {
+    ProducerId(producer as u64)
 }

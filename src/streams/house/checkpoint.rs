@@ -7,7 +7,7 @@
 //! | magic `DLPC`, version, two bytes of zeros | 4 bytes, u16, u16 |
 //! | topic, partition | 16 bytes, u32 |
 //! | count of epochs, of times, bytes of the producers | u32 each |
-//! | first offset, offset after the last batch | u64 each |
+//! | first offset, offset after the last batch, compacted until | u64 each |
 //! | each epoch: number, first offset | i32, u64 |
 //! | each time: first offset of its stretch, latest timestamp | u64, i64 |
 //! | the producers, as they write themselves down | |
@@ -25,7 +25,7 @@ use std::fmt;
 
 const MAGIC: [u8; 4] = *b"DLPC";
 /// Raised when the form above changes. Another is refused with both numbers.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const CRC_BYTES: usize = 4;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct Checkpoint {
     pub first: Offset,
     /// The offset after the last batch that it knows of.
     pub next: Offset,
+    /// Compacted up to here.
+    pub clean_until: Offset,
     pub epochs: Epochs,
     pub times: Times,
     pub producers: Producers,
@@ -91,7 +93,7 @@ impl Checkpoint {
         for count in [epochs.len(), self.times.marks().len(), producers.len()] {
             bytes.extend_from_slice(&(count as u32).to_le_bytes());
         }
-        for offset in [self.first, self.next] {
+        for offset in [self.first, self.next, self.clean_until] {
             bytes.extend_from_slice(&offset.0.to_le_bytes());
         }
         for (epoch, at) in epochs {
@@ -130,6 +132,7 @@ impl Checkpoint {
         let (epoch_count, time_count) = (cursor.u32()?, cursor.u32()?);
         let producers_bytes = cursor.u32()? as usize;
         let (first, next) = (Offset(cursor.u64()?), Offset(cursor.u64()?));
+        let clean_until = Offset(cursor.u64()?);
         let epochs = read_epochs(&mut cursor, epoch_count)?;
         let times = read_times(&mut cursor, time_count)?;
         let producers = producers::decode(cursor.take(producers_bytes)?);
@@ -139,6 +142,7 @@ impl Checkpoint {
                 key: Key { topic, partition },
                 first,
                 next,
+                clean_until,
                 epochs,
                 times,
                 producers,
@@ -188,6 +192,7 @@ mod tests {
             },
             first: Offset(10),
             next: Offset(50),
+            clean_until: Offset(30),
             epochs,
             times,
             producers: Producers::new(Offset(50)),

@@ -1,5 +1,5 @@
-//! What clients do with a partition that this node leads: they append, end
-//! transactions, and have old records dropped.
+//! What clients do with a partition that this node leads: they append, and end
+//! transactions.
 
 use super::holding::{Hands, Holding, Repeat, Waiting};
 use super::reading::latest;
@@ -8,7 +8,7 @@ use crate::limits::STREAMS_REPEATS_MAX;
 use crate::streams::batch::control;
 use crate::streams::batch::header::BatchMut;
 use crate::streams::batch::stored::Stored;
-use crate::streams::desk::{Answer, Append, Appended, Mark, NotAppended, NotDropped, NotHere};
+use crate::streams::desk::{Append, Appended, Mark, NotAppended, NotHere};
 use crate::streams::partition::{Acks, Refused};
 use crate::streams::producers::{Admitted, Offer};
 use std::time::Duration;
@@ -16,6 +16,8 @@ use std::time::Duration;
 /// A marker is asked for again by the transaction's coordinator, for as long as
 /// it takes.
 const MARKER_TIMEOUT: Duration = Duration::from_secs(30);
+/// A batch of a marker has 78 bytes.
+const MARKER_ROOM: usize = 128;
 
 impl Holding {
     pub fn append(&mut self, hands: &mut Hands, append: Append) {
@@ -26,6 +28,9 @@ impl Holding {
         if let Admitted::Known { first, last } = admitted {
             return self.wait_for_known(hands, append, first, last);
         }
+        if let Err(why) = self.reserve(hands, append.bytes.len()) {
+            return (append.answer)(Err(why));
+        }
         let count = append.offered.iter().map(|one| u64::from(one.count)).sum();
         let token = self.take_token();
         let until = hands.since + append.timeout;
@@ -35,7 +40,10 @@ impl Holding {
         let first = partition.first();
         let place = match partition.offer(append.acks, token, count, until) {
             Ok(place) => place,
-            Err((_, why)) => return (append.answer)(Err(NotAppended::Partition(why))),
+            Err((_, why)) => {
+                hands.device.keep_promise(self.log(), append.bytes.len());
+                return (append.answer)(Err(NotAppended::Partition(why)));
+            }
         };
         let Append {
             mut bytes,
@@ -66,7 +74,10 @@ impl Holding {
     }
 
     fn admit(&self, append: &Append) -> Result<Admitted, NotAppended> {
-        if !self.leads() {
+        let is_same_reign = append
+            .led_since
+            .is_none_or(|epoch| epoch == self.view().leader_epoch());
+        if !self.leads() || !is_same_reign {
             return Err(NotAppended::Partition(Refused::NotLeader));
         }
         let claims = append
@@ -88,13 +99,12 @@ impl Holding {
                 .producers
                 .admit(&offer)
                 .map_err(NotAppended::Producer)?;
-        }
-        match admitted {
-            Admitted::New { begins: true } if !append.is_verified => {
-                Err(NotAppended::BeginsTransaction)
+            if admitted == (Admitted::New { begins: true }) {
+                let checked = self.ends.check(append.verified, claim.id);
+                checked.map_err(NotAppended::BeginsTransaction)?;
             }
-            admitted => Ok(admitted),
         }
+        Ok(admitted)
     }
 
     /// The first try may still be on its way to the disk: the answer waits until
@@ -106,6 +116,7 @@ impl Holding {
         self.repeats.push(Repeat {
             first,
             last,
+            acks: append.acks,
             until: hands.since + append.timeout,
             answer: append.answer,
         });
@@ -133,6 +144,9 @@ impl Holding {
         if let Err(why) = self.producers.admit_marker(&mark.closing) {
             return (mark.answer)(Err(NotAppended::Producer(why)));
         }
+        if let Err(why) = self.reserve(hands, MARKER_ROOM) {
+            return (mark.answer)(Err(why));
+        }
         let token = self.take_token();
         let until = hands.since + MARKER_TIMEOUT;
         let Some(partition) = &mut self.partition else {
@@ -140,7 +154,10 @@ impl Holding {
         };
         let place = match partition.offer(Acks::All, token, 1, until) {
             Ok(place) => place,
-            Err((_, why)) => return (mark.answer)(Err(NotAppended::Partition(why))),
+            Err((_, why)) => {
+                hands.device.keep_promise(self.log(), MARKER_ROOM);
+                return (mark.answer)(Err(NotAppended::Partition(why)));
+            }
         };
         let (at, answer) = (place.base, mark.answer);
         self.waiting.insert(token, Waiting::Marker { at, answer });
@@ -151,28 +168,11 @@ impl Holding {
             epoch: mark.closing.epoch,
         };
         let batch = mark.closing.marker.batch(into, hands.wall);
+        self.ends.note(mark.closing.id);
+        let spared = MARKER_ROOM.saturating_sub(batch.len());
+        hands.device.keep_promise(self.log(), spared);
         self.note(hands, &batch);
         self.submit_append(hands, place.attempt, place.base, batch);
         self.go_on(hands);
-    }
-
-    pub fn drop_prefix(
-        &mut self,
-        hands: &mut Hands,
-        until: Option<Offset>,
-        answer: Answer<Result<Offset, NotDropped>>,
-    ) {
-        let Some(partition) = self.partition.as_mut().filter(|one| one.leads()) else {
-            return answer(Err(NotDropped::NotHere(NotHere::NotLeader)));
-        };
-        let watermark = partition.watermark();
-        let until = until.unwrap_or(watermark);
-        if until > watermark {
-            return answer(Err(NotDropped::OutOfRange));
-        }
-        partition.drop_prefix(until);
-        let first = partition.first();
-        self.go_on(hands);
-        answer(Ok(first));
     }
 }

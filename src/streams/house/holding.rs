@@ -1,35 +1,52 @@
 //! One partition that this node holds: its log, and what is known of it.
 
-use super::checkpoint::Checkpoint;
-use super::reading::{self, ReadBack};
-use super::retention::{self, Kept};
+use super::asking::Asking;
+use super::compaction::Compaction;
+use super::dropping::Dropping;
+use super::keeping::Keeping;
+use super::parting::Handing;
+use super::reading::ReadBack;
+use super::rereading::Rereading;
+use super::rolling::{self, Rolling};
+use super::serving::Serving;
 use super::times::Times;
 use super::watchers::Watchers;
 use super::{Event, Events};
 use crate::clock::Millis;
-use crate::disk::Disk;
 use crate::ids::{Index, LogId, NodeId, Offset, ProducerId};
-use crate::limits::STREAMS_CHECKPOINT_EVERY_BYTES;
-use crate::log::{Device, LogHandle, Refused, Request, Shelf};
+use crate::log::{Device, Refused, Request, Shelf};
+use crate::planted;
 use crate::state::topics::{
-    BrokerLife, InSyncChange, StreamsCommand, StreamsOutcome, TopicSettings, Topics,
+    BrokerLife, InSyncChange, StreamsCommand, StreamsOutcome, StreamsRefused, TopicSettings, Topics,
 };
-use crate::streams::Key;
 use crate::streams::desk::{Answer, Appended, NotAppended, NotHere, ProducerShown};
-use crate::streams::partition::{self, Effect, Found, LeaderEpoch, Partition, Standing};
-use crate::streams::producers::{Aborted, Producers};
-use crate::streams::site::Propose;
+use crate::streams::follow::Tell;
+use crate::streams::partition::{self, Effect, LeaderEpoch, Partition, Standing};
+use crate::streams::producers::{Aborted, Ends, Producers};
+use crate::streams::site::Site;
 use crate::streams::view::{Marks, View};
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use crate::streams::{Key, Streams};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
+
+/// How long no append is tried after the log has refused one: that of a tick.
+const REFUSED_FOR: Duration = Duration::from_millis(400);
 
 /// What a partition works with.
 pub(super) struct Hands<'a> {
     pub device: &'a mut Device,
     pub events: &'a Events,
+    pub streams: &'a Streams,
     pub watchers: &'a mut Watchers,
-    pub propose: Option<&'a Arc<Propose>>,
+    pub rereading: &'a mut Rereading,
+    /// Partitions of which somebody waits for less than the disk.
+    pub hasty: &'a mut BTreeSet<Key>,
+    /// What may be handed on now.
+    pub drained: &'a mut Vec<Key>,
+    pub site: Option<&'a Site>,
+    /// Where it goes what is asked of leaders.
+    pub tell: Option<&'a Tell>,
     pub topics: &'a Topics,
     pub since: Duration,
     pub wall: Millis,
@@ -37,40 +54,51 @@ pub(super) struct Hands<'a> {
 
 pub(super) struct Holding {
     pub(super) serial: u64,
-    own: NodeId,
+    pub(super) own: NodeId,
     pub(super) key: Key,
-    shelf: Arc<Shelf>,
+    pub(super) shelf: Arc<Shelf>,
     view: Arc<View>,
     pub(super) settings: TopicSettings,
     /// The last that was heard, for when the partition is open.
-    standing: Option<Standing>,
-    rules: partition::Settings,
+    pub(super) standing: Option<Standing>,
+    pub(super) asking: Asking,
+    pub(super) serving: Serving,
+    pub(super) handing: Handing,
+    pub(super) rules: partition::Settings,
     pub(super) partition: Option<Partition<u64>>,
     pub(super) producers: Producers,
+    /// Of transactions, by this node in the reign that it stands in.
+    pub(super) ends: Ends,
     pub(super) times: Times,
+    pub(super) compaction: Compaction,
+    pub(super) dropping: Dropping,
     /// What is known of the log is to be read from it again before anything is
     /// appended.
-    is_stale: bool,
-    /// It is being read.
-    is_reading: bool,
+    pub(super) is_stale: bool,
+    /// It is being read, or waits for its turn.
+    pub(super) is_reading: bool,
+    /// As far as it was read by now.
+    pub(super) half_read: Option<ReadBack>,
     /// It could not be read, and this was said.
-    is_unreadable: bool,
+    pub(super) is_unreadable: bool,
     /// Cuts that the log has not made yet.
     cuts: usize,
+    /// Appends that it has not answered yet.
+    appends: usize,
     /// Why the log took no append, when it last did not.
     refusal: Box<str>,
+    /// Until then no other is tried.
+    refuses_until: Duration,
+    /// When it was last looked what may be dropped.
+    swept_at: Duration,
+    /// When the active segment began.
+    pub(super) rolling: Option<Rolling>,
     /// Who waits for what was appended, by token.
     pub(super) waiting: BTreeMap<u64, Waiting>,
     pub(super) next_token: u64,
     /// Who sent again what is here already, and waits for the watermark.
     pub(super) repeats: Vec<Repeat>,
-    /// Bytes appended since it was last written down.
-    pub(super) unwritten_bytes: u64,
-    /// As encoded at an offset, to be written once all below is durable.
-    captured: Option<(Offset, Vec<u8>)>,
-    is_writing: bool,
-    /// Which of its two checkpoint files is next.
-    turn: usize,
+    pub(super) keeping: Keeping,
 }
 
 pub(super) enum Waiting {
@@ -87,6 +115,7 @@ pub(super) enum Waiting {
 pub(super) struct Repeat {
     pub first: Offset,
     pub last: Offset,
+    pub acks: partition::Acks,
     pub until: Duration,
     pub answer: Answer<Result<Appended, NotAppended>>,
 }
@@ -107,38 +136,55 @@ impl Holding {
         key: Key,
         name: Arc<str>,
         shelf: Arc<Shelf>,
-        log: LogHandle,
         rules: partition::Settings,
     ) -> Self {
+        let dropping = Dropping::new(shelf.first());
         Self {
             serial,
             own,
             key,
+            view: Arc::new(View::new(key, name, own, shelf.clone())),
             shelf,
-            view: Arc::new(View::new(key, name, own, log)),
             settings: TopicSettings::default(),
             standing: None,
+            asking: Asking::new(serial),
+            serving: Serving::default(),
+            handing: Handing::No,
             rules,
             partition: None,
             producers: Producers::default(),
+            ends: Ends::default(),
             times: Times::default(),
+            compaction: Compaction::default(),
+            dropping,
             is_stale: true,
             is_reading: false,
+            half_read: None,
             is_unreadable: false,
             cuts: 0,
+            appends: 0,
             refusal: Box::default(),
+            refuses_until: Duration::ZERO,
+            swept_at: Duration::ZERO,
+            rolling: None,
             waiting: BTreeMap::new(),
             next_token: 0,
             repeats: Vec::new(),
-            unwritten_bytes: 0,
-            captured: None,
-            is_writing: false,
-            turn: 0,
+            keeping: Keeping::default(),
         }
     }
 
     pub fn log(&self) -> LogId {
         self.shelf.id
+    }
+
+    pub(super) fn shelf(&self) -> &Arc<Shelf> {
+        &self.shelf
+    }
+
+    /// No cut is on its way to the log.
+    pub(super) fn is_uncut(&self) -> bool {
+        self.cuts == 0
     }
 
     pub fn view(&self) -> &Arc<View> {
@@ -179,13 +225,14 @@ impl Holding {
         self.producers.aborted(from, until).copied().collect()
     }
 
+    /// By all that the log has, acknowledged or not: what a client has read was
+    /// acknowledged, and one that leads anew does not know yet how far that was.
     pub fn end_of_epoch(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
         let partition = self.partition.as_ref()?;
         let newest = partition.standing().leader_epoch;
         match epoch == newest {
-            // What is not acknowledged yet may still go.
-            true => Some((newest, partition.watermark())),
-            false => partition.epochs().end_of(epoch, partition.watermark()),
+            true => Some((newest, partition.next())),
+            false => partition.epochs().end_of(epoch, partition.next()),
         }
     }
 
@@ -210,87 +257,49 @@ impl Holding {
     pub fn stand(&mut self, hands: &mut Hands, standing: Standing, settings: &TopicSettings) {
         if self.settings != *settings {
             self.settings = settings.clone();
+            let bytes = rolling::segment_bytes(settings);
+            hands.device.set_segment_bytes(self.log(), bytes);
         }
         if self.standing.as_ref() == Some(&standing) {
             return;
         }
-        self.standing = Some(standing.clone());
+        let before = self.standing.replace(standing.clone());
+        let epoch_before = before.map(|one| one.leader_epoch);
+        if epoch_before != Some(standing.leader_epoch) {
+            self.ends = Ends::of_life(standing.leader_epoch as u64);
+        }
+        let is_led_anew = epoch_before.is_some_and(|epoch| epoch != standing.leader_epoch);
+        if is_led_anew && !planted!(HandingKept) {
+            // What was being handed on is, whoever leads by now: it may be this
+            // node again.
+            self.handing = Handing::No;
+        }
         if let Some(partition) = &mut self.partition {
             partition.stand(hands.since, standing);
+            self.mind_handing(hands.since);
             self.go_on(hands);
+            self.heed_call(hands);
         }
-    }
-
-    /// Has everything that is known of the log read from it.
-    pub fn read_back(&mut self, hands: &mut Hands) {
-        let is_empty = self.shelf.written_until() == Index(0);
-        if is_empty && self.partition.is_none() {
-            // A new one: nothing to read, and nothing to wait for.
-            let nothing = ReadBack {
-                first: Offset(0),
-                next: Offset(0),
-                epochs: Default::default(),
-                times: Times::default(),
-                producers: Producers::default(),
-                bytes: 0,
-            };
-            return self.take_read(hands, nothing);
-        }
-        self.is_reading = true;
-        hands.device.rest();
-        let (disk, shelf, key) = (hands.device.disk().clone(), self.shelf.clone(), self.key);
-        let run = self.partition.as_ref().map_or(0, Partition::run);
-        let (events, serial, wall) = (hands.events.clone(), self.serial, hands.wall);
-        let read: Arc<Mutex<Option<ReadBack>>> = Arc::default();
-        let put = read.clone();
-        let task = move || {
-            let found = reading::read_back(&*disk, &shelf, key, wall)?;
-            *put.lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(found);
-            Ok(())
-        };
-        let done = move |outcome: std::io::Result<()>| {
-            let found = read
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .take();
-            let missing = || std::io::Error::other("nothing was read");
-            let outcome = outcome.and_then(|()| found.ok_or_else(missing));
-            events.put(key, serial, Event::ReadBack { run, outcome });
-        };
-        hands.device.errand(Box::new(task), Box::new(done));
-    }
-
-    fn take_read(&mut self, hands: &mut Hands, read: ReadBack) {
-        self.unwritten_bytes = read.bytes;
-        self.producers = read.producers;
-        self.times = read.times;
-        (self.is_stale, self.is_unreadable) = (false, false);
-        if self.partition.is_none() {
-            let found = Found {
-                first: read.first,
-                next: read.next,
-                epochs: read.epochs,
-            };
-            let mut partition = Partition::new(self.own, self.rules, found);
-            if let Some(standing) = self.standing.clone() {
-                partition.stand(hands.since, standing);
-            }
-            self.partition = Some(partition);
-        }
-        self.go_on(hands);
     }
 
     pub fn happened(&mut self, hands: &mut Hands, event: Event) {
         match event {
             Event::ReadBack { run, outcome } => self.has_read(hands, run, outcome),
-            Event::CheckpointWritten { outcome } => {
-                self.is_writing = false;
-                if let Err(error) = outcome {
-                    tracing::debug!(partition = %self.key, %error, "no checkpoint was written");
-                }
+            Event::CheckpointWritten { outcome } => self.has_written(outcome),
+            Event::OldestFound { at, found } => self.oldest_found(at, found),
+            Event::Dropped { outcome } => {
+                self.dropped(outcome);
+                self.go_on(hands);
+            }
+            Event::Rewritten { written, answer } => self.exchange(hands, written, answer),
+            Event::Compacted { outcome } => {
+                self.compacted(hands.since, outcome);
+                self.go_on(hands);
             }
             event => {
+                if let Event::Landed { .. } | Event::Failed { .. } = event {
+                    self.appends -= 1;
+                }
                 let Some(partition) = &mut self.partition else {
                     return;
                 };
@@ -299,50 +308,55 @@ impl Holding {
                         partition.landed(run, Offset(appended.next.0));
                     }
                     Event::Failed { attempt, from, why } => {
-                        // Its producer is told, and the node's status.
-                        self.refusal = why.to_string().into();
+                        // Its producer is told, and the node's status. All that
+                        // is known is read back before the next is tried, so that
+                        // is not done for each that comes to a full disk.
+                        // Those behind it fail because of it.
+                        if attempt == partition.attempt() {
+                            self.refusal = why.to_string().into();
+                            self.refuses_until = hands.since + REFUSED_FOR;
+                        }
                         partition.failed(attempt, Offset(from));
+                        self.asking.rest(hands.since);
                         self.is_stale = true;
+                        // What was captured may know of what was not taken.
+                        self.keeping.forget();
                     }
                     Event::Cut { run, outcome } => {
                         self.cuts -= 1;
                         match outcome {
-                            Ok(appended) => partition.landed(run, Offset(appended.next.0)),
-                            Err(why) => say_uncut(self.key, &why),
+                            Ok(appended) => {
+                                self.dropping.begins_at(appended.first);
+                                partition.landed(run, Offset(appended.next.0));
+                            }
+                            Err(why) => {
+                                say_uncut(self.key, &why);
+                                // It is asked again where the logs part, and tried
+                                // again, but not at every turn.
+                                self.asking.rest(hands.since);
+                            }
                         }
                     }
-                    Event::Dropped { outcome: Err(why) } => say_uncut(self.key, &why),
                     Event::NotTaken {
                         leader_epoch,
                         partition_epoch,
                     } => partition.not_taken(leader_epoch, partition_epoch),
+                    Event::NotAnswered {
+                        leader_epoch,
+                        partition_epoch,
+                    } => partition.not_answered(leader_epoch, partition_epoch),
+                    Event::NotHandedOn => self.keep_leading(),
                     Event::Dropped { .. }
+                    | Event::Removed { .. }
                     | Event::ReadBack { .. }
-                    | Event::CheckpointWritten { .. } => {}
+                    | Event::CheckpointWritten { .. }
+                    | Event::OldestFound { .. }
+                    | Event::Rewritten { .. }
+                    | Event::Compacted { .. } => {}
                 }
                 self.go_on(hands);
             }
         }
-    }
-
-    fn has_read(&mut self, hands: &mut Hands, run: u64, outcome: std::io::Result<ReadBack>) {
-        self.is_reading = false;
-        let is_current = self.partition.as_ref().is_none_or(|one| one.run() == run);
-        match outcome {
-            Ok(read) if is_current && !self.has_moved(&read) => self.take_read(hands, read),
-            Ok(_) => self.go_on(hands),
-            // It is tried again at each tick, and answers nothing meanwhile.
-            Err(error) if !self.is_unreadable => {
-                self.is_unreadable = true;
-                tracing::error!(partition = %self.key, %error, "the partition cannot be read");
-            }
-            Err(_) => {}
-        }
-    }
-
-    fn has_moved(&self, read: &ReadBack) -> bool {
-        let partition = self.partition.as_ref();
-        partition.is_some_and(|partition| partition.next() != read.next)
     }
 
     /// Carries out what the partition has decided, and shows how far it is.
@@ -361,33 +375,45 @@ impl Holding {
         if has_effects {
             self.show(hands);
         }
-        let Some(partition) = &self.partition else {
-            return;
-        };
-        let is_still = partition.durable() == partition.next();
-        if self.is_stale && !self.is_reading && is_still && self.cuts == 0 {
+        // Not where the partition ends: the log may have refused to be cut there.
+        let is_still = self.appends == 0 && self.cuts == 0;
+        if self.is_stale && !self.is_reading && is_still {
             self.read_back(hands);
         }
         self.write_down(hands);
+        self.serve();
+        self.answer_dropped();
+        self.pull(hands);
     }
 
     fn show(&mut self, hands: &mut Hands) {
         let marks = self.marks();
+        if let Some(partition) = &self.partition {
+            self.view.set_durable(partition.durable());
+        }
         self.view.set_marks(marks);
         if let Some(standing) = &self.standing {
+            // Reads go on while what is known of it is read back.
+            let is_known = self.partition.is_some();
             let leader = standing
                 .leader
-                .filter(|&leader| leader != self.own || self.is_open());
-            self.view.set_leader(leader, standing.leader_epoch);
+                .filter(|&leader| leader != self.own || is_known);
+            if self.view.set_leader(leader, standing.leader_epoch) {
+                hands.streams.turn();
+            }
         }
         hands.watchers.reached(self.key, marks);
         self.answer_repeats(marks);
     }
 
     fn answer_repeats(&mut self, marks: Marks) {
-        let done = self
-            .repeats
-            .extract_if(.., |one| marks.watermark > one.last);
+        self.refuse_repeats(marks.next);
+        let taken = self.partition.as_ref().map_or(Offset(0), Partition::taken);
+        let is_done = |one: &mut Repeat| match one.acks {
+            partition::Acks::Leader => taken > one.last,
+            partition::Acks::All => marks.watermark > one.last,
+        };
+        let done = self.repeats.extract_if(.., is_done);
         for one in done {
             (one.answer)(Ok(Appended {
                 base: one.first,
@@ -397,11 +423,26 @@ impl Holding {
         }
     }
 
+    /// Those who wait for what may go, or has gone: others' records come to stand
+    /// in its place, and their watermark says nothing of it. Nothing is appended
+    /// between its end and this.
+    fn refuse_repeats(&mut self, next: Offset) {
+        let leads = self.leads();
+        let is_gone = |one: &mut Repeat| !leads || one.last >= next;
+        let is_gone = |one: &mut Repeat| is_gone(one) && !planted!(RepeatNotRefused);
+        for one in self.repeats.extract_if(.., is_gone) {
+            (one.answer)(Err(match leads {
+                true => NotAppended::Disk(self.refusal.clone()),
+                false => NotAppended::Partition(partition::Refused::NotLeader),
+            }));
+        }
+    }
+
     fn carry_out(&mut self, hands: &mut Hands, effect: Effect<u64>) {
         match effect {
             Effect::Truncate { from } => {
                 let log = self.log();
-                let from = Index(from.0);
+                let from = self.batch_at(from);
                 self.cut(hands, Request::Truncate { log, from });
             }
             Effect::Restart { at } => {
@@ -412,12 +453,7 @@ impl Holding {
             Effect::DropPrefix { until } => {
                 self.producers.forget_before(until);
                 self.times.drop_prefix(until);
-                let (events, key, serial) = (hands.events.clone(), self.key, self.serial);
-                let (log, until) = (self.log(), Index(until.0));
-                hands.device.submit(
-                    Request::DropPrefix { log, until },
-                    Box::new(move |outcome| events.put(key, serial, Event::Dropped { outcome })),
-                );
+                self.have_dropped(hands, until);
             }
             Effect::Propose {
                 leader_epoch,
@@ -433,7 +469,8 @@ impl Holding {
                 }
             }
             Effect::Wake if !self.leads() => hands.watchers.changed(self.key),
-            Effect::Wake | Effect::Drained => {}
+            Effect::Wake => {}
+            Effect::Drained => self.drained(hands),
             Effect::Lost { from, until } => tracing::error!(
                 partition = %self.key, %from, %until,
                 "records that were acknowledged are cut: an unclean election has chosen another leader"
@@ -444,7 +481,8 @@ impl Holding {
     fn cut(&mut self, hands: &mut Hands, request: Request) {
         let run = self.partition.as_ref().map_or(0, Partition::run);
         let (events, key, serial) = (hands.events.clone(), self.key, self.serial);
-        self.captured = None;
+        self.keeping.forget();
+        self.half_read = None;
         self.is_stale = true;
         self.cuts += 1;
         hands.device.submit(
@@ -460,16 +498,20 @@ impl Holding {
         partition_epoch: i32,
         in_sync: Vec<(NodeId, crate::ids::Zxid)>,
     ) {
-        let not_taken = Event::NotTaken {
+        let not_answered = Event::NotAnswered {
             leader_epoch,
             partition_epoch,
         };
         let (events, key, serial) = (hands.events.clone(), self.key, self.serial);
         // Its own life, while this broker is up.
-        let life = hands.topics.brokers().life(self.own);
-        let (Some(propose), Some(leader)) = (hands.propose, life) else {
-            return events.put(key, serial, not_taken);
+        let life = hands.site.and_then(|site| site.life_in(hands.topics));
+        let (Some(site), Some(leader)) = (hands.site, life) else {
+            return events.put(key, serial, not_answered);
         };
+        if in_sync.iter().any(|&(node, _)| self.brings_back(node)) {
+            // It is told where the partition begins, and then this is said again.
+            return events.put(key, serial, not_answered);
+        }
         let in_sync = in_sync.into_iter();
         let change = InSyncChange {
             topic: key.topic,
@@ -484,77 +526,24 @@ impl Holding {
             leader,
             changes: vec![change],
         };
-        propose(
+        site.tell(
             command,
             Box::new(move |outcome| {
-                let is_taken = matches!(
-                    outcome,
-                    Ok(StreamsOutcome::Each(each)) if each.iter().all(Result::is_ok)
-                );
-                if !is_taken {
-                    events.put_and_wake(key, serial, not_taken);
-                }
+                let event = match outcome {
+                    Ok(StreamsOutcome::Each(each)) => match &each[..] {
+                        // What holds now shows in the topics.
+                        [Ok(_)] => return,
+                        [Err(why)] if is_final(why) => Event::NotTaken {
+                            leader_epoch,
+                            partition_epoch,
+                        },
+                        _ => not_answered,
+                    },
+                    _ => not_answered,
+                };
+                events.put_and_wake(key, serial, event);
             }),
         );
-    }
-
-    /// Captures what is known once enough has come, and writes it once all of it
-    /// is durable: a checkpoint never knows more than the log.
-    fn write_down(&mut self, hands: &mut Hands) {
-        if !self.is_open() || self.is_writing {
-            return;
-        }
-        if self.captured.is_none() && self.unwritten_bytes >= STREAMS_CHECKPOINT_EVERY_BYTES {
-            self.captured = self.capture();
-            self.unwritten_bytes = 0;
-        }
-        let durable = self.shelf.durable_until().0;
-        let is_durable = |(next, _): &mut (Offset, Vec<u8>)| next.0 <= durable;
-        let Some((_, bytes)) = self.captured.take_if(is_durable) else {
-            return;
-        };
-        self.is_writing = true;
-        let name = self.next_name();
-        let disk = hands.device.disk().clone();
-        let (events, key, serial) = (hands.events.clone(), self.key, self.serial);
-        let task = move || reading::write_checkpoint(&*disk, &name, &bytes);
-        let done = move |outcome| events.put(key, serial, Event::CheckpointWritten { outcome });
-        hands.device.errand(Box::new(task), Box::new(done));
-    }
-
-    fn next_name(&mut self) -> String {
-        self.turn = 1 - self.turn;
-        let [a, b] = reading::checkpoint_names(self.log());
-        if self.turn == 0 { a } else { b }
-    }
-
-    fn capture(&self) -> Option<(Offset, Vec<u8>)> {
-        let partition = self.partition.as_ref()?;
-        let checkpoint = Checkpoint {
-            key: self.key,
-            first: partition.first(),
-            next: partition.next(),
-            epochs: partition.epochs().clone(),
-            times: self.times.clone(),
-            producers: self.producers.clone(),
-        };
-        Some((checkpoint.next, checkpoint.encode()))
-    }
-
-    /// The node stops, and everything is durable.
-    pub fn leave(&mut self, disk: &dyn Disk) {
-        if !self.is_open() || self.unwritten_bytes == 0 {
-            return;
-        }
-        let name = self.next_name();
-        let captured = self
-            .capture()
-            .filter(|(next, _)| next.0 <= self.shelf.durable_until().0);
-        if let Some((_, bytes)) = captured
-            && let Err(error) = reading::write_checkpoint(disk, &name, &bytes)
-        {
-            tracing::warn!(partition = %self.key, %error, "no checkpoint was written");
-        }
     }
 
     /// It is not held here any more.
@@ -566,9 +555,10 @@ impl Holding {
         for repeat in self.repeats.drain(..) {
             (repeat.answer)(Err(gone()));
         }
+        self.dropping.give_up(NotHere::Unknown);
     }
 
-    pub fn tick(&mut self, hands: &mut Hands, is_sweep: bool) {
+    pub fn tick(&mut self, hands: &mut Hands, sweep_every: Duration) {
         if self.partition.is_none() && !self.is_reading {
             return self.read_back(hands);
         }
@@ -578,28 +568,61 @@ impl Holding {
         let late = self.repeats.extract_if(.., |one| one.until <= hands.since);
         let timed_out = || NotAppended::Partition(partition::Refused::TimedOut);
         late.for_each(|one| (one.answer)(Err(timed_out())));
-        if is_sweep && self.is_open() {
+        self.drop_late(hands.since);
+        if hands.since.saturating_sub(self.swept_at) >= sweep_every && self.is_open() {
+            self.swept_at = hands.since;
             self.sweep(hands);
         }
+        self.mind_handing(hands.since);
+        self.serve_late(hands.since);
         self.go_on(hands);
     }
 
-    /// Drops what the topic's rules no longer keep; forgets idle producers.
-    fn sweep(&mut self, hands: &mut Hands) {
-        self.producers.expire(hands.wall);
-        let spans = self.shelf.spans();
-        self.view
-            .set_bytes(spans.iter().map(|span| span.bytes).sum());
-        let Some(partition) = self.partition.as_mut().filter(|one| one.leads()) else {
+    /// Hears how far the log has taken in what was appended.
+    pub(super) fn look(&mut self, hands: &mut Hands) {
+        // Before the log is cut, its mark says more than is left of it.
+        if self.cuts > 0 {
             return;
-        };
-        let kept = Kept {
-            spans: &spans,
-            times: &self.times,
-            watermark: partition.watermark(),
-        };
-        if let Some(begins) = retention::begins_at(&kept, &self.settings, hands.wall) {
-            partition.drop_prefix(begins);
+        }
+        let taken = Offset(self.shelf.taken_until().0);
+        if let Some(partition) = self.partition.as_mut().filter(|one| one.taken() < taken) {
+            let run = partition.run();
+            partition.take_in(run, taken);
+            self.go_on(hands);
+        }
+    }
+
+    /// Whether `look` would find something.
+    pub(super) fn has_news(&self) -> bool {
+        let taken = Offset(self.shelf.taken_until().0);
+        let partition = self.partition.as_ref();
+        self.cuts == 0 && partition.is_some_and(|one| one.taken() < taken.min(one.next()))
+    }
+
+    pub(super) fn is_hasty(&self) -> bool {
+        self.partition.as_ref().is_some_and(Partition::is_hasty)
+    }
+
+    /// Why no append is tried now.
+    pub(super) fn refused(&self, since: Duration) -> Option<NotAppended> {
+        (since < self.refuses_until).then(|| NotAppended::Disk(self.refusal.clone()))
+    }
+
+    /// Whether the log has room for an append of so many bytes, which is then
+    /// kept for it.
+    pub(super) fn reserve(&self, hands: &mut Hands, bytes: usize) -> Result<(), NotAppended> {
+        if let Some(why) = self.refused(hands.since) {
+            return Err(why);
+        }
+        let reserved = hands.device.reserve(self.log(), bytes);
+        reserved.map_err(|why| NotAppended::Disk(why.to_string().into()))
+    }
+
+    /// What is to be done before bytes that have their place are submitted.
+    pub(super) fn prepare_append(&mut self, hands: &mut Hands, from: Offset, bytes: &[u8]) {
+        self.roll_if_due(hands, from, bytes);
+        if self.is_hasty() {
+            hands.hasty.insert(self.key);
         }
     }
 
@@ -610,12 +633,27 @@ impl Holding {
         from: Offset,
         bytes: Vec<u8>,
     ) {
-        let run = self.partition.as_ref().map_or(0, Partition::run);
-        let (events, key, serial) = (hands.events.clone(), self.key, self.serial);
-        self.unwritten_bytes += bytes.len() as u64;
+        self.prepare_append(hands, from, &bytes);
+        let answer = self.landing(hands, attempt, from);
+        self.keeping.note(bytes.len());
         let records = crate::log::Records::Whole(bytes);
         let log = self.log();
-        let answer = move |outcome: Result<crate::log::Appended, Refused>| {
+        hands
+            .device
+            .submit(Request::Append { log, records }, Box::new(answer));
+    }
+
+    /// What hears how an append has gone.
+    pub(super) fn landing(
+        &mut self,
+        hands: &Hands,
+        attempt: u64,
+        from: Offset,
+    ) -> impl FnOnce(Result<crate::log::Appended, Refused>) + Send + use<> {
+        self.appends += 1;
+        let run = self.partition.as_ref().map_or(0, Partition::run);
+        let (events, key, serial) = (hands.events.clone(), self.key, self.serial);
+        move |outcome| {
             let event = match outcome {
                 Ok(appended) => Event::Landed { run, appended },
                 Err(why) => Event::Failed {
@@ -625,11 +663,20 @@ impl Holding {
                 },
             };
             events.put(key, serial, event);
-        };
-        hands
-            .device
-            .submit(Request::Append { log, records }, Box::new(answer));
+        }
     }
+}
+
+/// Whether a proposal was refused for what it is, at the epochs that it names.
+/// Refused for other epochs, or a life that is over, it may have been taken when
+/// it was said before: the topics tell that, and may come behind this.
+fn is_final(why: &StreamsRefused) -> bool {
+    matches!(
+        why,
+        StreamsRefused::NotAnInSyncSet
+            | StreamsRefused::Ineligible { .. }
+            | StreamsRefused::BelowFloor { .. }
+    )
 }
 
 fn say_uncut(key: Key, why: &Refused) {

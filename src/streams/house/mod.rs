@@ -4,13 +4,26 @@
 //! each is taken to its partition's `Holding`, which decides by the pure parts
 //! (`partition`, `producers`) and asks the log for what follows. Nothing here
 //! waits: what takes its time (reading a partition back, writing a checkpoint)
-//! is an errand of the lane's worker.
+//! is an errand of the lane's worker, and compaction has a thread of its own.
 
+mod asking;
 mod checkpoint;
+mod compaction;
+mod compactor;
 mod dealings;
+mod dropping;
 mod holding;
+mod keeping;
+mod orphans;
+mod parting;
+mod pass;
 mod reading;
+mod rereading;
 mod retention;
+mod rolling;
+mod segments;
+mod serving;
+mod share;
 mod standing;
 mod times;
 mod watchers;
@@ -19,17 +32,28 @@ pub use checkpoint::{Checkpoint, Unsound};
 pub use times::Times;
 
 use super::desk::{NotAppended, NotDropped, NotHere, Streams, Word};
-use super::site::Propose;
+use super::follow::Tell;
+use super::site::Site;
 use crate::clock::Clock;
 use crate::disk::Waker;
-use crate::ids::{LogId, NodeId};
-use crate::log::{Appended, Device, Logs, Refused, Request, Tenant};
-use crate::state::topics::Topics;
+use crate::ids::{LogId, NodeId, Offset, PartitionId, TopicId};
+use crate::limits::{FOLLOW_EARLY_MAX, FOLLOW_WAIT_MS};
+use crate::log::{Appended, Device, Refused, Request, Tenant, Written};
+use crate::state::topics::{BrokerLife, Topics};
 use crate::streams::{Key, partition};
+use compaction::Cramped;
+use compactor::Compactor;
 use holding::{Hands, Holding};
+use parting::Parting;
+use pass::{Compacted, NotCompacted};
 use reading::ReadBack;
+use rereading::Rereading;
+use serving::Early;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use watchers::Watchers;
@@ -41,6 +65,13 @@ pub struct Settings {
     pub lag_max: Duration,
     /// How often it is looked what may be dropped.
     pub retention_every: Duration,
+    /// What all partitions may have of the disk; None for no bound.
+    pub bytes_max: Option<u64>,
+    /// How often it is looked who leads in the place of the first of the
+    /// replicas. What is found twice is handed on.
+    pub balance_every: Duration,
+    /// How often it is looked what is worth being compacted, while nothing is.
+    pub compaction_every: Duration,
 }
 
 impl Default for Settings {
@@ -48,12 +79,18 @@ impl Default for Settings {
         Self {
             lag_max: Duration::from_secs(10),
             retention_every: Duration::from_secs(30),
+            bytes_max: None,
+            balance_every: Duration::from_secs(60),
+            compaction_every: Duration::from_secs(15),
         }
     }
 }
 
-/// How often deadlines are looked at. The log's thread is woken as often.
+/// How often each partition's deadlines are looked at. The log's thread is woken
+/// as often.
 const TICK: Duration = Duration::from_millis(400);
+/// In how many parts, where the thread comes by often enough.
+const SLICES: u32 = 32;
 
 /// What has come of something that was asked of the log.
 enum Event {
@@ -77,6 +114,7 @@ enum Event {
     Dropped {
         outcome: Result<Appended, Refused>,
     },
+    /// Its log was read, or a step of it.
     ReadBack {
         run: u64,
         outcome: io::Result<ReadBack>,
@@ -84,11 +122,36 @@ enum Event {
     CheckpointWritten {
         outcome: io::Result<()>,
     },
-    /// The in-sync set that was proposed does not hold.
+    /// How old the first batch is that is not compacted.
+    OldestFound {
+        at: Offset,
+        found: Option<i64>,
+    },
+    /// A segment is written that takes the place of others.
+    Rewritten {
+        written: Box<Written>,
+        answer: SyncSender<Result<(), Refused>>,
+    },
+    /// A pass of compaction is over.
+    Compacted {
+        outcome: Result<Box<Compacted>, NotCompacted>,
+    },
+    /// A log that was given up is gone, or could not be removed.
+    Removed {
+        log: LogId,
+    },
+    /// The in-sync set that was proposed does not hold, and will not.
     NotTaken {
         leader_epoch: i32,
         partition_epoch: i32,
     },
+    /// It is not known whether it holds.
+    NotAnswered {
+        leader_epoch: i32,
+        partition_epoch: i32,
+    },
+    /// Nobody took the leadership.
+    NotHandedOn,
 }
 
 /// Events on their way back to whoever asked. All but the answers of proposals
@@ -99,12 +162,24 @@ struct Events(Arc<EventsShared>);
 #[derive(Default)]
 struct EventsShared {
     list: Mutex<Vec<(Key, u64, Event)>>,
+    /// Nobody takes any more.
+    is_closed: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
 impl Events {
     fn put(&self, key: Key, serial: u64, event: Event) {
-        self.list().push((key, serial, event));
+        let mut list = self.list();
+        if !self.0.is_closed.load(Ordering::Acquire) {
+            list.push((key, serial, event));
+        }
+    }
+
+    /// Who waits for an answer to an event is let go.
+    fn close(&self) {
+        let mut list = self.list();
+        self.0.is_closed.store(true, Ordering::Release);
+        list.clear();
     }
 
     /// From another thread.
@@ -126,34 +201,83 @@ pub struct House {
     clock: Arc<dyn Clock>,
     streams: Streams,
     events: Events,
-    logs: Option<Logs>,
-    own: Option<(NodeId, Arc<Propose>)>,
+    site: Option<Arc<Site>>,
+    /// The life in which this process was a broker when the topics came last.
+    life: Option<BrokerLife>,
+    tell: Option<Tell>,
+    /// Asks of what was not heard of yet.
+    early: BTreeMap<(NodeId, Key), Early>,
+    /// It is worth looking at those again.
+    is_early_due: bool,
+    parting: Option<Parting>,
+    /// What may be handed on now.
+    drained: Vec<Key>,
     holdings: BTreeMap<Key, Holding>,
     topics: Arc<Topics>,
+    /// Not all of what the topics say is taken in.
+    is_behind: bool,
+    /// The topics are as new as any that the node went by before. Until then they
+    /// are history that is told again: what they do not have here may come back.
+    is_caught_up: bool,
+    /// Logs that are on their way out: who is to hold such a partition again waits
+    /// for that, or it would open what is just being removed.
+    removing: BTreeSet<LogId>,
     watchers: Watchers,
+    rereading: Rereading,
+    /// Partitions of which somebody waits for less than the disk.
+    hasty: BTreeSet<Key>,
+    compactor: Compactor,
+    cramped: Cramped,
+    /// The last that was compacted: the next one behind it goes before it.
+    compacted: Option<Key>,
+    looked_at: Duration,
     /// Tells a partition's life here from the one before.
     serial: u64,
     ticked_at: Duration,
+    /// The partition that was looked at last.
+    ticked: Key,
+    watched_at: Duration,
     swept_at: Duration,
+    balanced_at: Duration,
     words: Vec<Word>,
 }
 
 impl House {
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> (Self, Streams) {
-        let streams = Streams::new();
+        let streams = Streams::new(settings.bytes_max);
         let house = Self {
             settings,
             clock,
             streams: streams.clone(),
             events: Events::default(),
-            logs: None,
-            own: None,
+            site: None,
+            life: None,
+            tell: None,
+            early: BTreeMap::new(),
+            is_early_due: false,
+            parting: None,
+            drained: Vec::new(),
             holdings: BTreeMap::new(),
             topics: Arc::default(),
+            is_behind: true,
+            is_caught_up: false,
+            removing: BTreeSet::new(),
             watchers: Watchers::default(),
+            rereading: Rereading::default(),
+            hasty: BTreeSet::new(),
+            compactor: Compactor::default(),
+            cramped: Cramped::default(),
+            compacted: None,
+            looked_at: Duration::ZERO,
             serial: 0,
             ticked_at: Duration::ZERO,
+            ticked: Key {
+                topic: TopicId([0; 16]),
+                partition: PartitionId(0),
+            },
+            watched_at: Duration::ZERO,
             swept_at: Duration::ZERO,
+            balanced_at: Duration::ZERO,
             words: Vec::new(),
         };
         (house, streams)
@@ -161,13 +285,56 @@ impl House {
 
     fn hear(&mut self, device: &mut Device, word: Word) {
         match word {
-            Word::Begin { own, propose } => self.own = Some((own, propose)),
+            Word::Begin(site) => {
+                self.site = Some(site);
+                // They may have been heard of before it was known who this is.
+                let topics = self.topics.clone();
+                self.take_topics(device, topics);
+            }
             Word::Topics(topics) => self.take_topics(device, topics),
+            Word::CaughtUp => {
+                self.is_caught_up = true;
+                self.remove_orphans(device);
+            }
+            Word::Follow(tell) => self.tell = Some(tell),
+            Word::Reached(leader) => {
+                for key in self.holdings.keys().copied().collect::<Vec<_>>() {
+                    if let Some((holding, hands)) = self.any(device, key) {
+                        holding.ask_anew(&hands, leader);
+                    }
+                }
+            }
+            Word::Asked { from, asks } => {
+                let until = self.clock.monotonic() + Duration::from_millis(FOLLOW_WAIT_MS);
+                for (asked, answer) in asks {
+                    let early = Early {
+                        from,
+                        asked,
+                        answer,
+                        until,
+                    };
+                    self.asked(device, early);
+                }
+            }
+            Word::Told(all) => {
+                for told in all {
+                    if let Some((holding, mut hands)) = self.any(device, told.key) {
+                        holding.told(&mut hands, told);
+                    }
+                }
+            }
+            Word::HandOn { until, answer } => {
+                self.begin_parting(device, Parting { until, answer });
+            }
             Word::Append(append) => {
                 let key = append.key;
                 match self.with(device, key) {
                     Ok((holding, mut hands)) => holding.append(&mut hands, append),
-                    Err(why) => (append.answer)(Err(NotAppended::NotHere(why))),
+                    Err(why) => {
+                        let refused = self.holdings.get(&key);
+                        let refused = refused.and_then(|one| one.refused(self.clock.monotonic()));
+                        (append.answer)(Err(refused.unwrap_or(NotAppended::NotHere(why))));
+                    }
                 }
             }
             Word::Mark(mark) => match self.with(device, mark.key) {
@@ -190,8 +357,15 @@ impl House {
             Word::EndOfEpoch { key, epoch, answer } => {
                 answer(self.led(key).map(|holding| holding.end_of_epoch(epoch)));
             }
-            Word::DropPrefix { key, until, answer } => match self.with(device, key) {
-                Ok((holding, mut hands)) => holding.drop_prefix(&mut hands, until, answer),
+            Word::DropPrefix {
+                key,
+                until,
+                timeout,
+                answer,
+            } => match self.with(device, key) {
+                Ok((holding, mut hands)) => {
+                    holding.drop_prefix(&mut hands, until, timeout, answer);
+                }
                 Err(why) => answer(Err(NotDropped::NotHere(why))),
             },
             Word::Producers { key, answer } => {
@@ -202,6 +376,36 @@ impl House {
                 producer,
                 answer,
             } => answer(self.led(key).map(|holding| holding.is_open_by(producer))),
+        }
+    }
+
+    fn asked(&mut self, device: &mut Device, early: Early) {
+        let place = (early.from, early.asked.key);
+        if let Some(before) = self.early.get_mut(&place) {
+            // What was said before is heard before.
+            return before.go_on_with(early);
+        }
+        let left = match self.any(device, place.1) {
+            Some((holding, mut hands)) => holding.asked(&mut hands, early),
+            None => Some(early),
+        };
+        match left {
+            Some(early) if self.early.len() < FOLLOW_EARLY_MAX => {
+                self.early.insert(place, early);
+            }
+            Some(early) => early.refuse(),
+            None => {}
+        }
+    }
+
+    /// Looks again at what came too early: something is known now that was not.
+    fn look_at_early(&mut self, device: &mut Device) {
+        let now = self.clock.monotonic();
+        for (_, early) in std::mem::take(&mut self.early) {
+            match early.until <= now {
+                true => early.refuse(),
+                false => self.asked(device, early),
+            }
         }
     }
 
@@ -257,10 +461,15 @@ impl House {
     ) -> Option<(&'a mut Holding, Hands<'a>)> {
         let holding = self.holdings.get_mut(&key)?;
         let hands = Hands {
+            streams: &self.streams,
             device,
             events: &self.events,
             watchers: &mut self.watchers,
-            propose: self.own.as_ref().map(|(_, propose)| propose),
+            rereading: &mut self.rereading,
+            hasty: &mut self.hasty,
+            drained: &mut self.drained,
+            site: self.site.as_deref(),
+            tell: self.tell.as_ref(),
             topics: &self.topics,
             since: self.clock.monotonic(),
             wall: self.clock.now(),
@@ -270,46 +479,91 @@ impl House {
 
     fn take_events(&mut self, device: &mut Device) {
         let events = std::mem::take(&mut *self.events.list());
+        let mut has_room = false;
         for (key, serial, event) in events {
+            if let Event::Removed { log } = event {
+                has_room |= self.removing.remove(&log);
+                continue;
+            }
+            if let Event::ReadBack { .. } = event {
+                self.rereading.has_come();
+                self.is_early_due = true;
+            }
+            if let Event::Compacted { outcome } = &event {
+                self.note_pass(key, outcome);
+            }
             if let Some((holding, mut hands)) = self.any(device, key)
                 && holding.serial == serial
             {
                 holding.happened(&mut hands, event);
             }
         }
+        if has_room && self.is_behind {
+            let topics = self.topics.clone();
+            self.take_topics(device, topics);
+        }
     }
 
+    /// Tells those who wait for less than the disk.
+    fn look(&mut self, device: &mut Device) {
+        if self.hasty.is_empty() {
+            return;
+        }
+        for key in std::mem::take(&mut self.hasty) {
+            if let Some((holding, mut hands)) = self.any(device, key) {
+                holding.look(&mut hands);
+                if holding.is_hasty() {
+                    hands.hasty.insert(key);
+                }
+            }
+        }
+    }
+
+    /// Only what has changed is looked at: with thousands of partitions somebody
+    /// comes or goes often.
     fn take_topics(&mut self, device: &mut Device, topics: Arc<Topics>) {
-        let Some(own) = self.own.as_ref().map(|(own, _)| *own) else {
+        let before = std::mem::replace(&mut self.topics, topics.clone());
+        let Some(site) = self.site.clone() else {
             return;
         };
-        self.topics = topics.clone();
-        let mut kept = BTreeSet::new();
-        for (name, topic, partition, standing) in standing::held(&topics, own) {
-            let key = Key {
-                topic: topic.id,
-                partition,
-            };
-            kept.insert(key);
-            if !self.holdings.contains_key(&key) && !self.take_in(device, own, key, name) {
-                continue;
-            }
-            if let Some((holding, mut hands)) = self.any(device, key) {
-                holding.stand(&mut hands, standing, &topic.settings);
+        let (own, life) = (site.node, site.life_in(&topics));
+        self.is_early_due = true;
+        // Who is up is part of how each partition stands.
+        let is_other = before.brokers() != topics.brokers() || life != self.life;
+        let is_all = std::mem::take(&mut self.is_behind) || is_other;
+        self.life = life;
+        let nothing = Topics::default();
+        let changed = standing::changed(if is_all { &nothing } else { &before }, &topics);
+        for (name, _, topic) in changed {
+            for (key, partition) in topic.into_iter().flat_map(|one| standing::held(one, own)) {
+                let Some(topic) = topic else { continue };
+                if !self.holdings.contains_key(&key) && !self.take_in(device, own, key, name) {
+                    self.is_behind = true;
+                    continue;
+                }
+                let standing = standing::standing(&topics, topic, partition, (own, life));
+                if let Some((holding, mut hands)) = self.any(device, key) {
+                    holding.stand(&mut hands, standing, &topic.settings);
+                }
             }
         }
-        let gone = self.holdings.keys().filter(|key| !kept.contains(key));
-        for key in gone.copied().collect::<Vec<_>>() {
-            self.give_up(device, key);
+        for (_, was, is) in standing::changed(&before, &topics) {
+            let held = is.into_iter().flat_map(|one| standing::held(one, own));
+            let held: BTreeSet<Key> = held.map(|(key, _)| key).collect();
+            let before = was.into_iter().flat_map(|one| standing::held(one, own));
+            for (key, _) in before.filter(|(key, _)| !held.contains(key)) {
+                self.give_up(device, key);
+            }
         }
     }
 
-    /// False where its log cannot be had; tried again with the next change.
+    /// False where its log cannot be had; tried again with the next change, and
+    /// where one has been removed.
     fn take_in(&mut self, device: &mut Device, own: NodeId, key: Key, name: &Arc<str>) -> bool {
-        let Some(logs) = &self.logs else {
-            return false;
-        };
         let id = log_of(key);
+        if self.removing.contains(&id) {
+            return false;
+        }
         // Of sixty-three bits, so it does not happen; and if it did, the one
         // partition's records would be the other's.
         if let Some(other) = self.holdings.values().find(|other| other.log() == id) {
@@ -324,12 +578,11 @@ impl House {
             }
         };
         self.serial += 1;
-        let handle = logs.handle(shelf.clone());
         let rules = partition::Settings {
             lag_max: self.settings.lag_max,
         };
         let name = name.clone();
-        let holding = Holding::new(self.serial, own, key, name, shelf, handle, rules);
+        let holding = Holding::new(self.serial, own, key, name, shelf, rules);
         self.holdings.insert(key, holding);
         if let Some((holding, mut hands)) = self.any(device, key) {
             holding.read_back(&mut hands);
@@ -340,7 +593,8 @@ impl House {
         true
     }
 
-    /// The topic is deleted, or others hold the partition.
+    /// The topic is deleted, or others hold the partition; or so it once was, and
+    /// its log may be the last copy of what has come since.
     fn give_up(&mut self, device: &mut Device, key: Key) {
         self.streams.hide(key);
         let Some(mut holding) = self.holdings.remove(&key) else {
@@ -348,48 +602,118 @@ impl House {
         };
         holding.end();
         self.watchers.changed(key);
+        if !self.is_caught_up {
+            return;
+        }
         let log = holding.log();
-        device.submit(Request::Remove { log }, Box::new(|_| ()));
-        let disk = device.disk().clone();
-        let task = move || {
-            for name in reading::checkpoint_names(log) {
-                let _ = disk.remove(&name);
-            }
-            Ok(())
-        };
-        device.errand(Box::new(task), Box::new(|_| ()));
+        self.remove(device, key, log);
+        reading::forget_checkpoints(device, log);
     }
 
+    fn remove(&mut self, device: &mut Device, key: Key, log: LogId) {
+        self.removing.insert(log);
+        let events = self.events.clone();
+        let answer = move |outcome: Result<Appended, Refused>| {
+            // The next start looks again.
+            if let Err(why) = outcome {
+                tracing::warn!(%log, %why, "the log was not removed");
+            }
+            events.put(key, 0, Event::Removed { log });
+        };
+        device.submit(Request::Remove { log }, Box::new(answer));
+    }
+
+    /// Looks at as many partitions as are due: in a busy node few at a time, for
+    /// all at once would hold up whoever appends.
     fn tick(&mut self, device: &mut Device) {
         let now = self.clock.monotonic();
-        if now.saturating_sub(self.ticked_at) < TICK {
+        let passed = now.saturating_sub(self.ticked_at);
+        if passed < TICK / SLICES {
             return;
         }
         self.ticked_at = now;
-        self.watchers.tick(now);
-        let is_sweep = now.saturating_sub(self.swept_at) >= self.settings.retention_every;
-        if is_sweep {
-            self.swept_at = now;
+        if now.saturating_sub(self.watched_at) >= TICK {
+            self.watched_at = now;
+            self.watchers.tick(now);
+            self.is_early_due = true;
         }
-        for key in self.holdings.keys().copied().collect::<Vec<_>>() {
+        if now.saturating_sub(self.balanced_at) >= self.settings.balance_every {
+            self.balanced_at = now;
+            self.balance(device);
+        }
+        let all = self.holdings.len();
+        let part = passed.min(TICK).as_micros() as usize * all;
+        let count = part.div_ceil(TICK.as_micros() as usize);
+        let behind = (Bound::Excluded(self.ticked), Bound::Unbounded);
+        let rest = self.holdings.range(behind).map(|(&key, _)| key);
+        let round = rest.chain(self.holdings.keys().copied());
+        let due: Vec<Key> = round.take(count.min(all)).collect();
+        for key in due {
+            self.ticked = key;
+            let every = self.settings.retention_every;
             if let Some((holding, mut hands)) = self.any(device, key) {
-                holding.tick(&mut hands, is_sweep);
+                holding.tick(&mut hands, every);
             }
         }
+        if now.saturating_sub(self.swept_at) >= self.settings.retention_every {
+            self.swept_at = now;
+            self.mind_share(device);
+        }
+        let is_due = now.saturating_sub(self.looked_at) >= self.settings.compaction_every;
+        if is_due && !self.compactor.is_busy() {
+            self.looked_at = now;
+            self.compact_one(device);
+        }
+    }
+
+    /// Drops the oldest records of all where there are too many, before the disk
+    /// is full for everybody.
+    fn mind_share(&mut self, device: &mut Device) {
+        let Some(most) = self.settings.bytes_max else {
+            return;
+        };
+        let have: u64 = self.holdings.values().map(Holding::kept_bytes).sum();
+        if have <= most {
+            return;
+        }
+        let candidates = self.holdings.values().flat_map(Holding::candidates);
+        for (key, loss) in share::surplus(candidates.collect(), have - most) {
+            if let Some((holding, mut hands)) = self.any(device, key) {
+                let share::Loss { until, bytes } = loss;
+                tracing::warn!(
+                    topic = %holding.view().name, partition = %key.partition, %until, bytes,
+                    "old records are dropped before their time: the event log has {have} bytes, \
+                     and its share of the disk is {most}"
+                );
+                holding.forget(&mut hands, until);
+                holding.go_on(&mut hands);
+            }
+        }
+    }
+
+    fn serial_of(&self, key: Key) -> u64 {
+        self.holdings.get(&key).map_or(0, |holding| holding.serial)
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.events.close();
+        self.compactor.stop();
     }
 }
 
 impl Tenant for House {
-    fn move_in(&mut self, logs: &Logs, device: &mut Device) {
+    fn move_in(&mut self, device: &mut Device) {
         // A folder that cannot be made shows with the first checkpoint.
         let _ = device.disk().make_folder(reading::FOLDER);
-        self.streams.wake_with(logs.waker());
+        self.streams.wake_with(device.waker());
         let waker = self.events.0.waker.lock();
-        *waker.unwrap_or_else(PoisonError::into_inner) = Some(logs.waker());
-        self.logs = Some(logs.clone());
+        *waker.unwrap_or_else(PoisonError::into_inner) = Some(device.waker());
     }
 
     fn turn(&mut self, device: &mut Device) {
+        self.look(device);
         self.take_events(device);
         let mut words = std::mem::take(&mut self.words);
         self.streams.take(&mut words);
@@ -398,14 +722,24 @@ impl Tenant for House {
         }
         self.words = words;
         self.tick(device);
+        if std::mem::take(&mut self.is_early_due) {
+            self.look_at_early(device);
+        }
+        self.go_on_parting();
+        self.read_on(device);
     }
 
     fn is_idle(&self) -> bool {
-        self.streams.is_quiet() && self.events.list().is_empty()
+        // What the device has taken in since is worth another turn.
+        let has_news = |key: &Key| self.holdings.get(key).is_some_and(Holding::has_news);
+        let is_told = !self.hasty.iter().any(has_news);
+        is_told && self.streams.is_quiet() && self.events.list().is_empty()
     }
 
     /// A start after a stop in order reads nothing but checkpoints.
     fn move_out(&mut self, device: &mut Device) {
+        self.events.close();
+        self.compactor.stop();
         for holding in self.holdings.values_mut() {
             holding.leave(&**device.disk());
         }

@@ -85,6 +85,7 @@ mod tests {
             spans.push(Span {
                 first: Index(n * 10),
                 bytes: 100,
+                is_rewritten: false,
             });
         }
         let kept = Kept {

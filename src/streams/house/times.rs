@@ -57,6 +57,43 @@ impl Times {
         below.map(|mark| mark.latest).max()
     }
 
+    /// The greatest below each of some offsets, which rise.
+    pub fn latest_below_each(&self, untils: impl Iterator<Item = Offset>) -> Vec<Option<i64>> {
+        let (mut marks, mut latest) = (self.marks.iter().peekable(), None);
+        let below = |until: Offset| {
+            while let Some(mark) = marks.next_if(|mark| mark.first < until) {
+                latest = latest.max(Some(mark.latest));
+            }
+            latest
+        };
+        untils.map(below).collect()
+    }
+
+    /// The greatest between two offsets, of all stretches that have a part there.
+    pub fn latest_between(&self, from: Offset, until: Offset) -> Option<i64> {
+        let begin = self.marks.partition_point(|mark| mark.first <= from);
+        let marks = self.marks[begin.saturating_sub(1)..].iter();
+        let there = marks.take_while(|mark| mark.first < until);
+        there.map(|mark| mark.latest).max()
+    }
+
+    /// Compaction has left these of the times below `until`. The stretch that goes on
+    /// there keeps its time, which may be one of a record that is gone: that costs a
+    /// search in vain.
+    pub fn replace_below(&mut self, until: Offset, left: Self) {
+        let behind = self.marks.partition_point(|mark| mark.first < until);
+        let kept = self.marks.split_off(behind);
+        let is_whole = kept.first().is_some_and(|next| next.first == until);
+        let last = self.marks.last().filter(|_| !is_whole);
+        let goes_on = last.map(|last| Mark {
+            first: until,
+            ..*last
+        });
+        self.marks = left.marks;
+        self.marks.extend(goes_on);
+        self.marks.extend(kept);
+    }
+
     /// The log ends here now. The last stretch may say later than it is, which
     /// costs a search in vain.
     pub fn truncate(&mut self, next: Offset) {
@@ -122,6 +159,35 @@ mod tests {
         assert_eq!(times.latest_below(Offset(20)), Some(20));
         assert_eq!(times.latest_below(Offset(21)), Some(90));
         assert_eq!(times.latest_below(Offset(0)), None);
+        let untils = [0, 20, 20, 21, 999].map(Offset);
+        let each = times.latest_below_each(untils.into_iter());
+        assert_eq!(each, untils.map(|until| times.latest_below(until)));
+    }
+
+    #[test]
+    fn what_compaction_leaves_takes_the_place_of_what_was_there() {
+        let mut times = times();
+        let between =
+            |times: &Times, from, until| times.latest_between(Offset(from), Offset(until));
+        assert_eq!(between(&times, 0, 10), Some(12));
+        assert_eq!(between(&times, 5, 11), Some(20));
+        assert_eq!(between(&times, 25, 30), Some(90), "a part of it");
+        assert_eq!(between(&Times::default(), 0, 9), None);
+        let mut left = Times::default();
+        left.note(Offset(13), 19, 50);
+        times.replace_below(Offset(25), left.clone());
+        let marks = |times: &Times| -> Vec<_> {
+            times
+                .marks()
+                .iter()
+                .map(|mark| (mark.first.0, mark.latest))
+                .collect()
+        };
+        assert_eq!(marks(&times), [(13, 19), (25, 90), (30, 31)]);
+        times.replace_below(Offset(30), left.clone());
+        assert_eq!(marks(&times), [(13, 19), (30, 31)]);
+        times.replace_below(Offset(40), left);
+        assert_eq!(marks(&times), [(13, 19), (40, 31)], "the last one grows on");
     }
 
     #[test]

@@ -3,11 +3,14 @@
 
 use super::{Answer, Ask, Effect, LeaderEpoch, Partition, Role};
 use crate::ids::{NodeId, Offset};
+use crate::planted;
 
 pub(super) struct Following {
     leader: NodeId,
     /// As the leader said last.
     pub watermark: Offset,
+    /// Every replica has all below, as the leader said last.
+    pub everywhere: Offset,
 }
 
 impl Following {
@@ -15,6 +18,7 @@ impl Following {
         Self {
             leader,
             watermark: Offset(0),
+            everywhere: Offset(0),
         }
     }
 }
@@ -36,10 +40,14 @@ impl<T> Partition<T> {
         let before = self.next.0.checked_sub(1);
         let ask = Ask {
             leader_epoch: self.standing.leader_epoch,
+            partition_epoch: self.standing.partition_epoch,
             life: *self.standing.lives.get(&self.own)?,
             next: self.next,
             last_epoch: before.and_then(|before| self.epochs.at(Offset(before))),
-            has: self.durable,
+            has: match planted!(SaidBeforeDurable) {
+                true => self.next,
+                false => self.has(),
+            },
         };
         Some((following.leader, ask))
     }
@@ -51,20 +59,30 @@ impl<T> Partition<T> {
         }
         match answer {
             Answer::NotNow => {}
-            Answer::Alike { watermark, first } => {
+            Answer::Alike {
+                watermark,
+                first,
+                everywhere,
+            } => {
                 if let Role::Follows(following) = &mut self.role {
-                    following.watermark = watermark;
+                    (following.watermark, following.everywhere) = (watermark, everywhere);
                 }
                 self.advance();
                 self.drop_prefix(first);
             }
             Answer::Parted { epoch, end } => {
-                // What this log has of that epoch, and no more than the leader.
-                let own_end = match self.epochs.end_of(epoch, self.next) {
+                let own = self.epochs.end_of(epoch, self.next);
+                let end = match own {
+                    _ if planted!(OwnEpochNotMinded) => end.min(self.next),
+                    // What both have of it is the same, batch for batch.
+                    Some((own, own_end)) if own == epoch => end.min(own_end),
+                    // The leader has none of the epochs behind. Where it stands
+                    // with this one is asked for next: its end of another may lie
+                    // within a batch of this log.
                     Some((_, own_end)) => own_end,
                     None => self.first,
                 };
-                self.truncate(end.min(own_end));
+                self.truncate(end);
             }
             Answer::Gone { first } => self.restart(first),
         }
@@ -74,7 +92,8 @@ impl<T> Partition<T> {
     pub fn is_current(&self, run: u64, ask: &Ask) -> bool {
         let is_follower = matches!(self.role, Role::Follows(_));
         let is_same = ask.leader_epoch == self.standing.leader_epoch;
-        is_follower && is_same && run == self.run && ask.next == self.next
+        let is_as_asked = run == self.run && ask.next == self.next;
+        is_follower && is_same && (is_as_asked || planted!(OldAnswerTaken))
     }
 
     /// The leader's records follow at the end of this log; the caller appends
@@ -106,7 +125,8 @@ impl<T> Partition<T> {
     fn restart(&mut self, at: Offset) {
         self.cut(at.min(self.next));
         self.epochs.clear();
-        (self.first, self.next, self.durable) = (at, at, at);
+        (self.first, self.next) = (at, at);
+        (self.taken, self.durable) = (at, at);
         self.watermark = self.watermark.max(at);
         self.effects.push(Effect::Restart { at });
     }

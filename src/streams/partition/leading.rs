@@ -2,6 +2,7 @@
 
 use super::{Answer, Ask, Effect, LeaderEpoch, Partition, Role, Standing};
 use crate::ids::{NodeId, Offset, Zxid};
+use crate::planted;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -15,7 +16,7 @@ pub struct Settings {
 /// When a producer has its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acks {
-    /// Durable on the leader.
+    /// In the leader's log, synced or not.
     Leader,
     /// Acknowledged.
     All,
@@ -71,6 +72,8 @@ pub(super) struct Waiting<T> {
 
 struct Follower {
     life: Zxid,
+    /// The partition epoch by which it said so.
+    heard: i32,
     has: Offset,
     /// When it last had all that the leader had when it asked before.
     caught_up_at: Duration,
@@ -84,11 +87,16 @@ impl Follower {
     fn unheard(now: Duration, end_then: Offset) -> Self {
         Self {
             life: Zxid(0),
+            heard: -1,
             has: Offset(0),
             caught_up_at: now,
             asked_at: now,
             end_then,
         }
+    }
+
+    fn has_heard(&self, epoch: i32) -> bool {
+        self.heard >= epoch || planted!(RemovalNotMinded)
     }
 }
 
@@ -100,9 +108,15 @@ pub(super) struct Leading<T> {
     followers: BTreeMap<NodeId, Follower>,
     /// Asked for and not known to be refused. Both sets count until it is known
     /// which one holds.
-    proposed: Option<Vec<NodeId>>,
+    proposed: Option<Proposed>,
     is_handing_on: bool,
     is_drained: bool,
+}
+
+struct Proposed {
+    in_sync: Vec<(NodeId, Zxid)>,
+    /// Something is still to come of it.
+    is_out: bool,
 }
 
 impl<T> Leading<T> {
@@ -139,6 +153,24 @@ impl<T> Leading<T> {
             let unheard = || Follower::unheard(now, Offset(0));
             self.followers.entry(*node).or_insert_with(unheard);
         }
+    }
+
+    /// What a follower has said that it has.
+    pub fn has_of(&self, node: NodeId) -> Offset {
+        self.followers.get(&node).map_or(Offset(0), |one| one.has)
+    }
+
+    /// The same, where it has heard how the partition stands since this epoch.
+    pub fn has_by(&self, node: NodeId, epoch: i32) -> Offset {
+        let follower = self.followers.get(&node);
+        let follower = follower.filter(|one| one.has_heard(epoch));
+        follower.map_or(Offset(0), |one| one.has)
+    }
+
+    /// Whether a producer waits only for the leader's log to take something in.
+    pub fn has_hasty(&self, taken: Offset) -> bool {
+        let behind = self.waiting.iter().rev().take_while(|one| one.next > taken);
+        behind.into_iter().any(|one| one.acks == Acks::Leader)
     }
 
     /// Those whose time is up.
@@ -202,6 +234,7 @@ impl<T> Partition<T> {
             Answer::Alike { first, .. } => Answer::Alike {
                 watermark: self.watermark,
                 first,
+                everywhere: self.everywhere(),
             },
             answer => answer,
         }
@@ -209,20 +242,31 @@ impl<T> Partition<T> {
 
     fn compare(&self, ask: &Ask) -> Answer {
         let (first, watermark) = (self.first, self.watermark);
-        let is_empty_at = |offset: Offset| offset == first || offset.0 == 0;
-        if ask.next < first {
-            return Answer::Gone { first };
-        }
+        let alike = Answer::Alike {
+            watermark,
+            first,
+            everywhere: Offset(0),
+        };
         let Some(epoch) = ask.last_epoch else {
-            return match is_empty_at(ask.next) {
-                true => Answer::Alike { watermark, first },
+            // It has nothing, or nothing any more: all of it was dropped, so that it
+            // was acknowledged, and it goes on where that ended. Sent back to an
+            // older beginning it would lose its place, and give offsets away again
+            // if it led before it had caught up. The batch that holds the first
+            // record may begin below it: whether it can go on from there is for the
+            // caller to see, who sends records from there or says where they begin.
+            return match ask.next <= self.next {
+                true => alike,
                 false => Answer::Gone { first },
             };
         };
+        if ask.next < first {
+            return Answer::Gone { first };
+        }
         let before = Offset(ask.next.0.saturating_sub(1));
-        let is_alike = ask.next <= self.next && self.epochs.at(before) == Some(epoch);
+        let is_known = self.epochs.at(before) == Some(epoch) || planted!(EpochsNotCompared);
+        let is_alike = ask.next <= self.next && is_known;
         if is_alike || ask.next == first {
-            return Answer::Alike { watermark, first };
+            return alike;
         }
         match self.epochs.end_of(epoch, self.next) {
             Some((epoch, end)) if end > first => Answer::Parted { epoch, end },
@@ -231,14 +275,14 @@ impl<T> Partition<T> {
     }
 
     fn note_progress(&mut self, now: Duration, from: NodeId, ask: &Ask) {
-        let end = self.durable;
+        let end = self.has();
         let Role::Leads(leading) = &mut self.role else {
             return;
         };
         let Some(follower) = leading.followers.get_mut(&from) else {
             return;
         };
-        follower.life = ask.life;
+        (follower.life, follower.heard) = (ask.life, ask.partition_epoch);
         follower.has = ask.has;
         if ask.has >= end {
             follower.caught_up_at = now;
@@ -261,29 +305,33 @@ impl<T> Partition<T> {
     /// What each in-sync member has, and a majority of the replicas.
     fn reached(&self, leading: &Leading<T>) -> Offset {
         let has = |node: &NodeId| match *node == self.own {
-            true => self.durable,
-            false => leading.followers.get(node).map_or(Offset(0), |one| one.has),
+            true => self.has(),
+            false => leading.has_of(*node),
         };
-        let proposed = leading.proposed.iter().flatten();
+        let proposed = leading.proposed.iter().flat_map(|one| &one.in_sync);
+        let proposed = proposed.filter(|_| !planted!(ProposedNotAwaited));
+        let proposed = proposed.map(|(node, _)| node);
         let in_sync = self.standing.in_sync.iter().chain(proposed);
+        let in_sync = in_sync.filter(|&&node| node == self.own || !planted!(InSyncNotAwaited));
         let by_all = in_sync.map(has).min().unwrap_or(Offset(0));
         if !self.standing.needs_majority {
-            return by_all.min(self.durable);
+            return by_all.min(self.has());
         }
         let mut counted: Vec<Offset> = self.standing.counted.iter().map(has).collect();
         counted.sort_unstable_by(|a, b| b.cmp(a));
         let by_most = counted.get(counted.len() / 2).copied();
-        by_all.min(by_most.unwrap_or(Offset(0))).min(self.durable)
+        by_all.min(by_most.unwrap_or(Offset(0))).min(self.has())
     }
 
     fn acknowledge(&mut self) {
-        let (watermark, durable) = (self.watermark, self.durable);
+        let (watermark, taken) = (self.watermark, self.taken);
         let (up, floor) = (self.standing.in_sync_up(), self.standing.floor);
         let Role::Leads(leading) = &mut self.role else {
             return;
         };
         let is_done = |one: &mut Waiting<T>| match one.acks {
-            Acks::Leader => durable >= one.next,
+            _ if planted!(LeaderSuffices) => taken >= one.next,
+            Acks::Leader => taken >= one.next,
             Acks::All => watermark >= one.next,
         };
         let done = leading.waiting.extract_if(.., is_done);
@@ -314,7 +362,11 @@ impl<T> Partition<T> {
         };
         let has_all = |(node, follower): (&NodeId, &Follower)| {
             let is_up = standing.lives.get(node) == Some(&follower.life);
-            let is_near = follower.has >= self.watermark && follower.has >= leading.began_at;
+            let has_acknowledged = follower.has >= self.watermark || planted!(JoinsBehind);
+            let has_older = follower.has >= leading.began_at || planted!(JoinsTooSoon);
+            // Whoever is to decide knows of the same epoch, or refuses.
+            let has_heard = follower.has_heard(standing.partition_epoch);
+            let is_near = has_acknowledged && has_older && has_heard;
             (is_up && is_near && !standing.in_sync.contains(node)).then_some(*node)
         };
         // A member that is down stays where the set would be below the floor
@@ -331,27 +383,72 @@ impl<T> Partition<T> {
             return;
         }
         let life = |node: &NodeId| Some((*node, *standing.lives.get(node)?));
-        let Some(lives) = in_sync.iter().map(life).collect() else {
+        let Some(in_sync) = in_sync.iter().map(life).collect() else {
             // This node's own life has ended: another leads soon.
             return;
         };
-        leading.proposed = Some(in_sync);
-        self.effects.push(Effect::Propose {
-            leader_epoch: standing.leader_epoch,
-            partition_epoch: standing.partition_epoch,
-            in_sync: lives,
+        leading.proposed = Some(Proposed {
+            in_sync,
+            is_out: false,
         });
+        self.propose();
     }
 
-    /// The proposal was not taken. What holds instead comes by `stand`; where
-    /// nothing has changed, it may be proposed again.
+    /// Says what is proposed, if nothing is to come any more of when it was said.
+    pub(super) fn propose(&mut self) {
+        let standing = &self.standing;
+        let Role::Leads(leading) = &mut self.role else {
+            return;
+        };
+        let silent = leading.proposed.as_mut().filter(|one| !one.is_out);
+        if let Some(proposed) = silent {
+            proposed.is_out = true;
+            self.effects.push(Effect::Propose {
+                leader_epoch: standing.leader_epoch,
+                partition_epoch: standing.partition_epoch,
+                in_sync: proposed.in_sync.clone(),
+            });
+        }
+    }
+
+    /// Nobody knows what came of the proposal: it may hold already, or come to
+    /// hold. So it counts until something is heard of that, and is said again at
+    /// the next tick, in the same words: one of the two is taken at most.
+    pub fn not_answered(&mut self, leader_epoch: LeaderEpoch, partition_epoch: i32) {
+        if planted!(SilenceTakenForRefusal) {
+            return self.not_taken(leader_epoch, partition_epoch);
+        }
+        let (now_leads, now_stands) = (self.standing.leader_epoch, self.standing.partition_epoch);
+        if let Role::Leads(leading) = &mut self.role
+            && (leader_epoch, partition_epoch) == (now_leads, now_stands)
+            && let Some(proposed) = &mut leading.proposed
+        {
+            proposed.is_out = false;
+        }
+    }
+
+    /// The proposal was refused though nothing has changed since, and so was every
+    /// one before it in the same words. Another may be made.
     pub fn not_taken(&mut self, leader_epoch: LeaderEpoch, partition_epoch: i32) {
         let (now_leads, now_stands) = (self.standing.leader_epoch, self.standing.partition_epoch);
         if let Role::Leads(leading) = &mut self.role
             && (leader_epoch, partition_epoch) == (now_leads, now_stands)
+            && !planted!(RefusalNotHeard)
         {
             leading.proposed = None;
         }
+    }
+
+    /// Others who may lead next: those in sync, by what holds and by what may.
+    pub fn heirs(&self) -> impl Iterator<Item = NodeId> {
+        let proposed = match &self.role {
+            Role::Leads(leading) => leading.proposed.as_ref(),
+            _ => None,
+        };
+        let proposed = proposed.into_iter().flat_map(|one| &one.in_sync);
+        let proposed = proposed.map(|(node, _)| node);
+        let all = self.standing.in_sync.iter().chain(proposed);
+        all.copied().filter(|&node| node != self.own)
     }
 
     /// Takes nothing more, and says when everything is where it should be.

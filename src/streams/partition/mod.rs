@@ -6,7 +6,8 @@
 //! ```text
 //! stand      the replicated state says who leads and who is in sync
 //! offer      a producer's batches get their place        -> the caller appends
-//! landed     what was appended is durable here
+//! taken      what was appended is in this node's log, and not synced yet
+//! landed     it is durable here
 //! asked      a follower asks the leader for more, and says what it has
 //! answered   the leader's answer                         -> append, cut, begin anew
 //! tick       time has gone by
@@ -15,12 +16,17 @@
 //! A record is acknowledged once every in-sync member, and a majority of the
 //! replicas, have it on stable storage: then the **watermark** is behind it. So
 //! each in-sync member has all that was acknowledged, and one of them leads
-//! next. A follower that parts from its leader cuts its log where their epochs
+//! next. A topic may be content with less (`durability = "replicated"`, Kafka's
+//! meaning): with all in-sync members that have it in memory. A follower that parts from its leader cuts its log where their epochs
 //! part (`epochs`); what it cuts was never acknowledged, for the leader has all
 //! that was.
 
 mod epochs;
 mod following;
+#[cfg(test)]
+mod haste;
+#[cfg(test)]
+mod lags;
 mod leading;
 #[cfg(test)]
 mod tests;
@@ -30,6 +36,7 @@ pub use following::Span;
 pub use leading::{Acks, Place, Refused, Settings};
 
 use crate::ids::{NodeId, Offset, Zxid};
+use crate::planted;
 use following::Following;
 use leading::Leading;
 use std::collections::BTreeMap;
@@ -50,8 +57,11 @@ pub struct Standing {
     pub lives: BTreeMap<NodeId, Zxid>,
     /// In-sync members that are up without whom nothing is acknowledged.
     pub floor: usize,
-    /// An acknowledgement needs a majority of the replicas.
+    /// An acknowledgement needs a majority of the replicas, and what counts is
+    /// what is durable; else what is in the memory of the in-sync members.
     pub needs_majority: bool,
+    /// Whoever leads is to hand it on.
+    pub hands_on: bool,
 }
 
 impl Standing {
@@ -66,13 +76,17 @@ impl Standing {
 pub struct Ask {
     /// The epoch in which it follows.
     pub leader_epoch: LeaderEpoch,
+    /// Up to which it has heard how the partition stands. What it says of its log
+    /// by an older one may be of a log that it gives up when it hears of the next:
+    /// it was removed, and added again.
+    pub partition_epoch: i32,
     /// The life in which it asks.
     pub life: Zxid,
     /// Where its log ends, with what is on its way to its disk.
     pub next: Offset,
     /// Of the record before `next`; None where its log has none.
     pub last_epoch: Option<LeaderEpoch>,
-    /// Durable there up to here. Never above `next`.
+    /// What it has up to here, as its topic counts it. Never above `next`.
     pub has: Offset,
 }
 
@@ -80,8 +94,16 @@ pub struct Ask {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// They are alike up to what was asked for. The caller sends the records
-    /// from there on that are durable, if there are any.
-    Alike { watermark: Offset, first: Offset },
+    /// from there on that its log has taken in, if there are any. A follower without
+    /// records may ask from below the first: where no batch begins there that
+    /// holds it, the caller says `Gone` instead, and where one does. One of which
+    /// everything was dropped goes on where it ended.
+    Alike {
+        watermark: Offset,
+        first: Offset,
+        /// Every replica has all below.
+        everywhere: Offset,
+    },
     /// They part. The leader's records of this epoch, or of the last before the
     /// one that was named, end here.
     Parted { epoch: LeaderEpoch, end: Offset },
@@ -128,10 +150,13 @@ pub struct Partition<T> {
     first: Offset,
     /// Where the next record goes.
     next: Offset,
-    /// Durable here up to this. Invariant: durable <= next.
+    /// In this node's log up to this. Invariant: taken <= next.
+    taken: Offset,
+    /// Durable here up to this. Invariant: durable <= taken.
     durable: Offset,
     /// Acknowledged up to this, as far as this node knows: readers see what is
-    /// below. Invariant: never falls but by `Lost`, and watermark <= durable.
+    /// below. Invariant: never falls but by `Lost`, and watermark <= taken; where
+    /// what counts is what is durable, watermark <= durable.
     watermark: Offset,
     epochs: Epochs,
     /// Raised whenever the log is cut: what was appended before that and lands
@@ -167,6 +192,7 @@ impl<T> Partition<T> {
             standing: Standing::default(),
             first: found.first,
             next: found.next,
+            taken: found.next,
             durable: found.next,
             watermark: found.first,
             epochs: found.epochs,
@@ -190,8 +216,51 @@ impl<T> Partition<T> {
         self.next
     }
 
+    pub fn taken(&self) -> Offset {
+        self.taken
+    }
+
     pub fn durable(&self) -> Offset {
         self.durable
+    }
+
+    /// What this replica has of the log, as the topic counts it.
+    pub fn has(&self) -> Offset {
+        match self.standing.needs_majority {
+            true => self.durable,
+            false => self.taken,
+        }
+    }
+
+    /// Every replica has all below, in sync or not, as far as this node knows.
+    /// What says that something is gone is not to go itself before that: whoever
+    /// is behind would keep what was deleted, and show it when it leads.
+    pub fn everywhere(&self) -> Offset {
+        let known = match &self.role {
+            Role::Idle => Offset(0),
+            Role::Leads(leading) => {
+                let others = self.standing.replicas.iter();
+                let others = others.filter(|&&node| node != self.own);
+                let epoch = self.standing.partition_epoch;
+                let has = others.map(|node| leading.has_by(*node, epoch));
+                has.min().unwrap_or(self.watermark)
+            }
+            Role::Follows(following) => following.everywhere,
+        };
+        known.min(self.watermark)
+    }
+
+    /// Whether somebody waits for less than the disk: then `take_in` is to be
+    /// told as soon as it is so.
+    pub fn is_hasty(&self) -> bool {
+        let waits = match &self.role {
+            Role::Idle => return false,
+            // Followers sync it while it is synced here.
+            Role::Leads(_) if self.standing.replicas.len() > 1 => true,
+            Role::Leads(leading) => leading.has_hasty(self.taken),
+            Role::Follows(_) => false,
+        };
+        self.taken < self.next && (waits || !self.standing.needs_majority)
     }
 
     pub fn watermark(&self) -> Offset {
@@ -238,9 +307,13 @@ impl<T> Partition<T> {
             && standing.leader == self.standing.leader
             && holds(&standing) == holds(&self.standing);
         let has_moved = standing.partition_epoch > self.standing.partition_epoch;
+        let are_others =
+            standing.lives != self.standing.lives || standing.replicas != self.standing.replicas;
         self.standing = standing;
         match &mut self.role {
             Role::Leads(leading) if is_same => leading.heed(now, &self.standing, has_moved),
+            // One of them may have begun anew.
+            Role::Follows(following) if is_same && are_others => following.everywhere = Offset(0),
             _ if is_same => {}
             _ => self.begin(now),
         }
@@ -263,18 +336,31 @@ impl<T> Partition<T> {
     /// Who waits for an acknowledgement is told that somebody else leads: what
     /// was written may be kept or not.
     fn resign(&mut self) {
-        if let Role::Leads(leading) = &mut self.role {
+        if let Role::Leads(leading) = &mut self.role
+            && !planted!(WaitingNotTold)
+        {
             let waiting = leading.waiting.drain(..);
             let told = waiting.map(|one| Effect::Acknowledge(one.token, Err(Refused::NotLeader)));
             self.effects.extend(told);
         }
     }
 
+    /// The log has taken in all up to `next`. It will not refuse it any more, and
+    /// a power cut may still undo it.
+    pub fn take_in(&mut self, run: u64, next: Offset) {
+        if run == self.run && next > self.taken {
+            self.taken = next.min(self.next);
+            self.advance();
+        }
+    }
+
     /// The log up to `next` is durable here, in the run in which it was
     /// appended or cut.
     pub fn landed(&mut self, run: u64, next: Offset) {
-        if run == self.run && next > self.durable {
+        let is_of_this = run == self.run || planted!(OldRunLands);
+        if is_of_this && next > self.durable {
             self.durable = next.min(self.next);
+            self.taken = self.taken.max(self.durable);
             self.advance();
         }
     }
@@ -283,14 +369,17 @@ impl<T> Partition<T> {
     /// and nothing of this try behind it will be: the place is given to others.
     /// Nobody has read it.
     pub fn failed(&mut self, attempt: u64, from: Offset) {
-        if attempt != self.attempt || from >= self.next {
+        let is_of_this = attempt == self.attempt || planted!(OldAttemptFails);
+        if !is_of_this || from >= self.next {
             return;
         }
         self.attempt += 1;
-        self.next = from.max(self.durable);
+        self.next = from.max(self.taken);
         self.epochs.truncate(self.next);
         if let Role::Leads(leading) = &mut self.role {
-            let lost = leading.waiting.extract_if(.., |one| one.next > from);
+            let is_lost =
+                |one: &mut leading::Waiting<T>| one.next > from && !planted!(FailureNotTold);
+            let lost = leading.waiting.extract_if(.., is_lost);
             let told = lost.map(|one| Effect::Acknowledge(one.token, Err(Refused::Storage)));
             self.effects.extend(told);
         }
@@ -301,13 +390,45 @@ impl<T> Partition<T> {
         self.run += 1;
         self.attempt += 1;
         self.next = next;
-        self.epochs.truncate(next);
+        if !planted!(EpochsNotCut) {
+            self.epochs.truncate(next);
+        }
+        self.taken = self.taken.min(next);
         self.durable = self.durable.min(next);
-        if self.watermark > next {
-            let (from, until) = (next, self.watermark);
-            self.watermark = next;
+        let until = self.watermark;
+        self.watermark = until.min(next);
+        // What is below the first record is not lost, but dropped.
+        let from = next.max(self.first);
+        if until > from {
             self.effects.push(Effect::Lost { from, until });
         }
+    }
+
+    /// The log was read again and ends elsewhere than it was to: a cut was not made,
+    /// or not where it was meant. What the log has counts, and the leader is asked
+    /// anew where the two part.
+    pub fn found_again(&mut self, found: Found) {
+        self.resign();
+        (self.run, self.attempt) = (self.run + 1, self.attempt + 1);
+        let Found {
+            first,
+            next,
+            epochs,
+        } = found;
+        (self.first, self.next, self.epochs) = (first, next, epochs);
+        (self.taken, self.durable) = (next, next);
+        let until = self.watermark;
+        self.watermark = until.min(next);
+        let from = next.max(first);
+        if until > from {
+            self.effects.push(Effect::Lost { from, until });
+        }
+        self.watermark = self.watermark.max(first);
+        if let Role::Leads(leading) = &mut self.role {
+            leading.began_at = next;
+        }
+        self.effects.push(Effect::Wake);
+        self.advance();
     }
 
     /// The oldest records are forgotten: by the leader's rules of retention, or
@@ -328,6 +449,7 @@ impl<T> Partition<T> {
         let late = leading.late(now);
         let told = late.map(|one| Effect::Acknowledge(one.token, Err(Refused::TimedOut)));
         self.effects.extend(told.collect::<Vec<_>>());
+        self.propose();
         self.mind_in_sync(now);
     }
 
@@ -336,7 +458,10 @@ impl<T> Partition<T> {
             Role::Idle => {}
             Role::Leads(_) => self.advance_leading(),
             Role::Follows(following) => {
-                let watermark = following.watermark.min(self.durable);
+                let watermark = match planted!(WatermarkAheadOfDisk) {
+                    true => following.watermark.min(self.next),
+                    false => following.watermark.min(self.has()),
+                };
                 self.wake_behind(watermark);
             }
         }

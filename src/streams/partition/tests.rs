@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::entropy::Seeded;
+use crate::planted::{Fault, hunt};
 use std::collections::BTreeSet;
 
 const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
@@ -14,6 +15,8 @@ const STEP: Duration = Duration::from_millis(20);
 const SEEDS: u64 = 100;
 /// What a producer waits for its acknowledgement.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// How long one is out of touch with the state.
+const DEAF: Duration = Duration::from_secs(2);
 
 /// One record: what it says, and whose it is.
 type Record = (u64, LeaderEpoch);
@@ -112,8 +115,15 @@ impl Node {
     }
 }
 
-/// By whom, in which epochs of the leader and of the partition, and the set.
-type Proposal = (NodeId, LeaderEpoch, i32, Vec<(NodeId, Zxid)>);
+#[derive(Clone, Debug)]
+struct Proposal {
+    from: NodeId,
+    leader_epoch: LeaderEpoch,
+    partition_epoch: i32,
+    set: Vec<(NodeId, Zxid)>,
+    /// Who made it waits for what comes of it.
+    is_waited_for: bool,
+}
 
 /// A message between two nodes.
 #[derive(Clone, Debug)]
@@ -133,6 +143,8 @@ struct World {
     next_life: u64,
     /// Proposals that are on their way to the state.
     proposals: Vec<Proposal>,
+    /// Who hears nothing of the state, and until when.
+    deaf: Option<(NodeId, Duration)>,
     next_value: u64,
     /// What was acknowledged, and at which offset.
     acknowledged: BTreeMap<u64, u64>,
@@ -169,9 +181,11 @@ impl World {
                 lives: BTreeMap::new(),
                 floor: FLOOR,
                 needs_majority: true,
+                hands_on: false,
             },
             next_life: 0,
             proposals: Vec::new(),
+            deaf: None,
             next_value: 0,
             acknowledged: BTreeMap::new(),
             offered: BTreeMap::new(),
@@ -193,7 +207,6 @@ impl World {
         self.lose(node);
         self.truth.lives.insert(node, life);
         self.elect();
-        self.truth.partition_epoch += 1;
     }
 
     /// As `state/topics` has it: who is lost leaves the set unless it would be
@@ -202,14 +215,17 @@ impl World {
         if self.truth.lives.remove(&node).is_none() {
             return;
         }
-        if self.truth.in_sync.len() > FLOOR {
+        let (in_sync, leader) = (self.truth.in_sync.clone(), self.truth.leader);
+        if in_sync.len() > FLOOR {
             self.truth.in_sync.retain(|&member| member != node);
         }
-        if self.truth.leader == Some(node) {
+        if leader == Some(node) {
             self.truth.leader = None;
             self.truth.leader_epoch += 1;
         }
-        self.truth.partition_epoch += 1;
+        if (&in_sync, leader) != (&self.truth.in_sync, self.truth.leader) {
+            self.truth.partition_epoch += 1;
+        }
         self.elect();
     }
 
@@ -233,25 +249,27 @@ impl World {
         }
     }
 
-    fn decide(
-        &mut self,
-        from: NodeId,
-        leader_epoch: LeaderEpoch,
-        partition_epoch: i32,
-        set: &[(NodeId, Zxid)],
-    ) {
+    fn decide(&mut self, proposal: &Proposal) {
         let truth = &mut self.truth;
-        let is_current = truth.leader == Some(from)
+        let (leader_epoch, partition_epoch) = (proposal.leader_epoch, proposal.partition_epoch);
+        let is_current = truth.leader == Some(proposal.from)
             && (truth.leader_epoch, truth.partition_epoch) == (leader_epoch, partition_epoch);
-        let are_alive = set
-            .iter()
-            .all(|(node, life)| truth.lives.get(node) == Some(life));
-        let has_leader = set.iter().any(|(node, _)| *node == from);
+        let mut set = proposal.set.iter();
+        let are_alive = set.all(|(node, life)| truth.lives.get(node) == Some(life));
+        let mut set = proposal.set.iter();
+        let has_leader = set.any(|(node, _)| *node == proposal.from);
         if is_current && are_alive && has_leader {
-            truth.in_sync = set.iter().map(|(node, _)| *node).collect();
+            let set = proposal.set.iter();
+            truth.in_sync = set.map(|(node, _)| *node).collect();
             truth.partition_epoch += 1;
-        } else if let Some(machine) = &mut self.nodes[place(from)].machine {
-            machine.not_taken(leader_epoch, partition_epoch);
+        } else if let Some(machine) = &mut self.nodes[place(proposal.from)].machine
+            && proposal.is_waited_for
+        {
+            match is_current {
+                true => machine.not_taken(leader_epoch, partition_epoch),
+                // It may have been taken when it was said before.
+                false => machine.not_answered(leader_epoch, partition_epoch),
+            }
         }
     }
 
@@ -333,7 +351,12 @@ impl World {
         };
         match letter {
             Letter::Ask(run, ask) => {
-                let answer = machine.asked(now, from, ask);
+                let mut answer = machine.asked(now, from, ask);
+                let first = Offset(node.first);
+                if matches!(answer, Answer::Alike { .. }) && ask.next < first {
+                    // Each record is a batch of its own, so none holds both.
+                    answer = Answer::Gone { first };
+                }
                 let mut records = Vec::new();
                 if let Answer::Alike { .. } = answer {
                     let from = ask.next.0.max(node.first);
@@ -407,7 +430,10 @@ impl World {
     fn tell(&mut self) {
         let at = self.any();
         let (now, truth) = (self.now, self.truth.clone());
-        if let Some(machine) = &mut self.nodes[at].machine {
+        let deaf = self.deaf.filter(|(_, until)| *until > now);
+        let is_deaf = deaf.is_some_and(|(node, _)| node == NODES[at]);
+        let machine = self.nodes[at].machine.as_mut();
+        if let Some(machine) = machine.filter(|_| !is_deaf || self.is_calm) {
             machine.stand(now, truth);
         }
     }
@@ -419,15 +445,28 @@ impl World {
         }
     }
 
+    /// It is decided on; or whoever made it is out of touch, and it is lost, or
+    /// done, or comes later, what is said again perhaps before it.
     fn answer_a_proposal(&mut self) {
-        if !self.proposals.is_empty() {
-            let at = self.chance.below(self.proposals.len() as u64) as usize;
-            let (from, leader_epoch, partition_epoch, set) = self.proposals.remove(at);
-            let is_lost = !self.is_calm && self.chance.one_in(4);
-            if is_lost && let Some(machine) = &mut self.nodes[place(from)].machine {
-                return machine.not_taken(leader_epoch, partition_epoch);
-            }
-            self.decide(from, leader_epoch, partition_epoch, &set);
+        if self.proposals.is_empty() {
+            return;
+        }
+        let at = self.chance.below(self.proposals.len() as u64) as usize;
+        let mut proposal = self.proposals.remove(at);
+        if self.is_calm || self.chance.one_in(2) {
+            return self.decide(&proposal);
+        }
+        self.deaf = Some((proposal.from, self.now + DEAF));
+        if let Some(machine) = &mut self.nodes[place(proposal.from)].machine
+            && proposal.is_waited_for
+        {
+            machine.not_answered(proposal.leader_epoch, proposal.partition_epoch);
+        }
+        proposal.is_waited_for = false;
+        match self.chance.below(3) {
+            0 => {}
+            1 => self.decide(&proposal),
+            _ => self.proposals.push(proposal),
         }
     }
 
@@ -479,7 +518,6 @@ impl World {
     fn announce_anew(&mut self, node: NodeId) {
         self.next_life += 1;
         self.truth.lives.insert(node, Zxid(self.next_life));
-        self.truth.partition_epoch += 1;
         self.elect();
     }
 
@@ -525,8 +563,13 @@ impl World {
                 } => {
                     let from = node.own;
                     assert!(in_sync.len() >= FLOOR, "seed {}: {in_sync:?}", self.seed);
-                    self.proposals
-                        .push((from, leader_epoch, partition_epoch, in_sync));
+                    self.proposals.push(Proposal {
+                        from,
+                        leader_epoch,
+                        partition_epoch,
+                        set: in_sync,
+                        is_waited_for: true,
+                    });
                 }
                 Effect::Acknowledge(value, Ok(())) => {
                     let (_, at) = self.offered.remove(&value).expect("offered once");
@@ -673,26 +716,31 @@ fn live(seed: u64) -> World {
     panic!("seed {seed}: it does not become well: {}", world.told());
 }
 
+/// Lives through a history; what was acknowledged in it is there at its end.
+fn play(seed: u64) -> World {
+    let world = live(seed);
+    let leader = world.truth.leader.expect("somebody is up");
+    let node = &world.nodes[place(leader)];
+    for (value, at) in world
+        .acknowledged
+        .iter()
+        .filter(|(_, at)| **at >= node.first)
+    {
+        let there = node.disk.get((at - node.first) as usize);
+        assert_eq!(
+            there.map(|(value, _)| value),
+            Some(value),
+            "seed {seed}: the acknowledged record at {at}"
+        );
+    }
+    world
+}
+
 #[test]
 fn what_is_acknowledged_stays_whoever_leads() {
     let (mut acknowledged, mut epochs) = (0, 0);
     for seed in 0..SEEDS {
-        let world = live(seed);
-        let leader = world.truth.leader.expect("somebody is up");
-        let node = &world.nodes[place(leader)];
-        for (value, at) in &world.acknowledged {
-            if *at >= node.first {
-                let there = node
-                    .disk
-                    .get((at - node.first) as usize)
-                    .map(|(value, _)| value);
-                assert_eq!(
-                    there,
-                    Some(value),
-                    "seed {seed}: the acknowledged record at {at}"
-                );
-            }
-        }
+        let world = play(seed);
         acknowledged += world.acknowledged.len();
         epochs += world.truth.leader_epoch;
     }
@@ -700,4 +748,33 @@ fn what_is_acknowledged_stays_whoever_leads() {
         acknowledged > 1000 && epochs > 100,
         "{acknowledged} in {epochs} epochs"
     );
+}
+
+/// A seed for each.
+const KNOWN: &[(Fault, u64)] = &[
+    (Fault::InSyncNotAwaited, 9),
+    (Fault::ProposedNotAwaited, 192),
+    (Fault::LeaderSuffices, 0),
+    (Fault::EpochsNotCompared, 8),
+    (Fault::JoinsBehind, 41),
+    (Fault::JoinsTooSoon, 21),
+    (Fault::RefusalNotHeard, 0),
+    (Fault::SilenceTakenForRefusal, 192),
+    (Fault::WaitingNotTold, 10),
+    (Fault::OldRunLands, 137),
+    (Fault::OldAttemptFails, 5),
+    (Fault::FailureNotTold, 5),
+    (Fault::EpochsNotCut, 6),
+    (Fault::WatermarkAheadOfDisk, 1),
+    (Fault::SaidBeforeDurable, 11),
+    (Fault::OwnEpochNotMinded, 29),
+    (Fault::OldAnswerTaken, 0),
+];
+
+#[test]
+fn every_planted_mistake_is_found() {
+    hunt(Fault::PARTITION, KNOWN, |seed| {
+        play(seed);
+        Ok(())
+    });
 }

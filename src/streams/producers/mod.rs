@@ -19,10 +19,12 @@
 //! with each transaction: it begins at 0.
 
 mod codec;
+mod ends;
 mod producer;
 mod transactions;
 
 pub use codec::{Unsound, decode, encode};
+pub use ends::{Ends, Moment};
 pub use producer::{Producer, Sent};
 pub use transactions::Aborted;
 
@@ -180,8 +182,10 @@ impl Producers {
         producer.check_sequence(&offer.claim)?;
         match producer.open {
             Some(open) if !offer.is_transactional => Err(Refused::NotTransactional { id, open }),
-            Some(_) => Ok(Admitted::New { begins: false }),
-            None => self.admit_beginning(offer),
+            // What is open is of an earlier epoch, and its end is still on its
+            // way: the coordinator says when the next transaction may begin.
+            Some(_) if offer.claim.epoch == producer.epoch => Ok(Admitted::New { begins: false }),
+            Some(_) | None => self.admit_beginning(offer),
         }
     }
 
@@ -235,7 +239,8 @@ impl Producers {
 
     /// Notes a batch that stands in the log.
     pub fn take(&mut self, stored: &Stored, now: Millis) {
-        if stored.first < self.next && !planted!(BatchTakenTwice) {
+        // The log may begin within a batch, which is not known then.
+        if stored.next <= self.next && !planted!(BatchTakenTwice) {
             return;
         }
         self.next = stored.next;
@@ -322,6 +327,13 @@ impl Producers {
         self.next = self.next.max(start);
         self.transactions.settle(start);
         self.transactions.forget_aborted(start);
+    }
+
+    /// Keeps of the transactions that were aborted those whose marker is there yet:
+    /// where it is gone, so are all records, and a reader that was told of them would
+    /// wait for their end in vain.
+    pub fn keep_aborted(&mut self, is_there: impl FnMut(&Aborted) -> bool) {
+        self.transactions.aborted.retain(is_there);
     }
 
     /// Compaction has left no record of transactions that were aborted before

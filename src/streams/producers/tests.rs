@@ -573,3 +573,27 @@ fn what_reads_well_is_written_the_same() {
     }
     assert!(read > 1000, "{read}");
 }
+
+#[test]
+fn a_log_that_begins_within_a_batch_knows_whose_it_is() {
+    let mut producers = Producers::new(Offset(12));
+    let stored = Stored {
+        first: Offset(10),
+        next: Offset(14),
+        leader_epoch: 0,
+        max_timestamp: 0,
+        claim: Some(claim(1, 0, 0)),
+        is_transactional: false,
+        kind: Kind::Data,
+    };
+    producers.take(&stored, NOW);
+    let known = Admitted::Known {
+        first: Offset(10),
+        last: Offset(13),
+    };
+    assert_eq!(producers.admit(&offer(1, 0, 0, 4)), Ok(known));
+    assert!(producers.admit(&offer(1, 0, 5, 1)).is_err());
+    let before = producers.clone();
+    producers.take(&stored, NOW);
+    assert_eq!(producers, before, "it is known already");
+}

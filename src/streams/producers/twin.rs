@@ -4,7 +4,7 @@
 use super::*;
 use crate::entropy::Seeded;
 use crate::limits::PRODUCER_BATCHES_KEPT;
-use crate::planted::{Fault, plant};
+use crate::planted::{Fault, hunt};
 
 #[derive(Clone, Debug)]
 enum Happened {
@@ -129,8 +129,8 @@ impl Twin {
         }
         match one.open {
             Some(open) if !begins => Err(Refused::NotTransactional { id, open }),
-            Some(_) => Ok(Admitted::New { begins: false }),
-            None => Ok(Admitted::New { begins }),
+            Some(_) if epoch == one.epoch => Ok(Admitted::New { begins: false }),
+            Some(_) | None => Ok(Admitted::New { begins }),
         }
     }
 
@@ -490,11 +490,23 @@ fn the_twin_agrees_with_every_history() {
     }
 }
 
+/// A seed for each.
+const KNOWN: &[(Fault, u64)] = &[
+    (Fault::KnownBatchTaken, 0),
+    (Fault::SequenceGapTaken, 0),
+    (Fault::SequenceNotWrapped, 4),
+    (Fault::EpochBegunAnywhere, 0),
+    (Fault::FencedProducerTaken, 0),
+    (Fault::OldCoordinatorTaken, 0),
+    (Fault::BatchTakenTwice, 0),
+    (Fault::OpenNotMinded, 0),
+    (Fault::EndedTooSoon, 1),
+    (Fault::AbortNotNoted, 0),
+    (Fault::AbortedCutShort, 12),
+    (Fault::OpenNotInSnapshot, 0),
+];
+
 #[test]
 fn every_planted_mistake_is_found() {
-    for &fault in Fault::PRODUCERS {
-        let _planted = plant(fault);
-        let is_found = (0..HISTORIES).any(|seed| History::run(seed).is_err());
-        assert!(is_found, "{fault:?} goes unseen");
-    }
+    hunt(Fault::PRODUCERS, KNOWN, History::run);
 }

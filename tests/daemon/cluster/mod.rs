@@ -1,6 +1,7 @@
 //! Several daemons that are one cluster: how they come together, part, and
 //! come together again.
 
+mod brokers;
 mod certificates;
 mod demo;
 mod life;

@@ -112,9 +112,10 @@ fn whoever_is_no_member_is_refused_and_told_and_touches_nothing() {
     first.type_in(&["node", "remove", "2"]).answer();
     worker.node().until_it_says("was removed from its cluster");
     drop(worker);
-    // Its line under /dolmen/nodes outlives it by a session's timeout.
+    // Its line under /dolmen/nodes and its life as a broker outlive it by a
+    // session's timeout.
     until("the worker's own session ends", || {
-        (first.status()["coordination"]["ephemerals"] == 1).then_some(())
+        (first.status()["coordination"]["ephemerals"] == 2).then_some(())
     });
 
     let authority = authority_of(&first);

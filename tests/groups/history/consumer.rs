@@ -87,7 +87,7 @@ impl ConsumerClient {
             return true;
         }
         // Letting go and taking on takes the application its time.
-        if world.chance.one_in(4) {
+        if world.chance.one_in(4) && self.may_take_on() {
             self.owned = self.told.clone();
         }
         if let Some(asked) = &self.asked {
@@ -119,6 +119,13 @@ impl ConsumerClient {
         }
         self.asked = Some(asked);
         true
+    }
+
+    /// Who has said what it reads, and has not heard what was made of that, takes
+    /// on no more: it was taken at its word, and others may have the rest.
+    fn may_take_on(&self) -> bool {
+        let said = self.saying.as_ref();
+        said.is_none_or(|said| self.told.is_within(said))
     }
 
     fn beat(&mut self, world: &mut World) -> Beat {

@@ -38,6 +38,10 @@ pub(super) struct Promises {
     pending: BTreeMap<(i64, Spot), i64>,
     /// Asked to be pending, answered or not.
     perhaps_pending: BTreeMap<i64, Vec<i64>>,
+    /// By producer, the epoch of the last transaction whose end was answered, and
+    /// what was asked to be part of it behind that.
+    ended: BTreeMap<i64, i16>,
+    late: BTreeSet<Token>,
     /// By producer, when the end was first asked for, and what it commits.
     ending: BTreeMap<i64, (Token, Vec<(Spot, i64)>)>,
     /// The last request, and what was asked to be taken away behind which.
@@ -110,6 +114,9 @@ impl Promises {
             Request::CommitInTransaction(commit) => {
                 let perhaps = self.perhaps_pending.entry(commit.producer).or_default();
                 perhaps.extend(commit.offsets.iter().map(|new| new.offset));
+                if self.ended.get(&commit.producer) >= Some(&commit.producer_epoch) {
+                    self.late.insert(token);
+                }
             }
             Request::EndTransaction(end) => self.asked_to_end(token, end),
             Request::Commit(commit) => {
@@ -124,6 +131,14 @@ impl Promises {
             _ => {}
         }
         self.asked.insert(token, request.clone());
+    }
+
+    /// What was asked, where that is to be part of a transaction.
+    pub(super) fn commit_asked(&self, token: Token) -> Option<CommitInTransaction> {
+        match self.asked.get(&token) {
+            Some(Request::CommitInTransaction(commit)) => Some(commit.clone()),
+            _ => None,
+        }
     }
 
     fn asked_to_end(&mut self, token: Token, end: &EndTransaction) {
@@ -148,11 +163,18 @@ impl Promises {
             (Request::Commit(commit), Ok(Reply::Committed(done))) => {
                 self.check_commit(token, &commit, done)
             }
+            (Request::CommitInTransaction(commit), Ok(_)) if self.late.contains(&token) => {
+                let (producer, epoch) = (commit.producer, commit.producer_epoch);
+                Err(format!(
+                    "an offset is taken behind its transaction's end: {producer} {epoch}"
+                ))
+            }
             (Request::CommitInTransaction(commit), Ok(Reply::Committed(done))) => {
                 self.note_pending(token, &commit, done);
                 Ok(())
             }
             (Request::EndTransaction(end), Ok(Reply::TransactionEnded)) => {
+                self.ended.insert(end.producer, end.producer_epoch);
                 if let Some((first, ended)) = self.ending.remove(&end.producer) {
                     ended
                         .into_iter()

@@ -1,5 +1,6 @@
 //! A producer whose transactions commit offsets of groups, and the coordinator
-//! of its transactions, which says their end until it is heard.
+//! of its transactions, which tells doors whether one is open, and says its end
+//! until it is heard.
 
 use super::world::{Answer, Asked, GROUPS, World, nobody};
 use dolmen::streams::groups::Name;
@@ -48,10 +49,24 @@ impl Producer {
                     producer: self.id,
                     producer_epoch: self.epoch,
                     offsets: vec![offset],
+                    verified: None,
                 }))
             }
         };
         self.asked = Some(asked);
+    }
+
+    /// What its coordinator says to a door.
+    pub(super) fn is_open(&self, epoch: i16) -> bool {
+        self.epoch == epoch && self.ending.is_none()
+    }
+
+    /// A door asks again for what it has asked for.
+    pub(super) fn goes_on(&mut self, before: Token, token: Token) {
+        let asked = self.asked.as_mut().filter(|asked| asked.token == before);
+        if let Some(asked) = asked {
+            asked.token = token;
+        }
     }
 
     pub(super) fn hear(&mut self, token: Token, answer: &Answer) {

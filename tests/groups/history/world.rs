@@ -46,6 +46,9 @@ pub(super) struct World {
     producers: Vec<Producer>,
     /// Every request that has no answer yet.
     unanswered: BTreeSet<Token>,
+    /// Doors whose commit the transaction's coordinator has let in, and the
+    /// requests that they were heard as before: they offer it again.
+    doors: Vec<(Token, CommitInTransaction)>,
     /// Answers on their way.
     mail: VecDeque<(Token, Answer)>,
     /// Patterns that nobody has resolved yet.
@@ -80,6 +83,7 @@ impl World {
             clients: BTreeMap::new(),
             producers: (0..2).map(Producer::new).collect(),
             unanswered: BTreeSet::new(),
+            doors: Vec::new(),
             mail: VecDeque::new(),
             unresolved: VecDeque::new(),
             tokens: 0,
@@ -112,10 +116,11 @@ impl World {
             7 => self.change_topics_heard(),
             8 => self.operate(),
             10..=11 => self.resolve_all(),
+            40..=44 => self.go_through_door(),
             9 => self.ask_all(),
             12..=24 => self.pass_time(),
             25..=39 => self.sync_disk(),
-            40..=49 => self.act_producer(),
+            45..=49 => self.act_producer(),
             50..=69 => self.deliver(),
             _ => self.act_client(),
         }
@@ -284,10 +289,39 @@ impl World {
         if !self.unanswered.remove(&token) {
             self.wrong(format!("a request has two answers: {token:?} {answer:?}"));
         }
+        let commit = self.promises.commit_asked(token);
         if let Err(violation) = self.promises.answered(token, &answer) {
             self.wrong(violation);
         }
-        self.mail.push_back((token, answer));
+        match (answer, commit) {
+            (Err(Error::Unverified(now)), Some(mut commit)) => {
+                commit.verified = Some(now);
+                self.doors.push((token, commit));
+            }
+            (answer, _) => self.mail.push_back((token, answer)),
+        }
+    }
+
+    /// A door that has heard that a transaction is open comes back, soon or late.
+    /// If it is to ask again, it may hear otherwise.
+    fn go_through_door(&mut self) {
+        if self.doors.is_empty() {
+            return;
+        }
+        let at = self.chance.below(self.doors.len() as u64) as usize;
+        let (before, mut commit) = self.doors.swap_remove(at);
+        for new in &mut commit.offsets {
+            // Commits only ever rise, as they come.
+            let (group, topic) = (&commit.caller.group, &new.topic);
+            new.offset = self.promises.next_offset(group, topic, new.partition);
+        }
+        let producer = commit.producer as usize;
+        let asked = self.ask(Request::CommitInTransaction(commit));
+        self.producers[producer].goes_on(before, asked.token);
+        let is_open =
+            |commit: &CommitInTransaction| self.producers[producer].is_open(commit.producer_epoch);
+        self.doors
+            .retain(|(token, commit)| *token != asked.token || is_open(commit));
     }
 
     fn sync_disk(&mut self) {
@@ -323,7 +357,7 @@ impl World {
         if self.chance.one_in(2) {
             self.compact();
         }
-        self.machine = Coordinator::new(settings());
+        self.machine = Coordinator::new(settings()).in_life(self.tokens);
         self.machine.gain(self.catalog.clone());
         for (key, value) in &self.log {
             let read = self.machine.replay(key, value.as_deref());

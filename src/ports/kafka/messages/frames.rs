@@ -95,7 +95,9 @@ pub fn read_request<A: Api>(frame: Bytes) -> Result<(RequestHeader, A::Request),
     let version = Peek::of(&frame).map_or(0, |peek| peek.version);
     let mut from = Reader::new(frame);
     let header = RequestHeader::read(&mut from, request_header_version::<A>(version) > 1)?;
-    let request = A::Request::decode(header.version, &mut from)?;
+    // Kafka does not look at what stands behind a request, and librdkafka leaves
+    // some of its buffer there: three bytes behind a Metadata for all topics.
+    let request = A::Request::decode_first(header.version, &mut from)?;
     Ok((header, request))
 }
 
@@ -141,6 +143,13 @@ pub fn write_response<A: Api>(
         into.unsigned(0);
     }
     response.encode(version, &mut into)?;
+    into.into_frame()
+}
+
+/// Bytes that stand in a frame without any header: a SASL token of old clients.
+pub fn write_bare(bytes: &Bytes) -> Result<Parts, Unwritten> {
+    let mut into = Writer::frame();
+    into.splice(bytes);
     into.into_frame()
 }
 

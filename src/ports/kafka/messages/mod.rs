@@ -18,6 +18,7 @@ mod declare;
 mod error_code;
 mod frames;
 mod groups;
+mod hidden;
 mod reader;
 mod records;
 pub mod shape;
@@ -36,9 +37,10 @@ pub use data::*;
 pub use error_code::ErrorCode;
 pub use frames::{
     Peek, RequestHeader, read_blob, read_request, read_response, request_header_version,
-    response_header_version, write_blob, write_request, write_response,
+    response_header_version, write_bare, write_blob, write_request, write_response,
 };
 pub use groups::*;
+pub use hidden::Hidden;
 pub use reader::{Reader, Unread, Why};
 pub use records::Records;
 pub use text::Text;
@@ -92,12 +94,17 @@ pub trait Message: Value + Default {
 
     /// Reads to the end of the frame.
     fn decode(version: i16, from: &mut Reader) -> Result<Self, Unread> {
-        let Some(at) = Version::of::<Self>(version) else {
-            return Err(from.unread(Why::Version(version)));
-        };
-        let message = Self::read(from, at)?;
+        let message = Self::decode_first(version, from)?;
         from.finish()?;
         Ok(message)
+    }
+
+    /// Reads what a frame begins with.
+    fn decode_first(version: i16, from: &mut Reader) -> Result<Self, Unread> {
+        match Version::of::<Self>(version) {
+            Some(at) => Self::read(from, at),
+            None => Err(from.unread(Why::Version(version))),
+        }
     }
 
     /// Requests and responses are held to the same rule: what a version cannot

@@ -5,7 +5,9 @@
 use super::Version;
 use super::shape::{Field, Kind};
 use super::value::{Nullable, Value};
-use crate::limits::{KAFKA_DECODED_BYTES_BESIDES, KAFKA_DECODED_BYTES_PER_BYTE};
+use crate::limits::{
+    KAFKA_DECODED_BYTES_BESIDES, KAFKA_DECODED_BYTES_MAX, KAFKA_DECODED_BYTES_PER_BYTE,
+};
 use bytes::Bytes;
 use std::fmt;
 
@@ -104,7 +106,9 @@ impl Reader {
         Self {
             place: 0,
             end: frame.len(),
-            memory_left: per_byte.saturating_add(KAFKA_DECODED_BYTES_BESIDES),
+            memory_left: per_byte
+                .saturating_add(KAFKA_DECODED_BYTES_BESIDES)
+                .min(KAFKA_DECODED_BYTES_MAX),
             frame,
             field: BEGIN,
         }

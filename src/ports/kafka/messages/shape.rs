@@ -45,6 +45,8 @@ pub enum Kind {
     ErrorCode,
     Text,
     Bytes,
+    /// Bytes that are not shown.
+    Hidden,
     Records,
     List(&'static Kind),
     Record(&'static Record),

@@ -283,7 +283,7 @@ fn compacted_topics_need_keys() {
     let one = over(Codec::Lz4, 1, &[&[12][..], &keyed[1..]].concat());
     assert!(check(&one, &rules).is_ok(), "an empty key is a key");
     let two = over(Codec::Lz4, 2, &[&[12][..], &keyed[1..], &keyless].concat());
-    assert_eq!(check(&two, &rules), Err(Refusal::NoKey { at: 1 }));
+    assert_eq!(check(&two, &rules), Err(Refusal::NoKey { at: vec![1] }));
     assert!(check(&two, &any()).is_ok());
 }
 
@@ -297,9 +297,18 @@ fn timestamps_stay_within_what_the_topic_allows() {
     assert!(check(&[100, 200, 150]).is_ok());
     assert_eq!(
         check(&[100, 99]),
-        Err(Refusal::Timestamp { at: 1, found: 99 })
+        Err(Refusal::Timestamp {
+            at: vec![1],
+            found: 99
+        })
     );
-    assert_eq!(check(&[201]), Err(Refusal::Timestamp { at: 0, found: 201 }));
+    assert_eq!(
+        check(&[201]),
+        Err(Refusal::Timestamp {
+            at: vec![0],
+            found: 201
+        })
+    );
     // None at all is no wrong time.
     let offered = check(&[-1, -1]).unwrap();
     assert_eq!(offered[0].max_timestamp, -1);

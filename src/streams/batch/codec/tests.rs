@@ -272,3 +272,25 @@ fn noise_never_panics_and_ends() {
         let _ = unpack(*codec, &bad, 1 << 20);
     }
 }
+
+#[test]
+fn every_level_is_read_by_everybody() {
+    // Longer than the window that readers have, and the same again at the end.
+    let mut plain = text(&mut Seeded::new(5), 1 << 20);
+    plain.resize(10 << 20, 0);
+    plain.extend_from_within(..1 << 20);
+    for level in [-7, 1, 19, 20, 22, i32::MIN, i32::MAX] {
+        let packed = pack_at(Codec::Zstd, Some(level), &plain);
+        assert!(
+            unpack(Codec::Zstd, &packed, plain.len()).as_ref() == Ok(&plain),
+            "{level}"
+        );
+    }
+    for level in [1, 9, i32::MIN, i32::MAX] {
+        let packed = pack_at(Codec::Gzip, Some(level), &plain);
+        assert!(
+            unpack(Codec::Gzip, &packed, plain.len()).as_ref() == Ok(&plain),
+            "{level}"
+        );
+    }
+}

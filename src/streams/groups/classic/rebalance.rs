@@ -114,20 +114,22 @@ impl Classic {
 
     fn complete(&mut self, turn: &mut Turn, group: &Name) {
         self.drop_absent(turn);
-        self.generation = self.generation.checked_add(1).unwrap_or(1);
         if self.members.is_empty() {
+            self.begin_generation();
             self.become_empty(turn, group);
             return;
         }
         let Some(leader) = self.choose_leader() else {
             // Static members alone, none of which came back: their sessions
-            // end the wait.
+            // end the wait. Who comes back is told to join again, for the
+            // generation is the one it knows.
             self.phase = Phase::Joining {
                 until: turn.after_ms(self.rebalance_ms().max(1)),
                 gathering: None,
             };
             return;
         };
+        self.begin_generation();
         self.leader = Some(leader);
         self.protocol = self.vote();
         self.phase = Phase::Syncing {
@@ -143,6 +145,10 @@ impl Classic {
             self.write(turn, group);
         }
         self.tell(turn);
+    }
+
+    fn begin_generation(&mut self) {
+        self.generation = self.generation.checked_add(1).unwrap_or(1);
     }
 
     /// Dynamic members that did not join again are gone. A static one may be

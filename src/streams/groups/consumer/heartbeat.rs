@@ -190,7 +190,7 @@ impl Consumer {
         let is_free = |partition: &_| owners.get(partition).is_none_or(|owner| owner == id);
         let held = beat.held.as_ref();
         let next = reconcile::step(&before, &member.target, self.epoch, held, is_free);
-        member.lives_until = turn.after_ms(turn.settings.consumer_session_ms);
+        member.lives_until = turn.after_ms(turn.settings.session_ms_of(group));
         member.revoked_until = match next.revoking.is_empty() {
             true => None,
             false => Some(
@@ -210,7 +210,7 @@ impl Consumer {
         let alive = ConsumerAlive {
             member: id.clone(),
             epoch: next.epoch,
-            heartbeat_ms: turn.settings.consumer_heartbeat_ms,
+            heartbeat_ms: turn.settings.heartbeat_ms_of(group),
             assigned: is_news.then(|| next.assigned.clone()),
         };
         member.standing = next;
@@ -238,7 +238,7 @@ impl Consumer {
         Ok(ConsumerAlive {
             member: id,
             epoch: beat.epoch,
-            heartbeat_ms: turn.settings.consumer_heartbeat_ms,
+            heartbeat_ms: turn.settings.heartbeat_ms_of(&beat.group),
             assigned: None,
         })
     }
@@ -263,7 +263,7 @@ impl Consumer {
         );
         member.standing = standing;
         member.revoked_until = None;
-        member.lives_until = turn.after_ms(turn.settings.consumer_session_ms);
+        member.lives_until = turn.after_ms(turn.settings.session_ms_of(group));
         self.members.insert(id.clone(), member);
     }
 }

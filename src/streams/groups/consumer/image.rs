@@ -33,7 +33,7 @@ impl Consumer {
                 about,
                 target: member.target,
                 standing: member.standing,
-                lives_until: turn.after_ms(turn.settings.consumer_session_ms),
+                lives_until: turn.after_ms(turn.settings.session_ms_of(group)),
             };
             consumer.members.insert(id, member);
         }

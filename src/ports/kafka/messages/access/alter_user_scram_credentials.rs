@@ -1,7 +1,7 @@
 //! `AlterUserScramCredentials`, key 51.
 
 use crate::ports::kafka::messages::declare::api;
-use crate::ports::kafka::messages::{ErrorCode, Text};
+use crate::ports::kafka::messages::{ErrorCode, Hidden, Text};
 use bytes::Bytes;
 
 api! {
@@ -25,7 +25,7 @@ api! {
         mechanism: i8,
         iterations: i32,
         salt: Bytes,
-        salted_password: Bytes,
+        salted_password: Hidden,
     }
 
     AlterUserScramCredentialsResponse {

@@ -1,7 +1,7 @@
 //! `SaslAuthenticate`, key 36.
 
 use crate::ports::kafka::messages::declare::api;
-use crate::ports::kafka::messages::{ErrorCode, Text};
+use crate::ports::kafka::messages::{ErrorCode, Hidden, Text};
 use bytes::Bytes;
 
 api! {
@@ -10,7 +10,7 @@ api! {
         versions 0..=2, flexible from 2;
 
     SaslAuthenticateRequest {
-        auth_bytes: Bytes,
+        auth_bytes: Hidden,
     }
 
     SaslAuthenticateResponse {

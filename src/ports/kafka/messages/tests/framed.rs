@@ -340,3 +340,13 @@ fn spliced_bytes_keep_their_places_between_fields() {
         }
     }
 }
+
+/// As librdkafka 2.16 asks for all topics at version 13.
+#[test]
+fn what_stands_behind_a_request_is_not_looked_at() {
+    let frame = b"\0\x03\0\x0d\0\0\0\x03\0\x07rdkafka\0\0\0\0\0\x01\0\0";
+    let (header, read) = read_request::<Metadata>(Bytes::from_static(frame)).unwrap();
+    assert_eq!((header.version, header.correlation_id), (13, 3));
+    assert_eq!(read.topics, None);
+    assert!(!read.allow_auto_topic_creation);
+}

@@ -81,7 +81,7 @@ impl<'a> Twin<'a> {
                 self.text_length(Some(text.len()), into);
                 into.extend(text.as_bytes());
             }
-            Kind::Bytes | Kind::Records => {
+            Kind::Bytes | Kind::Hidden | Kind::Records => {
                 let is_long = self.with_long_bytes && self.chance.one_in(50);
                 let length = (any >> 8) as usize % if is_long { 9000 } else { 40 };
                 self.count(Some(length), into);

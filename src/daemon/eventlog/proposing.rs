@@ -1,0 +1,25 @@
+//! What the event log asks of the replicated state goes there in the node's own
+//! session.
+
+use crate::daemon::presence::Presence;
+use crate::state::{Command, Outcome, StreamsOutcome};
+use crate::streams::site::Propose;
+use std::sync::Arc;
+
+/// Works on every node alike: whoever leads is sent it, and what came of it is
+/// heard once this node has applied it and shows it.
+pub fn proposing(presence: Arc<Presence>) -> Propose {
+    Box::new(move |command, answer| {
+        let told = Box::new(|outcome: Result<Outcome, String>| {
+            answer(outcome.and_then(of_streams));
+        });
+        presence.propose(Command::Streams(command), told);
+    })
+}
+
+pub(super) fn of_streams(outcome: Outcome) -> Result<StreamsOutcome, String> {
+    match outcome {
+        Outcome::Streams(outcome) => Ok(outcome),
+        other => Err(format!("an outcome of another kind: {other:?}")),
+    }
+}

@@ -1,0 +1,31 @@
+//! Deletes groups that have no members, with their offsets.
+
+use super::groups::{code_of, name};
+use super::{Call, Handle};
+use crate::ports::kafka::access::Operation;
+use crate::ports::kafka::messages::delete_groups::*;
+use crate::streams::groups::request::Request;
+
+impl Handle for DeleteGroups {
+    async fn run(call: Call, request: DeleteGroupsRequest) -> Option<DeleteGroupsResponse> {
+        let mut results = Vec::with_capacity(request.groups_names.len());
+        for group_id in request.groups_names {
+            let error_code = match call.may_on_group(Operation::Delete, &group_id) {
+                Err(code) => code,
+                Ok(()) => {
+                    let group = name(&group_id);
+                    let delete = Request::Delete { group };
+                    code_of(&call.door.groups.ask(&group_id, delete).await)
+                }
+            };
+            results.push(DeletableGroupResult {
+                group_id,
+                error_code,
+            });
+        }
+        Some(DeleteGroupsResponse {
+            results,
+            ..DeleteGroupsResponse::default()
+        })
+    }
+}

@@ -1,0 +1,174 @@
+//! Reads what a Fetch is given, partition by partition. What is warm is read
+//! where the handler runs, from the memory map and without a copy; what may have
+//! to wait for a disk, on the blocking pool and into memory.
+
+use super::cold::{ColdMemory, Room};
+use super::plan::{Budget, Stretch, is_warm};
+use crate::ids::Offset;
+use crate::limits::{FETCH_BYTES_MAX, FETCH_COLD_BYTES_MAX, FETCH_COLD_WAIT_MS};
+use crate::log::{Chunk, ReadError, Way};
+use crate::ports::kafka::messages::{ErrorCode, Records};
+use crate::streams::View;
+use crate::streams::view::Marks;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// What is to be read of one partition.
+pub struct Reading {
+    pub view: Arc<View>,
+    pub stretch: Stretch,
+    pub bytes_max: i32,
+    is_cold: bool,
+}
+
+/// What was read of one partition.
+#[derive(Debug, Default)]
+pub struct Given {
+    pub records: Records,
+    /// The offset behind the last record.
+    pub next: Offset,
+}
+
+/// What was read of all.
+pub struct Readout {
+    /// In the order of the readings.
+    pub given: Vec<Result<Given, ErrorCode>>,
+    /// There may be more, and the request has all that it may have.
+    pub is_full: bool,
+}
+
+/// Bytes of a segment, which stays mapped until the last of them is sent, or of
+/// the memory that they were read into.
+struct Held {
+    bytes: Chunk,
+    _room: Option<Arc<Room>>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// What one request may have.
+struct Bounds {
+    budget: Budget,
+    room: Option<Arc<Room>>,
+    copied_bytes: usize,
+}
+
+impl Bounds {
+    fn held(&mut self, bytes: Chunk) -> Bytes {
+        let mut room = None;
+        if bytes.is_copy() {
+            self.copied_bytes += bytes.len();
+            room = self.room.clone();
+        }
+        Bytes::from_owner(Held { bytes, _room: room })
+    }
+}
+
+impl Reading {
+    pub fn new(view: Arc<View>, marks: Marks, stretch: Stretch, bytes_max: i32) -> Self {
+        let is_empty = stretch.from >= stretch.until;
+        let is_warm = || is_warm(marks, view.bytes(), stretch.from);
+        let is_cold = !is_empty && !is_warm();
+        Self {
+            view,
+            stretch,
+            bytes_max,
+            is_cold,
+        }
+    }
+
+    fn way(&self) -> Way {
+        match self.is_cold {
+            true => Way::Plain,
+            false => Way::Map,
+        }
+    }
+
+    fn read(&self, bounds: &mut Bounds) -> Result<Given, ErrorCode> {
+        let Stretch { from, until } = self.stretch;
+        let (mut records, mut next) = (Records::default(), from);
+        // A read ends with its segment.
+        while let Some(room) = bounds.budget.ask(self.bytes_max, records.len()) {
+            let read = self.view.read(next, until, room, self.way());
+            let batches = match read {
+                Ok(Some(batches)) => batches,
+                Ok(None) => break,
+                Err(_) if !records.is_empty() => break,
+                Err(error) => return Err(self.failed(&error)),
+            };
+            if !bounds.budget.take(room, batches.bytes.len()) {
+                break;
+            }
+            next = batches.next;
+            records.push(bounds.held(batches.bytes));
+        }
+        Ok(Given { records, next })
+    }
+
+    fn failed(&self, error: &ReadError) -> ErrorCode {
+        if let ReadError::Hole(_) | ReadError::Io { .. } = error {
+            let view = &self.view;
+            tracing::warn!("{} {}: {error}", view.name, view.key.partition);
+        }
+        error.into()
+    }
+}
+
+/// Reads all, in their order, within what the request may have. Who finds no
+/// memory for what is cold within `patience` is given nothing.
+pub async fn read(
+    readings: Vec<Reading>,
+    bytes_max: i32,
+    memory: &ColdMemory,
+    patience: Duration,
+) -> Readout {
+    let bytes_max = usize::try_from(bytes_max).unwrap_or(0);
+    if !readings.iter().any(|reading| reading.is_cold) {
+        return read_all(&readings, bytes_max.min(FETCH_BYTES_MAX), None);
+    }
+    let patience = patience.max(Duration::from_millis(FETCH_COLD_WAIT_MS));
+    let wanted = bytes_max.min(FETCH_COLD_BYTES_MAX);
+    let Ok(room) = timeout(patience, memory.room(wanted)).await else {
+        let nothing = |reading: &Reading| {
+            Ok(Given {
+                next: reading.stretch.from,
+                ..Given::default()
+            })
+        };
+        return Readout {
+            given: readings.iter().map(nothing).collect(),
+            is_full: true,
+        };
+    };
+    let bytes_max = wanted.min(room.bytes());
+    let work = move || read_all(&readings, bytes_max, Some(Arc::new(room)));
+    let work = tokio::task::spawn_blocking(work).await;
+    // It does not end otherwise but by a panic, or where the node stops.
+    work.unwrap_or(Readout {
+        given: Vec::new(),
+        is_full: true,
+    })
+}
+
+fn read_all(readings: &[Reading], bytes_max: usize, room: Option<Arc<Room>>) -> Readout {
+    let mut bounds = Bounds {
+        budget: Budget::new(bytes_max),
+        room,
+        copied_bytes: 0,
+    };
+    let each = readings.iter();
+    let given = each.map(|reading| reading.read(&mut bounds)).collect();
+    if let Some(room) = &bounds.room {
+        room.keep(bounds.copied_bytes);
+    }
+    Readout {
+        given,
+        is_full: bounds.budget.is_used_up(),
+    }
+}

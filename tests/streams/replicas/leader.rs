@@ -1,0 +1,284 @@
+//! A leader that loses its place, or what it has placed, and who waits for it.
+
+use super::authority::{Authority, Proposals};
+use super::machine::{Dwelling, Machine, Time};
+use crate::streams::kit::{Batch, batch, key};
+use dolmen::clock::Clock;
+use dolmen::ids::{NodeId, Offset, ProducerId, SessionId, Uid};
+use dolmen::planted::{Fault, plant};
+use dolmen::state::topics::StreamsCommand;
+use dolmen::streams::batch::check::{Rules, check};
+use dolmen::streams::batch::codec::Unpacker;
+use dolmen::streams::batch::header::Claim;
+use dolmen::streams::desk::{Append, NotAppended, Word};
+use dolmen::streams::follow::{Asked, codec};
+use dolmen::streams::partition::{Acks, Ask, Refused};
+use std::panic::catch_unwind;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+type Outcomes = Arc<Mutex<Vec<(&'static str, Result<Offset, NotAppended>)>>>;
+
+/// The first of some brokers, which leads the one partition.
+struct Leader {
+    machine: Machine,
+    authority: Authority,
+    proposals: Proposals,
+    sessions: Vec<SessionId>,
+    time: Time,
+    outcomes: Outcomes,
+    asks: u64,
+}
+
+impl Leader {
+    fn of(brokers: u64) -> Self {
+        let (time, proposals, seed) = (Time::default(), Proposals::default(), 1);
+        time.go_on(Duration::from_secs(1));
+        let now = time.now();
+        let mut authority = Authority::new();
+        let sessions: Vec<SessionId> = (1..=brokers)
+            .map(|node| authority.announce(now, NodeId(node), Uid([node as u8; 16]), true))
+            .collect();
+        authority.create(now, 1, 1, &[]);
+        let mut machine = Machine::new(NodeId(1), seed);
+        machine.start(seed, &time, &proposals, authority.topics(), false);
+        let mut leader = Self {
+            machine,
+            authority,
+            proposals,
+            sessions: sessions.clone(),
+            time,
+            outcomes: Outcomes::default(),
+            asks: 0,
+        };
+        leader.dwelling().site.live_in(sessions[0]);
+        leader.hear();
+        assert!(leader.leads());
+        leader
+    }
+
+    fn dwelling(&mut self) -> &mut Dwelling {
+        self.machine.dwelling.as_mut().expect("it runs")
+    }
+
+    fn leads(&mut self) -> bool {
+        let view = self.dwelling().streams.view(key(1, 0));
+        view.is_some_and(|view| view.leads())
+    }
+
+    fn hear(&mut self) {
+        self.machine.unheard.push_back(self.authority.topics());
+        self.machine.hear_topics();
+    }
+
+    /// What comes of it is noted under a name. The bytes are spoiled on their way
+    /// to the log where it is to refuse them.
+    fn send(&mut self, name: &'static str, producer: u64, is_spoiled: bool) {
+        let claim = Claim {
+            id: ProducerId(producer),
+            epoch: 0,
+            sequence: 0,
+        };
+        let mut bytes = Batch {
+            claim: Some(claim),
+            ..batch(&[name])
+        }
+        .bytes();
+        let rules = Rules {
+            batch_bytes_max: 1 << 20,
+            is_compacted: false,
+            timestamps: 0..=i64::MAX,
+        };
+        let offered = check(&bytes, &rules, &mut Unpacker::default()).unwrap();
+        let last = bytes.len() - 2;
+        bytes[last] ^= u8::from(is_spoiled);
+        let outcomes = self.outcomes.clone();
+        self.dwelling().streams.append(Append {
+            key: key(1, 0),
+            bytes,
+            offered,
+            acks: Acks::All,
+            timeout: Duration::from_secs(30),
+            led_since: None,
+            raises_epoch: false,
+            verified: None,
+            append_time_ms: None,
+            answer: Box::new(move |outcome| {
+                let outcome = outcome.map(|appended| appended.base);
+                outcomes.lock().unwrap().push((name, outcome));
+            }),
+        });
+    }
+
+    /// What is led here is to be led by others.
+    fn hand_on(&mut self) {
+        let until = self.time.monotonic() + Duration::from_secs(1);
+        let dwelling = self.dwelling();
+        dwelling.streams.say(Word::HandOn {
+            until,
+            answer: Box::new(|_| ()),
+        });
+        dwelling.turn();
+    }
+
+    /// Whoever leads by now has others lead.
+    fn change_leader(&mut self) {
+        let (now, topics) = (self.time.now(), self.authority.topics());
+        let partition = &topics.get("topic-1").expect("it was made").partitions[0];
+        let node = partition.leader.expect("all are up");
+        let leader = topics.brokers().life(node).expect("it is up");
+        let command = StreamsCommand::HandOn {
+            leader,
+            partitions: None,
+        };
+        let session = self.sessions[node.0 as usize - 1];
+        self.authority.streams(now, session, command).unwrap();
+    }
+
+    /// A follower has heard what there is to hear, and has all up to here.
+    fn asked_by(&mut self, node: u64, next: u64) {
+        let topics = self.authority.topics();
+        let partition = &topics.get("topic-1").expect("it was made").partitions[0];
+        let life = topics.brokers().life(NodeId(node)).expect("it is up");
+        let ask = Ask {
+            leader_epoch: partition.leader_epoch,
+            partition_epoch: partition.epoch,
+            life: life.epoch,
+            next: Offset(next),
+            last_epoch: (next > 0).then_some(partition.leader_epoch),
+            has: Offset(next),
+        };
+        self.asks += 1;
+        let asked = Asked {
+            key: key(1, 0),
+            number: self.asks,
+            waits: false,
+            ask,
+        };
+        self.dwelling()
+            .hear_asks(NodeId(node), 1, &codec::asks(&[asked]));
+    }
+
+    /// What it proposed is applied; whether it hears what came of that.
+    fn decide(&mut self, is_heard: bool) {
+        let proposals = std::mem::take(&mut *self.proposals.lock().unwrap());
+        assert_eq!(proposals.len(), 1, "one at a time");
+        for (_, command, answer) in proposals {
+            let (now, session) = (self.time.now(), self.sessions[0]);
+            let outcome = self.authority.streams(now, session, command);
+            answer(match is_heard {
+                true => outcome,
+                false => Err("nobody knows".into()),
+            });
+        }
+        self.dwelling().turn();
+    }
+
+    fn take_outcomes(&mut self) -> Vec<(&'static str, Result<Offset, NotAppended>)> {
+        let mut outcomes = std::mem::take(&mut *self.outcomes.lock().unwrap());
+        outcomes.sort_by_key(|(name, _)| *name);
+        outcomes
+    }
+}
+
+/// It is well, and with this fault it is not.
+fn show(fault: Fault, play: fn()) {
+    play();
+    let planted = plant(fault);
+    let played = catch_unwind(play);
+    drop(planted);
+    assert!(played.is_err(), "{fault:?} goes unseen");
+}
+
+fn send_again_what_is_refused() {
+    let mut one = Leader::of(1);
+    one.send("a", 1, true);
+    one.send("a again", 1, true);
+    one.dwelling().settle();
+    let outcomes = one.take_outcomes();
+    let is_refused = |(_, outcome): &(_, _)| matches!(outcome, Err(NotAppended::Disk(_)));
+    assert!(
+        outcomes.len() == 2 && outcomes.iter().all(is_refused),
+        "{outcomes:?}"
+    );
+    // Another's stands there now.
+    one.time.go_on(Duration::from_secs(1));
+    one.send("b", 2, false);
+    one.dwelling().settle();
+    assert_eq!(one.take_outcomes(), [("b", Ok(Offset(0)))]);
+    one.send("c", 1, false);
+    one.dwelling().settle();
+    assert_eq!(one.take_outcomes(), [("c", Ok(Offset(1)))]);
+}
+
+#[test]
+fn who_sent_again_what_the_log_then_refused_is_told_so() {
+    show(Fault::RepeatNotRefused, send_again_what_is_refused);
+}
+
+fn send_again_and_change_the_leader() {
+    let mut one = Leader::of(3);
+    one.send("a", 1, false);
+    one.send("a again", 1, false);
+    one.dwelling().settle();
+    assert_eq!(one.take_outcomes(), [], "no other has it");
+    let (now, session) = (one.time.now(), one.sessions[0]);
+    one.authority.expire(now, session);
+    one.hear();
+    assert!(!one.leads());
+    let not_leader = || Err(NotAppended::Partition(Refused::NotLeader));
+    let told = [("a", not_leader()), ("a again", not_leader())];
+    assert_eq!(one.take_outcomes(), told);
+}
+
+#[test]
+fn who_sent_again_to_a_leader_that_leads_no_more_is_told_so() {
+    show(Fault::RepeatNotRefused, send_again_and_change_the_leader);
+}
+
+fn hand_on_twice() {
+    let mut one = Leader::of(3);
+    one.hand_on();
+    let proposed = |one: &Leader| std::mem::take(&mut *one.proposals.lock().unwrap()).len();
+    assert_eq!(proposed(&one), 1);
+    // It is done, and the other hands on to this one.
+    (0..2).for_each(|_| one.change_leader());
+    one.hear();
+    assert!(one.leads());
+    one.hand_on();
+    assert_eq!(proposed(&one), 1);
+}
+
+#[test]
+fn who_leads_again_before_it_knew_of_another_hands_on_again() {
+    show(Fault::HandingKept, hand_on_twice);
+}
+
+fn take_in_unheard() {
+    let mut one = Leader::of(3);
+    let (now, session) = (one.time.now(), one.sessions[2]);
+    one.authority.expire(now, session);
+    one.authority.announce(now, NodeId(3), Uid([3; 16]), true);
+    one.hear();
+    one.asked_by(2, 0);
+    one.asked_by(3, 0);
+    one.decide(false);
+    one.time.go_on(Duration::from_secs(1));
+    one.dwelling().turn();
+    // It holds already, so that this one is of an older epoch.
+    one.decide(true);
+    one.send("a", 1, false);
+    one.dwelling().settle();
+    one.asked_by(2, 1);
+    assert_eq!(one.take_outcomes(), [], "the third has yet to have it");
+    one.hear();
+    one.asked_by(2, 1);
+    assert_eq!(one.take_outcomes(), []);
+    one.asked_by(3, 1);
+    assert_eq!(one.take_outcomes(), [("a", Ok(Offset(0)))]);
+}
+
+#[test]
+fn who_may_have_come_to_be_in_sync_is_waited_for_until_that_is_known() {
+    show(Fault::SilenceTakenForRefusal, take_in_unheard);
+}
