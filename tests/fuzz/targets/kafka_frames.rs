@@ -8,7 +8,8 @@ use dolmen::ports::kafka::messages::consumer_protocol::{
 };
 use dolmen::ports::kafka::messages::{
     Api, Message, Peek, api_versions, fetch, join_group, metadata, produce, read_blob,
-    read_request, read_response, write_blob, write_request, write_response,
+    read_request, read_response, sasl_authenticate, sasl_handshake, write_blob, write_request,
+    write_response,
 };
 use dolmen_fuzz::judge;
 use libfuzzer_sys::fuzz_target;
@@ -25,7 +26,12 @@ fn request(bytes: &[u8]) {
         Some(fetch::Fetch::KEY) => frame::<fetch::Fetch>(bytes),
         Some(metadata::Metadata::KEY) => frame::<metadata::Metadata>(bytes),
         Some(join_group::JoinGroup::KEY) => frame::<join_group::JoinGroup>(bytes),
+        // These three are read of strangers.
         Some(api_versions::ApiVersions::KEY) => frame::<api_versions::ApiVersions>(bytes),
+        Some(sasl_handshake::SaslHandshake::KEY) => frame::<sasl_handshake::SaslHandshake>(bytes),
+        Some(sasl_authenticate::SaslAuthenticate::KEY) => {
+            frame::<sasl_authenticate::SaslAuthenticate>(bytes);
+        }
         _ => {}
     }
 }
