@@ -234,6 +234,8 @@ public class Check {
         try (CuratorFramework other = connect()) {
             InterProcessMutex late = new InterProcessMutex(other, "/mutex");
             require(!late.acquire(300, TimeUnit.MILLISECONDS), "a held lock was given");
+            // The two may be with two servers, and a read is of the one's own.
+            client.sync().forPath("/mutex");
             require(held.getParticipantNodes().size() == 1, "the one who gave up is still in line");
         }
         held.release();
@@ -458,6 +460,7 @@ public class Check {
             owner.create().withACL(ZooDefs.Ids.CREATOR_ALL_ACL).forPath("/mine", bytes("x"));
             List<ACL> acl = owner.getACL().forPath("/mine");
             require(acl.size() == 1 && acl.get(0).getId().getScheme().equals("digest"), "acl " + acl);
+            client.sync().forPath("/mine");
             try {
                 client.getData().forPath("/mine");
                 throw new AssertionError("a stranger reads");
