@@ -1,11 +1,22 @@
 """Dolmen as a target: `dolmen dev --nodes 3`, read from its cluster.json."""
 
 import json
+import subprocess
 import os
 from pathlib import Path
 
 from certificates import Certificates
-from kit import ROOT, Failed, Process, end_foreign, free_base_port, is_gone, wait_for, word
+from kit import (
+    ROOT,
+    Failed,
+    Process,
+    end_foreign,
+    free_base_port,
+    is_gone,
+    open_port,
+    wait_for,
+    word,
+)
 from zookeeper import SASL_USERS, SUPER_DIGEST
 
 
@@ -15,6 +26,7 @@ class Node:
     def __init__(self, binary, folder, entry):
         self.binary, self.number = binary, entry["id"]
         self.address = entry["doors"]["zookeeper"]
+        self.kafka = entry["doors"].get("kafka")
         self.config, self.pid = entry["config"], entry["pid"]
         self.folder, self.process = folder, None
 
@@ -34,7 +46,8 @@ class Node:
             said = self.process.tail() if self.process else "see the words of dolmen dev"
             raise Failed(f"node {self.number} ended: {said}")
         said = word(self.address, b"srvr")
-        return said is not None and b"Mode:" in said
+        serves = said is not None and b"Mode:" in said
+        return serves and (self.kafka is None or open_port(self.kafka))
 
     def stop(self):
         if self.process is not None:
@@ -54,6 +67,12 @@ class Target:
     name = "dolmen"
     # Of the protocol that the nodes state.
     version = "3.9.5"
+    # What was acknowledged is there after a restart.
+    keeps = True
+    # A client can ask for a topic.
+    makes_topics = True
+    # Unless a set asks for another number.
+    nodes_wanted = 3
 
     def __init__(self, folder, _name):
         self.folder, self.data, self.nodes, self.dev = folder, folder / "data", [], None
@@ -69,6 +88,13 @@ class Target:
     def hosts(self):
         return ",".join(node.address for node in self.nodes)
 
+    @property
+    def kafka(self):
+        silent = [node.number for node in self.nodes if node.kafka is None]
+        if silent:
+            raise Failed(f"nodes {silent} name no Kafka door in cluster.json")
+        return ",".join(node.kafka for node in self.nodes)
+
     def start(self):
         settings = {
             "doors.zookeeper.super_digest": SUPER_DIGEST,
@@ -81,7 +107,7 @@ class Target:
             settings["doors.zookeeper.tls_certificate"] = self.certificates.path("server.pem")
             settings["doors.zookeeper.tls_key"] = self.certificates.path("server.key")
             settings["doors.zookeeper.tls_client_ca"] = self.certificates.path("ca.pem")
-        command = [self.binary, "dev", "--nodes", 3, "--data", self.data]
+        command = [self.binary, "dev", "--nodes", self.nodes_wanted, "--data", self.data]
         command += ["--base-port", free_base_port()]
         for key, value in settings.items():
             command += ["--set", f"{key}={value}"]
@@ -98,6 +124,15 @@ class Target:
             return json.loads((self.data / "cluster.json").read_text())
         except (FileNotFoundError, ValueError):
             return None
+
+    def set(self, name, value):
+        """A setting of the cluster, which holds at once."""
+        path, auth = f"/dolmen/config/{name}", "digest:super:test"
+        command = [self.binary, "zk", "set", path, value, "--auth", auth]
+        command += ["--server", self.nodes[0].address]
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Failed(f"{name} = {value} is refused: {done.stderr.strip()[-300:]}")
 
     def start_alone(self):
         """Nothing a client says may harm the three: they take all of it."""

@@ -8,6 +8,7 @@ import zlib
 
 import kazoo.testing.harness
 import pytest
+import pytest_report
 from _pytest.runner import runtestprotocol
 
 PLAN = json.loads(os.environ["DOLMEN_KAZOO_PLAN"])
@@ -104,22 +105,4 @@ def pytest_runtest_protocol(item, nextitem):
 
 
 def pytest_terminal_summary(terminalreporter):
-    stats, tests = terminalreporter.stats, "kazoo/tests/"
-    short = lambda report: report.nodeid.rpartition(tests)[2]
-    failed = {short(r): r for kind in ("failed", "error") for r in stats.get(kind, [])}
-    found = {
-        "passed": len(stats.get("passed", [])),
-        "failed": [f"{name}: {_reason(report)}" for name, report in failed.items()],
-        "skipped": [f"{short(r)}: {r.longrepr[2]}" for r in stats.get("skipped", [])],
-        "slowest": sorted(
-            ((round(r.duration, 1), short(r)) for r in stats.get("passed", [])), reverse=True
-        )[:25],
-    }
-    with open(PLAN["report"], "w") as report:
-        json.dump(found, report)
-
-
-def _reason(report):
-    crash = getattr(report.longrepr, "reprcrash", None)
-    said = crash.message if crash else str(report.longrepr)
-    return " ".join(said.split())[:300]
+    pytest_report.write(terminalreporter, PLAN["report"], "kazoo/tests/")

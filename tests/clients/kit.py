@@ -157,6 +157,16 @@ def word(address, text, seconds=5):
         return None
 
 
+def open_port(address, seconds=2):
+    """Whether somebody listens there."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), seconds).close()
+    except OSError:
+        return False
+    return True
+
+
 def leads(address):
     """Whether this server leads; one that says nothing yet is asked again."""
     says = lambda: b"Mode:" in (said := word(address, b"srvr") or b"") and said

@@ -20,9 +20,11 @@ STARTS = "dolmen.starts"
 class Dolmen(Cluster):
     ends_on_full_disk = False
 
-    def __init__(self, *args, binary):
+    def __init__(self, *args, binary, nodes=NODES):
         super().__init__(*args)
-        self.binary = binary
+        self.binary, self.count = binary, nodes
+        # Where each node's Kafka door is.
+        self.brokers = {}
         self.dev = None
 
     def start(self):
@@ -46,12 +48,12 @@ class Dolmen(Cluster):
     # -- loopback
 
     def _start_dev(self):
-        if self.disk is not None:
+        if self.disk is not None and self.count > 1:
             raise ValueError("a small disk for one node needs namespaces: dev has one folder")
-        data = self.folder / "dev"
+        data = (self.folder if self.disk is None else self.disk.path) / "dev"
         said = open(self.folder / "dev-said", "wb")
         # Interrupted it stops its nodes; killed it would leave them behind.
-        command = ["setpriv", "--pdeathsig", "INT", self.binary, "dev", "--nodes", NODES, "--data", data]
+        command = ["setpriv", "--pdeathsig", "INT", self.binary, "dev", "--nodes", self.count, "--data", data]
         command += ["--base-port", free_base()]
         self.dev = subprocess.Popen([str(word) for word in command], stdout=said, stderr=said)
         listing = data / "cluster.json"
@@ -66,6 +68,7 @@ class Dolmen(Cluster):
         until("dolmen dev says that every door answers", is_listed, START_SECONDS)
         for listed in json.loads(listing.read_text())["nodes"]:
             number = listed["id"]
+            self.brokers[number] = listed["doors"].get("kafka")
             host, _, port = listed["doors"]["zookeeper"].rpartition(":")
             command = [*self.within(number), self.binary, "serve"]
             command += ["--config", listed["config"]]
@@ -78,7 +81,7 @@ class Dolmen(Cluster):
     # -- namespaces
 
     def _start_machines(self):
-        for number in range(1, NODES + 1):
+        for number in range(1, self.count + 1):
             home = self.folder / f"node-{number}"
             home.mkdir()
             self.data(number).mkdir()
@@ -88,6 +91,8 @@ class Dolmen(Cluster):
                 f'admin.socket = "{self._socket(number)}"\n'
                 f'doors.zookeeper.listen = "{host}:2181"\n'
                 "doors.zookeeper.open = true\n"
+                f'doors.kafka.listen = "{host}:9092"\n'
+                "doors.kafka.open = true\n"
                 f'peers.control.listen = "{host}:7300"\n'
                 f'peers.bulk.listen = "{host}:7301"\n'
             )
@@ -96,11 +101,12 @@ class Dolmen(Cluster):
             starts = self.data(number) / STARTS
             self.nodes[number] = Node(number, (host, 2181), command, home / "said", starts)
             self.nodes[number].start()
+            self.brokers[number] = f"{host}:9092"
         for number in self.nodes:
             socket_ = self._socket(number)
             until(f"node {number} opens {socket_}", socket_.exists, START_SECONDS)
         self._ask(1, "init")
-        for number in range(2, NODES + 1):
+        for number in range(2, self.count + 1):
             self._ask(number, "join", self._token())
 
     def _socket(self, number):

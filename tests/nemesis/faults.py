@@ -13,7 +13,9 @@ REST_SECONDS = (1.0, 4.0)
 
 
 def role(cluster, dice, leads):
-    """The leader, or one that is not."""
+    """The leader, or one that is not; the only one, where there is one."""
+    if len(cluster.nodes) == 1:
+        return cluster.nodes[1]
     end = time.monotonic() + LEADER_SECONDS
     while (leader := cluster.leader()) is None and time.monotonic() < end:
         time.sleep(0.05)

@@ -1,19 +1,34 @@
 """The package on a machine with a kernel of its own: the threads have the classes
 that the shipped unit grants, io_uring serves, and what was acknowledged outlives
-the power cut."""
+the power cut: znodes, and records of the event log. Of a topic that asks for no
+sync the same cuts report what was lost."""
 
 import json
 import re
+from pathlib import Path
 
 import tools
-from box import root
+from box import CACHE, locked, root
 from kit import wait_for
 from machine import Machine
+from packs import run as command
 from packs import this_version
 
 QUICK = False
 
 CUTS = 3
+RECORD_CUTS = 5
+# Acknowledged since the last cut before the power goes again, and one more of
+# these for each: no two cuts at the same place.
+RECORDS_AT_LEAST = 60
+BROKER = "127.0.0.1:9092"
+# By topic: its settings, and when a record of it is acknowledged.
+DURABLE, RELAXED = "durable", "relaxed"
+TOPICS = {DURABLE: ("", -1), RELAXED: ("durability=replicated", 1)}
+HERE = Path(__file__).resolve().parent
+LOAD = [HERE.parent / "records_load.py", HERE.parents[1] / "clients" / "kafka" / "raw.py"]
+# What `LOAD` needs and a bare Debian has not.
+PYTHON = ["python3.11-minimal", "libpython3.11-minimal", "libexpat1"]
 # Of each thread by its name: the scheduler's policy, and the nice value where
 # the policy has one. Policies: 0 ordinary, 1 real-time (FIFO), 5 idle.
 CLASSES = {"replica": (1, None), "log": (1, None), "zookeeper": (0, 0), "vigil": (5, None)}
@@ -23,7 +38,7 @@ def run(counts, folder, packs, is_quick):
     tools.need({"qemu-system-x86_64": "qemu-system-x86", "mkfs.ext4": "e2fsprogs"})
     check = counts.check
     deb = packs.outside("deb", this_version())
-    machine = Machine(folder, "vm", root(), [deb])
+    machine = Machine(folder, "vm", root(), [deb, *LOAD, *python_debs()])
     try:
         machine.boot()
         machine.say(f"apt-get install -y /packages/{deb.name}")
@@ -37,6 +52,7 @@ def run(counts, folder, packs, is_quick):
         check(line.startswith("ok"), f"doctor says of the threads: {line}")
         tunes(counts, machine)
         cuts(counts, machine)
+        record_cuts(counts, machine)
     finally:
         machine.end()
 
@@ -116,3 +132,92 @@ def cuts(counts, machine):
         # One more may have been written and not acknowledged.
         acknowledged = 1 + max(int(one[4:]) for one in there if one.startswith("cut-"))
     counts.notes.append(f"{CUTS} power cuts under a writer, {acknowledged} znodes, none lost")
+
+
+def python_debs():
+    """Kept, as the kernel is: the machine has no network to fetch them by."""
+    folder = CACHE / "python"
+    with locked(CACHE / "python.lock"):
+        if len(list(folder.glob("*.deb"))) != len(PYTHON):
+            folder.mkdir(parents=True, exist_ok=True)
+            for old in folder.glob("*.deb"):
+                old.unlink()
+            command(["apt-get", "download", "-qq", *PYTHON], cwd=folder)
+    return sorted(folder.glob("*.deb"))
+
+
+class Records:
+    """One topic and its producer, over all cuts."""
+
+    def __init__(self, machine, topic):
+        self.machine, self.topic = machine, topic
+        self.settings, self.acks = TOPICS[topic]
+        self.next = 0
+        self.producer = self.load("make", topic, self.settings)
+
+    def load(self, *words):
+        said = " ".join(str(word) for word in words)
+        verb, rest = said.split(" ", 1)
+        return self.machine.say(f"python3.11 /packages/records_load.py {verb} {BROKER} {rest}").out.strip()
+
+    def write(self):
+        words = f"write {BROKER} {self.topic} {self.acks} {self.producer} {self.next} /dev/ttyS0"
+        unit = f"systemd-run --collect --unit=writer-{self.topic}"
+        self.machine.say(f"{unit} python3.11 /packages/records_load.py {words}")
+
+    def acked(self):
+        """Offset by number, as the console has it since the machine was up."""
+        said = (self.machine.folder / "console").read_text(errors="replace")
+        found = re.findall(rf"acked {self.topic} (\d+) (\d+)\r?\n", said)
+        return {int(number): int(offset) for number, offset in found}
+
+    def there(self):
+        pairs = [one.split(":") for one in self.load("read", self.topic).split()]
+        return [(int(offset), int(number)) for offset, number in pairs]
+
+
+def record_cuts(counts, machine):
+    """Both topics are written to when the power goes. The producers go on with
+    their numbers: where the last one before the cut was kept, it is known again."""
+    machine.say("dpkg -i /packages/*python3*.deb /packages/libexpat1*.deb")
+    records = {topic: Records(machine, topic) for topic in TOPICS}
+    acked = {topic: {} for topic in TOPICS}
+    lost_relaxed = []
+    for cut in range(RECORD_CUTS):
+        for one in records.values():
+            one.write()
+        durable = records[DURABLE]
+        wanted = RECORDS_AT_LEAST + 7 * cut
+        wait_for("some records are acknowledged", lambda: len(durable.acked()) >= wanted, 300)
+        machine.pull_the_plug()
+        for topic, one in records.items():
+            acked[topic].update(one.acked())
+        machine.boot()
+        wait_for(
+            "the node serves after the cut",
+            lambda: machine.say("systemctl is-active dolmen", check=False).out == "active",
+            60,
+            1,
+        )
+        there = durable.there()
+        kept = dict(there)
+        lost = [number for number, offset in acked[DURABLE].items() if kept.get(offset) != number]
+        counts.check(not lost, f"after cut {cut + 1}, {len(lost)} of {len(acked[DURABLE])} acknowledged records are gone or elsewhere: {lost[:5]}")
+        numbers = [number for _, number in there]
+        counts.check(numbers == list(range(len(numbers))), f"after cut {cut + 1} the numbers do not go on: {numbers[-5:]}")
+        durable.next = 1 + max(acked[DURABLE])
+        lost_relaxed.append(relaxed(records[RELAXED], acked[RELAXED]))
+    counts.notes.append(f"{RECORD_CUTS} power cuts under acks=all, {len(acked[DURABLE])} records, none lost")
+    counts.notes.append(f"{RECORD_CUTS} power cuts without a sync, acknowledged and lost: {', '.join(lost_relaxed)}")
+
+
+def relaxed(records, acked):
+    """What was lost is said and is no failure. Its producer is behind its
+    numbers then, and another begins on what is there."""
+    kept = dict(records.there())
+    lost = sum(1 for number, offset in acked.items() if kept.get(offset) != number)
+    told = f"{len(acked)} and {lost}"
+    acked.clear()
+    records.producer = records.load("make", records.topic, records.settings)
+    records.next = 0
+    return told
