@@ -27,7 +27,8 @@ pub(crate) const OWN: NodeId = NodeId(1);
 
 pub(crate) struct House {
     pub streams: Streams,
-    owner: Owner,
+    /// Until it is dropped.
+    owner: Option<Owner>,
     rooms: Arc<Mutex<Rooms>>,
 }
 
@@ -41,6 +42,17 @@ struct Rooms {
     heard: Vec<i32>,
     /// The watermark stays where it is.
     is_held: bool,
+}
+
+impl Drop for House {
+    /// A simulated disk never lets its thread sleep: one that is left behind takes
+    /// a core from all tests that follow.
+    fn drop(&mut self) {
+        if let Some(owner) = self.owner.take() {
+            let closed = owner.close();
+            assert!(closed.is_ok() || std::thread::panicking(), "{closed:?}");
+        }
+    }
 }
 
 struct Room {
@@ -100,7 +112,7 @@ impl House {
         streams.wake_with(waker);
         Self {
             streams,
-            owner,
+            owner: Some(owner),
             rooms,
         }
     }
@@ -109,7 +121,8 @@ impl House {
     pub(crate) fn add(&self, key: Key, name: &str) -> Arc<View> {
         let mut rooms = self.rooms();
         let id = LogId(rooms.by_key.len() as u64 + 1);
-        let log = self.owner.logs().open(id, &BATCHES).unwrap();
+        let owner = self.owner.as_ref().expect("it lives");
+        let log = owner.logs().open(id, &BATCHES).unwrap();
         let view = Arc::new(View::new(key, name.into(), OWN, log.shelf().clone()));
         view.set_leader(Some(OWN), 0);
         self.streams.show(view.clone());
