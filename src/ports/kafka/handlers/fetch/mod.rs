@@ -131,9 +131,13 @@ impl Fetching {
             if left.is_zero() || is_full || self.is_enough(&served, wanted) {
                 return served;
             }
+            let wants = served.iter().filter_map(Served::awaited).collect();
+            // What was read may have memory that others wait for: it is read
+            // again, and not held while nothing happens.
+            drop(served);
             let woken = self.call.door.streams.ask(|answer| {
                 Word::Watch(Watch {
-                    wants: served.iter().filter_map(Served::awaited).collect(),
+                    wants,
                     until: self.until,
                     reads_committed: self.reads_committed,
                     answer,
@@ -141,7 +145,7 @@ impl Fetching {
             });
             let Ok(Some(())) = tokio::time::timeout(left, woken).await else {
                 // The time is up, or the node stops.
-                return served;
+                return self.serve(wanted).await.0;
             };
             if was_woken {
                 let pause = Duration::from_millis(FETCH_AGAIN_MS);
