@@ -39,8 +39,10 @@ impl Keeping {
 
     /// All that is known is being written down.
     fn has_captured(&mut self, captured: Option<(Offset, Vec<u8>)>) {
+        if captured.is_some() {
+            (self.unwritten_bytes, self.is_due) = (0, false);
+        }
         self.captured = captured;
-        (self.unwritten_bytes, self.is_due) = (0, false);
     }
 
     pub fn forget(&mut self) {
