@@ -12,7 +12,9 @@ pub struct Stored {
     /// The offset after the last.
     pub next: Offset,
     pub leader_epoch: i32,
-    pub max_timestamp: i64,
+    /// None where compaction has left no records: what its head says then is of
+    /// none that is here.
+    pub max_timestamp: Option<i64>,
     pub claim: Option<Claim>,
     pub is_transactional: bool,
     pub kind: Kind,
@@ -43,7 +45,7 @@ impl Stored {
             first: Offset(first),
             next: Offset(first + header.last_offset_delta() as u64 + 1),
             leader_epoch: header.leader_epoch(),
-            max_timestamp: header.max_timestamp(),
+            max_timestamp: (header.count() > 0).then(|| header.max_timestamp()),
             claim: header.claim(),
             is_transactional: attributes.has(Attributes::TRANSACTIONAL),
             kind,

@@ -271,7 +271,7 @@ fn compaction_keeps_the_offsets_and_the_producer() {
                 .map(|&at| (100 + at, 1000 + at as i64))
                 .collect();
             assert_eq!(offsets, wanted, "{codec}");
-            let max_timestamp = kept.last().map_or(1009, |&at| 1000 + at as i64);
+            let max_timestamp = kept.last().map(|&at| 1000 + at as i64);
             let expected = Stored {
                 max_timestamp,
                 ..before
@@ -343,7 +343,7 @@ fn a_gap_is_filled_whatever_its_length() {
         for batch in bytes.chunks(HEADER_BYTES) {
             let stored = Stored::read(batch).unwrap();
             assert_eq!((stored.first.0, stored.leader_epoch), (at, 4));
-            assert_eq!(stored.claim, None);
+            assert_eq!((stored.claim, stored.max_timestamp), (None, None));
             assert!(read(batch).is_empty());
             at = stored.next.0;
         }
@@ -373,7 +373,7 @@ fn markers_are_read_as_they_are_written() {
         assert_eq!((stored.first.0, stored.next.0), (40, 41));
         assert!(stored.is_transactional);
         let (claim, timestamp) = (stored.claim.unwrap(), stored.max_timestamp);
-        assert_eq!((claim.id.0, claim.epoch, timestamp), (9, 6, 5000));
+        assert_eq!((claim.id.0, claim.epoch, timestamp), (9, 6, Some(5000)));
         let header = Header::of(&batch).unwrap();
         assert_eq!((header.base_sequence(), header.attributes().0), (-1, 0x30));
         // As the protocol writes them.
@@ -382,7 +382,9 @@ fn markers_are_read_as_they_are_written() {
         assert_eq!(value.unwrap(), [0, 0, 0, 0, 0, 12]);
         // What compaction has left of it.
         let emptied = Builder::like(&header).unwrap().finish().unwrap();
-        assert_eq!(Stored::read(&emptied).unwrap().kind, Kind::Emptied);
+        let emptied = Stored::read(&emptied).unwrap();
+        assert_eq!(emptied.kind, Kind::Emptied);
+        assert_eq!(emptied.max_timestamp, None, "it has no record");
     }
 }
 

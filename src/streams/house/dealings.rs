@@ -127,8 +127,9 @@ impl Holding {
     fn note(&mut self, hands: &mut Hands, batch: &[u8]) {
         let stored = Stored::read(batch).expect("it was checked, or made here");
         self.producers.take(&stored, hands.wall);
-        self.times
-            .note(stored.first, latest(&stored, hands.wall), batch.len());
+        if let Some(latest) = latest(&stored, hands.wall) {
+            self.times.note(stored.first, latest, batch.len());
+        }
     }
 
     fn take_token(&mut self) -> u64 {

@@ -64,7 +64,8 @@ fn rolling(shelf: &Arc<Shelf>, now: Millis) -> Option<Rolling> {
     let first = shelf.active_first()?.max(shelf.first());
     let read = shelf.read(first, 1, Way::Plain).ok()??;
     let stored = Stored::read(&read.bytes).ok()?;
-    Some(Rolling::begun(Offset(first.0), latest(&stored, now)))
+    let latest = latest(&stored, now).unwrap_or(now.0 as i64);
+    Some(Rolling::begun(Offset(first.0), latest))
 }
 
 /// The checkpoint may know of transactions whose last trace compaction has taken
@@ -198,8 +199,9 @@ impl ReadBack {
             if stored.next > self.next {
                 self.epochs
                     .note(stored.leader_epoch, stored.first.max(self.first));
-                let latest = latest(&stored, now);
-                self.times.note(stored.first.max(self.first), latest, total);
+                if let Some(latest) = latest(&stored, now) {
+                    self.times.note(stored.first.max(self.first), latest, total);
+                }
                 self.producers.take(&stored, now);
                 self.next = stored.next;
                 self.bytes += total as u64;
@@ -210,9 +212,9 @@ impl ReadBack {
     }
 }
 
-/// The time of a batch.
-pub fn latest(stored: &Stored, now: Millis) -> i64 {
-    timed(stored.max_timestamp, now)
+/// The time of a batch, where any record is left of it.
+pub fn latest(stored: &Stored, now: Millis) -> Option<i64> {
+    stored.max_timestamp.map(|latest| timed(latest, now))
 }
 
 /// Records without a time are as old as what was found of them.

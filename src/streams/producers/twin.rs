@@ -405,7 +405,7 @@ impl History {
             first,
             next: Offset(first.0 + count),
             leader_epoch: 0,
-            max_timestamp: 0,
+            max_timestamp: Some(0),
             claim,
             is_transactional,
             kind,

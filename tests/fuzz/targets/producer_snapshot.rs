@@ -80,7 +80,7 @@ fn stand(producers: &mut Producers, claim: Claim, count: u64, kind: Kind) {
         first,
         next: Offset(first.0 + count),
         leader_epoch: 0,
-        max_timestamp: 0,
+        max_timestamp: Some(0),
         claim: Some(claim),
         is_transactional: true,
         kind,

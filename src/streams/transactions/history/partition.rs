@@ -110,7 +110,7 @@ impl Partition {
             first: Offset(next - 1),
             next: Offset(next),
             leader_epoch: 0,
-            max_timestamp: 0,
+            max_timestamp: Some(0),
             claim: Some(claim),
             is_transactional: true,
             kind,
