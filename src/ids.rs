@@ -69,6 +69,22 @@ number!(
     ProducerId
 );
 
+impl LogId {
+    /// A partition's log, on every node that holds it. Topic ids are random; the top
+    /// bit keeps it from the numbers that are given out by hand.
+    pub fn of_partition(topic: TopicId, partition: PartitionId) -> Self {
+        /// Odd, so that partitions of a topic have different logs.
+        const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+        let (high, low) = topic.0.split_at(8);
+        let number = |half: &[u8]| {
+            let bytes = half.iter();
+            bytes.fold(0, |sum, &byte| sum << 8 | u64::from(byte))
+        };
+        let topic = number(high).wrapping_mul(SPREAD) ^ number(low);
+        Self(topic.wrapping_add(u64::from(partition.0).wrapping_mul(SPREAD)) | 1 << 63)
+    }
+}
+
 impl Zxid {
     /// The first number of the next leader's term.
     pub fn next_epoch(self) -> Self {

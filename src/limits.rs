@@ -563,6 +563,9 @@ pub const TOPIC_ALTERATIONS_MAX: usize = 128;
 /// agreed on yet. With a majority each takes milliseconds; without one, more
 /// than this would wait for nothing.
 pub const PROPOSALS_MAX: usize = 1024;
+/// Logs that a broker names when it says where it has lost records: 32 KiB of a
+/// command. Where there are more, it says that it may be any.
+pub const LOSSES_ANNOUNCED_MAX: usize = 4096;
 /// Addresses that a broker is reached by, one for each listener.
 pub const BROKER_LISTENERS_MAX: usize = 8;
 pub const LISTENER_NAME_BYTES_MAX: usize = 64;

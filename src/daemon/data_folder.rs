@@ -3,8 +3,10 @@
 
 use super::refused::Refused;
 use crate::log::identity::{self, Identity};
+use crate::limits::LOSSES_ANNOUNCED_MAX;
 use crate::log::mend;
 use crate::replica::level_file;
+use crate::state::topics::Lost;
 use crate::state::{FEATURES, Raised};
 use std::fs;
 use std::io;
@@ -44,9 +46,17 @@ pub fn identity(folder: &Path) -> Result<Identity, Refused> {
     Identity::parse(&text).map_err(|why| Refused::Membership(path, why))
 }
 
-/// Whether a repair has lost records here of which the cluster does not know yet.
-pub fn has_losses(folder: &Path) -> bool {
-    folder.join(mend::LOSSES).exists()
+/// Where a repair has lost records here, if the cluster does not know of it yet.
+pub fn losses(folder: &Path) -> Option<Lost> {
+    let said = match fs::read(folder.join(mend::LOSSES)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        said => said,
+    };
+    // What cannot be read may say anything.
+    let said = said.ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let logs = said.and_then(|said| mend::Lost::logs(&said));
+    let logs = logs.filter(|logs| logs.len() <= LOSSES_ANNOUNCED_MAX);
+    Some(logs.map_or(Lost::Anywhere, |logs| Lost::In(logs.into_iter().collect())))
 }
 
 /// The cluster knows.

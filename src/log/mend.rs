@@ -86,6 +86,33 @@ impl fmt::Display for Lost {
     }
 }
 
+impl Lost {
+    /// As it is said.
+    fn read(line: &str) -> Option<Self> {
+        let (log, range) = line.strip_prefix("log ")?.split_once(": records ")?;
+        let (from, until) = match range.strip_prefix("from ") {
+            Some(open) => (open.split_once(" on are lost")?.0, None),
+            None => {
+                let (from, until) = range.strip_suffix(" are lost")?.split_once(" up to ")?;
+                (from, Some(Index(until.parse().ok()?)))
+            }
+        };
+        Some(Self {
+            log: LogId(log.parse().ok()?),
+            from: Index(from.parse().ok()?),
+            until,
+        })
+    }
+
+    /// Of which logs it is said that they have lost records. None where that does
+    /// not read, or where nobody knows how far one went: there may be others of
+    /// which nothing is known at all.
+    pub fn logs(said: &str) -> Option<BTreeSet<LogId>> {
+        let lost = said.lines().map(|line| Self::read(line).filter(|lost| lost.until.is_some()));
+        lost.map(|lost| Some(lost?.log)).collect()
+    }
+}
+
 /// What is damaged, what a repair would lose, and what it would do.
 #[derive(Debug, Default)]
 pub struct Examined {

@@ -152,8 +152,15 @@ fn mended_after(said: &[Lost], disk: &SimDisk, before: &Contents, what: &str) ->
     );
     let (mut device, _) = open_small(disk).unwrap_or_else(|error| panic!("{what}: {error}"));
     let found = all(&mut device);
-    let is_noted = disk.names().iter().any(|name| name == mend::LOSSES);
-    assert!(is_noted || examined.lost.is_empty(), "{what}: not noted");
+    let has_note = disk.names().iter().any(|name| name == mend::LOSSES);
+    let noted = has_note.then(|| String::from_utf8(disk.file_bytes(mend::LOSSES)).unwrap());
+    let noted = noted.map(|said| Lost::logs(&said));
+    // Where it is not known which, it may be any.
+    let notes = |log: u64| {
+        let logs = noted.as_ref();
+        logs.is_some_and(|logs| logs.as_ref().is_none_or(|logs| logs.contains(&LogId(log))))
+    };
+    assert!(has_note || examined.lost.is_empty(), "{what}: not noted");
     for (log, records) in before {
         let kept = found.get(log).cloned().unwrap_or_default();
         let mut named = examined.lost.iter().chain(said);
@@ -173,7 +180,7 @@ fn mended_after(said: &[Lost], disk: &SimDisk, before: &Contents, what: &str) ->
                 record.0
             );
             assert!(
-                kept.contains(record) || is_noted,
+                kept.contains(record) || notes(*log),
                 "{what}: what is lost of log {log} is not noted"
             );
         }

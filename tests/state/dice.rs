@@ -4,10 +4,10 @@
 use super::access;
 use dolmen::clock::Millis;
 use dolmen::entropy::Seeded;
-use dolmen::ids::{NodeId, PartitionId, SessionId, TopicId, Uid};
+use dolmen::ids::{LogId, NodeId, PartitionId, SessionId, TopicId, Uid};
 use dolmen::state::topics::{
     AddPartitions, AlterOverrides, AlterSettings, Alteration, Announce, BrokerLife, CreateTopic,
-    Election, Holder, InSyncChange, Kept, Layout, Listener, Reassignment, Security, SettingsChange,
+    Election, Holder, InSyncChange, Kept, Layout, Listener, Lost, Reassignment, Security, SettingsChange,
     TopicKey,
 };
 use dolmen::state::{
@@ -209,7 +209,12 @@ impl Dice {
         Announce {
             node: NodeId(1 + self.seeded.below(3)),
             disk: Uid([self.seeded.below(2) as u8; 16]),
-            kept: [Kept::All, Kept::Synced, Kept::Less][self.seeded.below(3) as usize],
+            kept: match self.seeded.below(4) {
+                0 => Kept::All,
+                1 => Kept::Synced,
+                2 => Kept::Less(Lost::Anywhere),
+                count => Kept::Less(Lost::In((1..count).map(LogId).collect())),
+            },
             listeners: all[..count].to_vec(),
             rack: self.seeded.one_in(2).then(|| "left".into()),
         }

@@ -4,12 +4,12 @@
 use crate::full;
 use dolmen::clock::Millis;
 use dolmen::entropy::Seeded;
-use dolmen::ids::{NodeId, PartitionId, SessionId, Term, TopicId, Uid, Zxid};
+use dolmen::ids::{LogId, NodeId, PartitionId, SessionId, Term, TopicId, Uid, Zxid};
 #[cfg(debug_assertions)]
 use dolmen::planted::{Fault, hunt};
 use dolmen::state::topics::{
     AddPartitions, AlterSettings, Alteration, Announce, BrokerLife, CreateTopic, Election,
-    InSyncChange, Kept, Layout, Listener, Partition, Reassignment, Security, SettingsChange,
+    InSyncChange, Kept, Layout, Listener, Lost, Partition, Reassignment, Security, SettingsChange,
     StreamsNode, Topic, TopicKey, Topics,
 };
 use dolmen::state::{
@@ -257,9 +257,25 @@ impl History {
         self.announce(node);
     }
 
+    fn some_logs(&mut self) -> Vec<LogId> {
+        let topics = self.state.topics().iter();
+        let logs = topics.flat_map(|(_, topic)| {
+            let partitions = 0..topic.partitions.len() as u32;
+            partitions.map(|n| LogId::of_partition(topic.id, PartitionId(n)))
+        });
+        let mut some: Vec<_> = logs.collect();
+        some.retain(|_| self.seeded.one_in(2));
+        some
+    }
+
     fn announce(&mut self, node: NodeId) {
         let disk = *self.disks.entry(node).or_insert(Uid([node.0 as u8; 16]));
-        let kept = [Kept::All, Kept::All, Kept::Synced, Kept::Less][self.seeded.below(4) as usize];
+        let kept = match self.seeded.below(5) {
+            0 | 1 => Kept::All,
+            2 => Kept::Synced,
+            3 => Kept::Less(Lost::Anywhere),
+            _ => Kept::Less(Lost::In(self.some_logs())),
+        };
         let port = 9092 + self.seeded.below(2) as u16;
         let announce = Announce {
             node,
@@ -880,7 +896,7 @@ const KNOWN: &[(Fault, u64)] = &[
     (Fault::PartitionEpochKept, 0),
     (Fault::StaleDiskTrusted, 0),
     (Fault::StaleLifeTrusted, 1),
-    (Fault::FencedLeaderHeard, 0),
+    (Fault::FencedLeaderHeard, 2),
     (Fault::LostLeaderKept, 0),
     (Fault::SettingsNotHeeded, 0),
 ];

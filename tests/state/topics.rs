@@ -2,7 +2,8 @@
 //! read it.
 //!
 //! ```text
-//! announce NODE DISK [unclean] [rack=R] [port=P]   by the session's actor
+//! announce NODE DISK [unclean] [lossy=all|NAME/P,...] [rack=R] [port=P]
+//!                                                  by the session's actor
 //! create NAME [partitions=N] [factor=N] [on=1,2/2,3] [SETTING=VALUE ...] [check]
 //! delete NAME                                      a name, or the id of one: #NAME
 //! add NAME COUNT [on=1,2/2,3] [check]
@@ -17,10 +18,10 @@
 //! ids NODE
 //! ```
 
-use dolmen::ids::{NodeId, PartitionId, TopicId, Uid, Zxid};
+use dolmen::ids::{LogId, NodeId, PartitionId, TopicId, Uid, Zxid};
 use dolmen::state::topics::{
     AddPartitions, AlterOverrides, AlterSettings, Alteration, Announce, BrokerLife, CreateTopic,
-    Election, Holder, InSyncChange, Kept, Layout, Listener, Reassignment, Security, SettingsChange,
+    Election, Holder, InSyncChange, Kept, Layout, Listener, Lost, Reassignment, Security, SettingsChange,
     Stand, TopicKey,
 };
 use dolmen::state::{State, StreamsCommand, StreamsOutcome, StreamsRefused};
@@ -28,7 +29,7 @@ use dolmen::state::{State, StreamsCommand, StreamsOutcome, StreamsRefused};
 pub fn read(state: &State, line: &str) -> StreamsCommand {
     let words: Vec<&str> = line.split(' ').collect();
     match words[..] {
-        ["announce", node, disk, ..] => StreamsCommand::Announce(announce(node, disk, &words[3..])),
+        ["announce", node, disk, ..] => StreamsCommand::Announce(announce(state, node, disk, &words[3..])),
         ["create", name, ..] => StreamsCommand::CreateTopic(create(name, &words[2..])),
         ["delete", name] => StreamsCommand::DeleteTopic {
             topic: key(state, name),
@@ -101,7 +102,7 @@ pub fn read(state: &State, line: &str) -> StreamsCommand {
     }
 }
 
-fn announce(of: &str, disk: &str, words: &[&str]) -> Announce {
+fn announce(state: &State, of: &str, disk: &str, words: &[&str]) -> Announce {
     let host = match valued(words, "host") {
         Some(host) => host.into(),
         None => format!("10.0.0.{of}").into(),
@@ -109,9 +110,10 @@ fn announce(of: &str, disk: &str, words: &[&str]) -> Announce {
     Announce {
         node: node(of),
         disk: Uid(padded(disk)),
-        kept: match words.contains(&"lossy") {
-            true => Kept::Less,
-            false => Kept::of(!words.contains(&"unclean")),
+        kept: match valued(words, "lossy") {
+            Some("all") => Kept::Less(Lost::Anywhere),
+            Some(named) => Kept::Less(Lost::In(named.split(',').map(|at| log_of(state, at)).collect())),
+            None => Kept::of(!words.contains(&"unclean")),
         },
         listeners: vec![Listener {
             name: "PLAINTEXT".into(),
@@ -247,6 +249,11 @@ fn key(state: &State, name: &str) -> TopicKey {
 fn id_of(state: &State, name: &str) -> TopicId {
     let topic = state.topics().get(name);
     topic.map_or(id(name), |topic| topic.id)
+}
+
+fn log_of(state: &State, at: &str) -> LogId {
+    let (name, partition) = named(at);
+    LogId::of_partition(id_of(state, &name), partition)
 }
 
 fn id(name: &str) -> TopicId {

@@ -92,7 +92,7 @@ impl Broker {
             node: self.site.node,
             disk: self.disk,
             // Of what this process wrote, nothing is lost while it lives.
-            kept: held.life.map_or(self.kept, |_| Kept::All),
+            kept: held.life.map_or_else(|| self.kept.clone(), |_| Kept::All),
             listeners: listeners(&self.door, held.place.as_ref()?),
             rack: self.rack.clone(),
         };

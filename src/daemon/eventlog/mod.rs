@@ -82,11 +82,9 @@ impl EventLog {
         let running = door::open(config, listen, tls.as_ref(), behind, clock, with)?;
         let address = running.address();
         let identity = data_folder::identity(&config.data)?;
-        let has_losses = data_folder::has_losses(&config.data);
-        let kept = match has_losses {
-            true => Kept::Less,
-            false => Kept::of(logs.was_clean()),
-        };
+        let losses = data_folder::losses(&config.data);
+        let has_losses = losses.is_some();
+        let kept = losses.map_or_else(|| Kept::of(logs.was_clean()), Kept::Less);
         shared.become_broker(Arc::new(Broker::new(
             site.clone(),
             identity.home,

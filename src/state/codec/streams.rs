@@ -3,10 +3,10 @@
 use super::Malformed;
 use super::input::In;
 use super::out::Out;
-use crate::ids::{NodeId, PartitionId, TopicId, Uid, Zxid};
+use crate::ids::{LogId, NodeId, PartitionId, TopicId, Uid, Zxid};
 use crate::state::topics::{
     AddPartitions, AlterOverrides, AlterSettings, Alteration, Announce, BrokerLife, CreateTopic,
-    Election, Holder, InSyncChange, Kept, Layout, Listener, Reassignment, Security, SettingsChange,
+    Election, Holder, InSyncChange, Kept, Layout, Listener, Lost, Reassignment, Security, SettingsChange,
     StreamsCommand, TopicKey,
 };
 
@@ -119,11 +119,15 @@ impl Out {
     fn announce(&mut self, announce: &Announce) {
         self.u64(announce.node.0);
         self.raw(&announce.disk.0);
-        self.u8(match announce.kept {
-            Kept::Synced => 0,
-            Kept::All => 1,
-            Kept::Less => 2,
-        });
+        match &announce.kept {
+            Kept::Synced => self.u8(0),
+            Kept::All => self.u8(1),
+            Kept::Less(Lost::Anywhere) => self.u8(2),
+            Kept::Less(Lost::In(logs)) => {
+                self.u8(3);
+                self.list(logs, |out, log| out.u64(log.0));
+            }
+        }
         self.list(&announce.listeners, |out, listener| {
             out.text(&listener.name);
             out.u8(match listener.security {
@@ -301,7 +305,11 @@ impl In<'_> {
         match tag {
             0 => Ok(Kept::Synced),
             1 => Ok(Kept::All),
-            2 => Ok(Kept::Less),
+            2 => Ok(Kept::Less(Lost::Anywhere)),
+            3 => {
+                let logs = self.list(size_of::<u64>(), |read| Ok(LogId(read.u64()?)))?;
+                Ok(Kept::Less(Lost::In(logs)))
+            }
             tag => Err(Malformed::Tag {
                 of: "what a disk has kept",
                 tag,

@@ -1,12 +1,13 @@
 //! The brokers: who is up, how it is reached, and on which disk it keeps what
 //! it holds.
 
-use super::command::{Announce, BrokerLife, Listener, StreamsRefused};
+use super::command::{Announce, BrokerLife, Kept, Listener, Lost, StreamsRefused};
 use super::nodes::{self, BROKER_DISKS, BROKER_IDS, BrokerRecord, DiskRecord, StreamsNode};
 use super::{Unread, children, unread};
 use crate::ids::{NodeId, SessionId, Uid, Zxid};
 use crate::limits::{
-    BROKER_LISTENERS_MAX, HOST_BYTES_MAX, LISTENER_NAME_BYTES_MAX, RACK_BYTES_MAX,
+    BROKER_LISTENERS_MAX, HOST_BYTES_MAX, LISTENER_NAME_BYTES_MAX, LOSSES_ANNOUNCED_MAX,
+    RACK_BYTES_MAX,
 };
 use crate::planted;
 use crate::state::node::{OwnerKind, Slot};
@@ -121,6 +122,11 @@ fn read_up(tree: &Tree, slot: Slot) -> Option<Up> {
 pub(super) fn check(announce: &Announce) -> Result<(), StreamsRefused> {
     let fault = |what| Err(StreamsRefused::Announcement { what });
     let listeners = &announce.listeners;
+    if let Kept::Less(Lost::In(logs)) = &announce.kept
+        && logs.len() > LOSSES_ANNOUNCED_MAX
+    {
+        return fault("count of losses");
+    }
     if announce.node.0 > i32::MAX as u64 {
         return fault("number");
     }

@@ -101,11 +101,16 @@ impl Streams<'_> {
                 partition.lose(node, at.floor, &others_up);
             }
             let is_of_memory = at.settings.durability() == Durability::Replicated;
-            match announce.kept {
+            match &announce.kept {
                 _ if has_other_disk => partition.forget(node, &others_up),
-                Kept::Less => partition.yield_to_others(node, &others_up),
-                Kept::Synced if is_of_memory => partition.distrust(node, &others_up),
-                Kept::Synced | Kept::All => {}
+                Kept::Less(lost) if lost.is_in(at.topic, at.partition) => {
+                    partition.yield_to_others(node, &others_up);
+                }
+                // It had a power cut or worse besides.
+                Kept::Synced | Kept::Less(_) if is_of_memory => {
+                    partition.distrust(node, &others_up);
+                }
+                Kept::Synced | Kept::Less(_) | Kept::All => {}
             }
             partition.revive(&is_up, at.settings.may_elect_uncleanly());
             partition.complete(at.floor, &is_up);

@@ -4,7 +4,7 @@
 use super::access::{AccessCommand, AccessOutcome};
 use super::names::NameFault;
 use super::settings::{Alteration, Given, SettingFault};
-use crate::ids::{NodeId, PartitionId, TopicId, Uid, Zxid};
+use crate::ids::{LogId, NodeId, PartitionId, TopicId, Uid, Zxid};
 use crate::limits::{
     GROUP_NAME_BYTES_MAX, GROUPS_OVERRIDDEN_MAX, PARTITIONS_MAX, PARTITIONS_NAMED_MAX,
     PARTITIONS_PER_TOPIC_MAX, TOPICS_MAX,
@@ -75,14 +75,31 @@ pub struct Announce {
 }
 
 /// What the disk of a broker still has of all that it was said to have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kept {
     /// Everything, what was never synced too: it was stopped in order.
     All,
     /// What was on stable storage.
     Synced,
     /// Less: records were lost, and what is left was mended.
-    Less,
+    Less(Lost),
+}
+
+/// Where records were lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// In any log, for all that is known.
+    Anywhere,
+    In(Vec<LogId>),
+}
+
+impl Lost {
+    pub fn is_in(&self, topic: TopicId, partition: PartitionId) -> bool {
+        match self {
+            Self::Anywhere => true,
+            Self::In(logs) => logs.contains(&LogId::of_partition(topic, partition)),
+        }
+    }
 }
 
 impl Kept {

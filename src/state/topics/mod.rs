@@ -29,7 +29,7 @@ pub use access::{Access, AccessCommand, AccessOutcome, AccessRefused};
 pub use brokers::{Broker, Brokers, Up};
 pub use command::{
     AddPartitions, AlterOverrides, AlterSettings, Announce, AssignmentFault, BrokerLife,
-    CreateTopic, Election, Holder, InSyncChange, Kept, Layout, Listener, Reassignment, Security,
+    CreateTopic, Election, Holder, InSyncChange, Kept, Layout, Listener, Lost, Reassignment, Security,
     SettingsChange, Stand, StreamsCommand, StreamsOutcome, StreamsRefused, TopicKey,
 };
 pub use names::NameFault;

@@ -150,8 +150,10 @@ enum Event {
         leader_epoch: i32,
         partition_epoch: i32,
     },
-    /// Nobody took the leadership.
+    /// Nobody could take the leadership.
     NotHandedOn,
+    /// It is not known whether somebody took it.
+    HandingUnanswered,
 }
 
 /// Events on their way back to whoever asked. All but the answers of proposals
@@ -746,16 +748,7 @@ impl Tenant for House {
     }
 }
 
-/// A partition's log on this node. Topic ids are random; the top bit keeps it
-/// from the numbers that this node gives out by hand.
+/// A partition's log on this node.
 pub fn log_of(key: Key) -> LogId {
-    /// Odd, so that partitions of a topic have different logs.
-    const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
-    let (high, low) = key.topic.0.split_at(8);
-    let number = |half: &[u8]| {
-        let bytes = half.iter();
-        bytes.fold(0, |sum, &byte| sum << 8 | u64::from(byte))
-    };
-    let topic = number(high).wrapping_mul(SPREAD) ^ number(low);
-    LogId(topic.wrapping_add(u64::from(key.partition.0).wrapping_mul(SPREAD)) | 1 << 63)
+    LogId::of_partition(key.topic, key.partition)
 }
