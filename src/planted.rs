@@ -204,8 +204,16 @@ pub enum Fault {
     /// What this node has handed on is taken for being handed on still when it
     /// leads it again.
     HandingKept,
+    /// Who has not heard whether another leads goes on as if none did.
+    HandingGivenUp,
     /// Another leads at once, whatever the leader has that nobody else has yet.
     MovedUndrained,
+    /// What a leader was asked for is read from its log though it leads no more.
+    ReadAfterItsReign,
+    /// What followers have in memory counts for a topic that has come to be synced.
+    MemoryCountedOn,
+    /// A joining node that was never proposed is waited for as if it had been.
+    UnsaidAwaited,
     /// A leader comes without a new leader epoch.
     LeaderEpochKept,
     /// A partition changes without a new partition epoch.

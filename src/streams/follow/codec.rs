@@ -5,7 +5,7 @@
 //! |---|---|
 //! | count | u32 |
 //! | each: topic, partition, number | 16 bytes, u32, u64 |
-//! | each: bits (1 it waits for an answer, 2 its log has records), leader epoch, partition epoch, life | u8, i32, i32, u64 |
+//! | each: bits (1 it waits for an answer, 2 its log has records, 4 what it has is durable), leader epoch, partition epoch, life | u8, i32, i32, u64 |
 //! | each: next, has, last epoch (0 without records) | u64, u64, i32 |
 //!
 //! | answers | as |
@@ -99,6 +99,7 @@ impl From<Short> for Unsound {
 
 const WAITS: u8 = 1;
 const HAS_RECORDS: u8 = 2;
+const IS_DURABLE: u8 = 4;
 
 const ALIKE: u8 = 1;
 const PARTED: u8 = 2;
@@ -115,7 +116,8 @@ pub fn asks(all: &[Asked]) -> Vec<u8> {
         bytes.extend_from_slice(&asked.number.to_le_bytes());
         let waits = if asked.waits { WAITS } else { 0 };
         let has_records = ask.last_epoch.map_or(0, |_| HAS_RECORDS);
-        bytes.push(waits | has_records);
+        let is_durable = if ask.is_durable { IS_DURABLE } else { 0 };
+        bytes.push(waits | has_records | is_durable);
         bytes.extend_from_slice(&ask.leader_epoch.to_le_bytes());
         bytes.extend_from_slice(&ask.partition_epoch.to_le_bytes());
         bytes.extend_from_slice(&ask.life.0.to_le_bytes());
@@ -143,7 +145,7 @@ fn read_ask(cursor: &mut Cursor) -> Result<Asked, Unsound> {
     let key = key(cursor)?;
     let number = cursor.u64()?;
     let bits = cursor.u8()?;
-    if bits & !(WAITS | HAS_RECORDS) != 0 {
+    if bits & !(WAITS | HAS_RECORDS | IS_DURABLE) != 0 {
         return Err(Unsound::Bits { found: bits });
     }
     let (leader_epoch, partition_epoch) = (cursor.u32()? as i32, cursor.u32()? as i32);
@@ -167,6 +169,7 @@ fn read_ask(cursor: &mut Cursor) -> Result<Asked, Unsound> {
             next,
             last_epoch: has_records.then_some(last_epoch),
             has,
+            is_durable: bits & IS_DURABLE != 0,
         },
     })
 }
@@ -312,6 +315,7 @@ mod tests {
             next: Offset(100),
             last_epoch: Some(6),
             has: Offset(90),
+            is_durable: true,
         };
         let empty = Ask {
             leader_epoch: 0,
@@ -319,6 +323,7 @@ mod tests {
             next: Offset(0),
             last_epoch: None,
             has: Offset(0),
+            is_durable: false,
             ..ask
         };
         let asked = |key, number, waits, ask| Asked {
@@ -367,7 +372,7 @@ mod tests {
     fn the_bytes_are_those_of_the_first_release() {
         let ask = "02000000\
             01010101010101010101010101010101020000000300000000000000\
-            030700000009000000020100000000000064000000000000005a0000000000000006000000\
+            070700000009000000020100000000000064000000000000005a0000000000000006000000\
             02020202020202020202020202020202000000000400000000000000\
             0000000000000000000201000000000000000000000000000000000000000000\
             0000000000";

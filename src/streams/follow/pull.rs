@@ -227,6 +227,7 @@ mod tests {
                 next: Offset(0),
                 last_epoch: None,
                 has: Offset(0),
+                is_durable: true,
             },
         }
     }

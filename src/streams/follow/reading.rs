@@ -5,6 +5,7 @@ use super::Answered;
 use crate::ids::Offset;
 use crate::limits::FOLLOW_PARTITION_BYTES;
 use crate::log::{Chunk, ReadError, Way};
+use crate::planted;
 use crate::streams::batch::build::{is_gap, rest_of_gap};
 use crate::streams::batch::header::Header;
 use crate::streams::partition::Answer;
@@ -13,6 +14,18 @@ use crate::streams::view::{Batches, View};
 /// What to say instead of the answer, and the batches that go with it. One at
 /// least where there is one, and more while they fit.
 pub fn read(view: &View, answered: &Answered, bytes_max: usize) -> (Answer, Option<Chunk>) {
+    let found = look(view, answered, bytes_max);
+    // An answer waits for its turn to be sent, and the log may have been cut and
+    // have grown anew under another leader since it was decided. Looked at behind
+    // the read: the view changes before the log does.
+    let leads_still = view.leads() && view.leader_epoch() == answered.ask.leader_epoch;
+    match leads_still || planted!(ReadAfterItsReign) {
+        true => found,
+        false => (Answer::NotNow, None),
+    }
+}
+
+fn look(view: &View, answered: &Answered, bytes_max: usize) -> (Answer, Option<Chunk>) {
     match answered.answer {
         Answer::Alike { first, .. } => match batches(view, answered, first, bytes_max) {
             Ok(Found::Batches(bytes)) => (answered.answer, Some(bytes)),

@@ -186,7 +186,9 @@ impl Holding {
         for one in stored {
             self.producers.take(one, hands.wall);
             let bytes = batches.len() / stored.len();
-            self.times.note(one.first, latest(one, hands.wall), bytes);
+            if let Some(latest) = latest(one, hands.wall) {
+                self.times.note(one.first, latest, bytes);
+            }
         }
         self.append_followed(hands, attempt, from, batches, room);
     }

@@ -98,6 +98,9 @@ pub(super) struct Holding {
     pub(super) next_token: u64,
     /// Who sent again what is here already, and waits for the watermark.
     pub(super) repeats: Vec<Repeat>,
+    /// The epochs, of the leader and of the partition, in which an in-sync set was
+    /// proposed: one may hold, for all that is known.
+    proposed_in: Option<(i32, i32)>,
     pub(super) keeping: Keeping,
 }
 
@@ -170,6 +173,7 @@ impl Holding {
             waiting: BTreeMap::new(),
             next_token: 0,
             repeats: Vec::new(),
+            proposed_in: None,
             keeping: Keeping::default(),
         }
     }
@@ -340,12 +344,16 @@ impl Holding {
                     Event::NotTaken {
                         leader_epoch,
                         partition_epoch,
-                    } => partition.not_taken(leader_epoch, partition_epoch),
+                    } => {
+                        self.proposed_in = None;
+                        partition.not_taken(leader_epoch, partition_epoch);
+                    }
                     Event::NotAnswered {
                         leader_epoch,
                         partition_epoch,
                     } => partition.not_answered(leader_epoch, partition_epoch),
                     Event::NotHandedOn => self.keep_leading(),
+                    Event::HandingUnanswered => self.handing_unanswered(),
                     Event::Dropped { .. }
                     | Event::Removed { .. }
                     | Event::ReadBack { .. }
@@ -508,10 +516,21 @@ impl Holding {
         let (Some(site), Some(leader)) = (hands.site, life) else {
             return events.put(key, serial, not_answered);
         };
+        let epochs = (leader_epoch, partition_epoch);
         if in_sync.iter().any(|&(node, _)| self.brings_back(node)) {
-            // It is told where the partition begins, and then this is said again.
-            return events.put(key, serial, not_answered);
+            // It is told where the partition begins, and may join then. Until that
+            // is proposed nobody is to wait for it: it may never say another word.
+            let may_hold = self.proposed_in == Some(epochs) || planted!(UnsaidAwaited);
+            let held_back = match may_hold {
+                true => not_answered,
+                false => Event::NotTaken {
+                    leader_epoch,
+                    partition_epoch,
+                },
+            };
+            return events.put(key, serial, held_back);
         }
+        self.proposed_in = Some(epochs);
         let in_sync = in_sync.into_iter();
         let change = InSyncChange {
             topic: key.topic,
@@ -574,6 +593,7 @@ impl Holding {
             self.sweep(hands);
         }
         self.mind_handing(hands.since);
+        self.ask_again_for_heirs(hands);
         self.serve_late(hands.since);
         self.go_on(hands);
     }

@@ -11,7 +11,8 @@ use super::{Event, House};
 use crate::ids::NodeId;
 use crate::limits::PARTITIONS_NAMED_MAX;
 use crate::log::Device;
-use crate::state::topics::{StreamsCommand, StreamsOutcome};
+use crate::planted;
+use crate::state::topics::{StreamsCommand, StreamsOutcome, StreamsRefused};
 use crate::streams::Key;
 use crate::streams::desk::Answer;
 use crate::streams::partition::Standing;
@@ -39,6 +40,9 @@ pub(super) enum Handing {
     /// Everything is everywhere. The replicated state is asked, and whoever asks
     /// it says what came of it.
     Asked,
+    /// Nobody could say, and another may lead already: nothing is taken until that
+    /// is known, and it is asked again.
+    Unanswered,
 }
 
 /// Whether somebody else is in sync and up.
@@ -92,6 +96,22 @@ impl Holding {
 
     pub fn drained(&mut self, hands: &mut Hands) {
         if let Handing::Draining { .. } = self.handing {
+            self.handing = Handing::Asked;
+            hands.drained.push(self.key);
+        }
+    }
+
+    pub fn handing_unanswered(&mut self) {
+        if planted!(HandingGivenUp) {
+            return self.keep_leading();
+        }
+        if self.handing == Handing::Asked {
+            self.handing = Handing::Unanswered;
+        }
+    }
+
+    pub fn ask_again_for_heirs(&mut self, hands: &mut Hands) {
+        if self.handing == Handing::Unanswered {
             self.handing = Handing::Asked;
             hands.drained.push(self.key);
         }
@@ -161,15 +181,15 @@ impl House {
     fn propose_heirs(&mut self, keys: Vec<Key>) {
         let serial = |key: Key| Some((key, self.holdings.get(&key)?.serial));
         let asked: Vec<(Key, u64)> = keys.into_iter().filter_map(serial).collect();
-        let refuse = |events: &super::Events, (key, serial): (Key, u64)| {
-            events.put_and_wake(key, serial, Event::NotHandedOn);
-        };
+        let events = self.events.clone();
+        let say = move |(key, serial), event| events.put_and_wake(key, serial, event);
         let life = self
             .site
             .as_ref()
             .and_then(|site| site.life_in(&self.topics));
         let (Some(site), Some(leader)) = (&self.site, life) else {
-            return asked.into_iter().for_each(|one| refuse(&self.events, one));
+            let unanswered = |one| say(one, Event::HandingUnanswered);
+            return asked.into_iter().for_each(unanswered);
         };
         let partitions = asked.iter();
         let partitions = partitions.map(|(key, _)| (key.topic, key.partition));
@@ -177,18 +197,19 @@ impl House {
             leader,
             partitions: Some(partitions.collect()),
         };
-        let events = self.events.clone();
         let answer = move |outcome| {
             let each = match outcome {
                 Ok(StreamsOutcome::Each(each)) => each,
                 _ => Vec::new(),
             };
-            // What the state did shows in the topics that it tells of.
-            let was_done = |n: usize| each.get(n).is_some_and(Result::is_ok);
-            let asked = asked.into_iter().enumerate();
-            asked
-                .filter(|(n, _)| !was_done(*n))
-                .for_each(|(_, one)| refuse(&events, one));
+            for (n, one) in asked.into_iter().enumerate() {
+                match each.get(n) {
+                    // What the state did shows in the topics that it tells of.
+                    Some(Ok(_)) => {}
+                    Some(Err(StreamsRefused::NobodyEligible)) => say(one, Event::NotHandedOn),
+                    Some(Err(_)) | None => say(one, Event::HandingUnanswered),
+                }
+            }
         };
         site.tell(command, Box::new(answer));
     }

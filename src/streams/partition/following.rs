@@ -48,6 +48,7 @@ impl<T> Partition<T> {
                 true => self.next,
                 false => self.has(),
             },
+            is_durable: self.standing.needs_majority,
         };
         Some((following.leader, ask))
     }
@@ -102,7 +103,10 @@ impl<T> Partition<T> {
     pub fn follow(&mut self, spans: &[Span]) -> bool {
         let mut next = self.next;
         for span in spans {
-            if span.first != next || span.next <= span.first {
+            let follows = span.first == next && span.next > span.first;
+            // Its leader had nothing of a later epoch in this one.
+            let is_later = span.epoch > self.standing.leader_epoch;
+            if !follows || is_later {
                 return false;
             }
             next = span.next;

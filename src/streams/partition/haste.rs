@@ -1,6 +1,8 @@
 //! Acknowledgements that wait for less than the disk.
 
 use super::*;
+use crate::planted::{Fault, plant};
+use std::panic::catch_unwind;
 
 pub(super) const NOW: Duration = Duration::ZERO;
 const LATE: Duration = Duration::from_secs(9);
@@ -104,6 +106,54 @@ fn replicated_is_in_the_memory_of_all_who_are_in_sync() {
         (Offset(1), Offset(0))
     );
     assert_eq!((other.watermark(), other.durable()), (Offset(1), Offset(0)));
+}
+
+fn come_to_be_synced() {
+    let (memory, disks) = (standing(&[1, 2], false), standing(&[1, 2], true));
+    let (mut leader, mut other) = (partition(1, memory.clone()), partition(2, memory));
+    let asks = |leader: &mut Partition<u64>, other: &mut Partition<u64>| {
+        let (_, ask) = other.ask().unwrap();
+        let answer = leader.asked(NOW, NodeId(2), ask);
+        other.answered(other.run(), &ask, answer);
+    };
+    let take = |other: &mut Partition<u64>, first| {
+        let span = Span {
+            first: Offset(first),
+            next: Offset(first + 1),
+            epoch: 1,
+        };
+        assert!(other.follow(&[span]));
+        other.take_in(other.run(), Offset(first + 1));
+    };
+    offer(&mut leader, Acks::All, 10);
+    leader.landed(leader.run(), Offset(1));
+    take(&mut other, 0);
+    asks(&mut leader, &mut other);
+    assert_eq!(acknowledged(&mut leader), [10]);
+    // What it said of its memory is worth nothing from here on, nor what it says
+    // until it has heard of it as well.
+    offer(&mut leader, Acks::All, 11);
+    take(&mut other, 1);
+    asks(&mut leader, &mut other);
+    leader.stand(NOW, disks.clone());
+    leader.landed(leader.run(), Offset(2));
+    assert!(acknowledged(&mut leader).is_empty());
+    asks(&mut leader, &mut other);
+    assert!(acknowledged(&mut leader).is_empty());
+    other.stand(NOW, disks);
+    asks(&mut leader, &mut other);
+    assert!(acknowledged(&mut leader).is_empty());
+    other.landed(other.run(), Offset(2));
+    asks(&mut leader, &mut other);
+    assert_eq!(acknowledged(&mut leader), [11]);
+}
+
+#[test]
+fn memory_does_not_count_for_disks_once_a_topic_is_synced() {
+    come_to_be_synced();
+    let planted = plant(Fault::MemoryCountedOn);
+    assert!(catch_unwind(come_to_be_synced).is_err());
+    drop(planted);
 }
 
 #[test]

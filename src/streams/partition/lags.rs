@@ -54,6 +54,19 @@ fn what_every_replica_has_is_told_to_all_and_counts_those_behind() {
 }
 
 #[test]
+fn what_no_leader_of_the_epoch_had_is_not_taken() {
+    let mut one = partition(2, standing(&[1, 2], true));
+    let own = one.standing().leader_epoch;
+    let span = |epoch| Span {
+        first: Offset(0),
+        next: Offset(1),
+        epoch,
+    };
+    assert!(!one.follow(&[span(own + 1)]));
+    assert!(one.follow(&[span(own)]));
+}
+
+#[test]
 fn a_log_that_was_not_cut_counts_as_it_is() {
     let mut leader = partition(1, standing(&[1, 2], true));
     let mut one = partition(2, standing(&[1, 2], true));

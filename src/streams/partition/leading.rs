@@ -155,6 +155,15 @@ impl<T> Leading<T> {
         }
     }
 
+    /// From now on what is in memory alone counts no more: all say anew what they
+    /// have.
+    pub fn forget_memory(&mut self) {
+        if !planted!(MemoryCountedOn) {
+            let followers = self.followers.values_mut();
+            followers.for_each(|one| one.has = Offset(0));
+        }
+    }
+
     /// What a follower has said that it has.
     pub fn has_of(&self, node: NodeId) -> Offset {
         self.followers.get(&node).map_or(Offset(0), |one| one.has)
@@ -276,6 +285,7 @@ impl<T> Partition<T> {
 
     fn note_progress(&mut self, now: Duration, from: NodeId, ask: &Ask) {
         let end = self.has();
+        let counts = ask.is_durable || !self.standing.needs_majority || planted!(MemoryCountedOn);
         let Role::Leads(leading) = &mut self.role else {
             return;
         };
@@ -283,10 +293,13 @@ impl<T> Partition<T> {
             return;
         };
         (follower.life, follower.heard) = (ask.life, ask.partition_epoch);
-        follower.has = ask.has;
-        if ask.has >= end {
+        follower.has = match counts {
+            true => ask.has,
+            false => ask.has.min(follower.has),
+        };
+        if follower.has >= end {
             follower.caught_up_at = now;
-        } else if ask.has >= follower.end_then {
+        } else if follower.has >= follower.end_then {
             follower.caught_up_at = follower.caught_up_at.max(follower.asked_at);
         }
         (follower.asked_at, follower.end_then) = (now, end);

@@ -88,6 +88,9 @@ pub struct Ask {
     pub last_epoch: Option<LeaderEpoch>,
     /// What it has up to here, as its topic counts it. Never above `next`.
     pub has: Offset,
+    /// By which it means on stable storage. The topic may have been altered, and
+    /// one of the two may not have heard of it.
+    pub is_durable: bool,
 }
 
 /// What a leader answers.
@@ -309,9 +312,15 @@ impl<T> Partition<T> {
         let has_moved = standing.partition_epoch > self.standing.partition_epoch;
         let are_others =
             standing.lives != self.standing.lives || standing.replicas != self.standing.replicas;
+        let counts_disks = standing.needs_majority && !self.standing.needs_majority;
         self.standing = standing;
         match &mut self.role {
-            Role::Leads(leading) if is_same => leading.heed(now, &self.standing, has_moved),
+            Role::Leads(leading) if is_same => {
+                leading.heed(now, &self.standing, has_moved);
+                if counts_disks {
+                    leading.forget_memory();
+                }
+            }
             // One of them may have begun anew.
             Role::Follows(following) if is_same && are_others => following.everywhere = Offset(0),
             _ if is_same => {}

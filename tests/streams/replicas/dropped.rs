@@ -130,6 +130,7 @@ impl Leader {
                 next: Offset(has),
                 last_epoch: Some(leader_epoch),
                 has: Offset(has),
+                is_durable: true,
             },
         };
         self.dwelling().hear_asks(node, 1, &codec::asks(&[asked]));

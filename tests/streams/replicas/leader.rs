@@ -12,7 +12,7 @@ use dolmen::streams::batch::codec::Unpacker;
 use dolmen::streams::batch::header::Claim;
 use dolmen::streams::desk::{Append, NotAppended, Word};
 use dolmen::streams::follow::{Asked, codec};
-use dolmen::streams::partition::{Acks, Ask, Refused};
+use dolmen::streams::partition::{Acks, Answer, Ask, Refused};
 use std::panic::catch_unwind;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -121,6 +121,17 @@ impl Leader {
         dwelling.turn();
     }
 
+    fn drop_all(&mut self) {
+        let dwelling = self.dwelling();
+        dwelling.streams.say(Word::DropPrefix {
+            key: key(1, 0),
+            until: None,
+            timeout: Duration::from_secs(1),
+            answer: Box::new(|_| ()),
+        });
+        dwelling.settle();
+    }
+
     /// Whoever leads by now has others lead.
     fn change_leader(&mut self) {
         let (now, topics) = (self.time.now(), self.authority.topics());
@@ -137,6 +148,11 @@ impl Leader {
 
     /// A follower has heard what there is to hear, and has all up to here.
     fn asked_by(&mut self, node: u64, next: u64) {
+        self.heard_from(node, next, false);
+    }
+
+    /// The same, and whether it waits for more.
+    fn heard_from(&mut self, node: u64, next: u64, waits: bool) {
         let topics = self.authority.topics();
         let partition = &topics.get("topic-1").expect("it was made").partitions[0];
         let life = topics.brokers().life(NodeId(node)).expect("it is up");
@@ -147,12 +163,13 @@ impl Leader {
             next: Offset(next),
             last_epoch: (next > 0).then_some(partition.leader_epoch),
             has: Offset(next),
+            is_durable: true,
         };
         self.asks += 1;
         let asked = Asked {
             key: key(1, 0),
             number: self.asks,
-            waits: false,
+            waits,
             ask,
         };
         self.dwelling()
@@ -252,6 +269,87 @@ fn hand_on_twice() {
 #[test]
 fn who_leads_again_before_it_knew_of_another_hands_on_again() {
     show(Fault::HandingKept, hand_on_twice);
+}
+
+fn hand_on_unheard() {
+    let mut one = Leader::of(3);
+    one.hand_on();
+    one.decide(false);
+    // Another leads, and this node has not heard of it.
+    one.send("a", 1, false);
+    one.dwelling().settle();
+    let told = Err(NotAppended::Partition(Refused::NotLeader));
+    assert_eq!(one.take_outcomes(), [("a", told)]);
+    // It asks again, and that it is too late to ask says as little.
+    one.time.go_on(Duration::from_secs(1));
+    one.dwelling().turn();
+    one.decide(true);
+    one.send("b", 1, false);
+    one.dwelling().settle();
+    let told = Err(NotAppended::Partition(Refused::NotLeader));
+    assert_eq!(one.take_outcomes(), [("b", told)]);
+    one.hear();
+    assert!(!one.leads());
+}
+
+#[test]
+fn who_has_not_heard_whether_another_leads_takes_nothing_and_asks_again() {
+    show(Fault::HandingGivenUp, hand_on_unheard);
+}
+
+fn read_behind_its_reign() {
+    let mut one = Leader::of(3);
+    one.send("a", 1, false);
+    one.dwelling().settle();
+    one.heard_from(2, 0, true);
+    one.change_leader();
+    one.hear();
+    assert!(!one.leads());
+    // By now the log may be another's.
+    let answer = one.dwelling().answer(1 << 20);
+    let (_, _, message) = answer.expect("one is owed");
+    let answers = codec::read_answers(&message).unwrap();
+    assert_eq!(answers.len(), 1);
+    assert_eq!(answers[0].0.answer, Answer::NotNow);
+}
+
+#[test]
+fn what_was_asked_of_a_leader_is_not_read_from_the_log_of_a_follower() {
+    show(Fault::ReadAfterItsReign, read_behind_its_reign);
+}
+
+fn come_back_and_die() {
+    let mut one = Leader::of(3);
+    let (now, session) = (one.time.now(), one.sessions[2]);
+    one.authority.expire(now, session);
+    one.hear();
+    one.send("a", 1, false);
+    one.dwelling().settle();
+    one.asked_by(2, 1);
+    assert_eq!(one.take_outcomes(), [("a", Ok(Offset(0)))]);
+    one.drop_all();
+    // Back, and with all there is, it is held back until it has heard of that.
+    one.sessions[2] = one
+        .authority
+        .announce(now, NodeId(3), Uid([3; 16]), true);
+    one.hear();
+    one.asked_by(3, 1);
+    assert!(one.proposals.lock().unwrap().is_empty());
+    // Where it dies before, nobody waits for it.
+    let session = one.sessions[2];
+    one.authority.expire(now, session);
+    one.hear();
+    one.send("b", 2, false);
+    one.dwelling().settle();
+    one.asked_by(2, 2);
+    one.time.go_on(Duration::from_secs(1));
+    one.dwelling().turn();
+    assert_eq!(one.take_outcomes(), [("b", Ok(Offset(1)))]);
+}
+
+#[test]
+fn who_is_held_back_from_the_in_sync_set_is_not_waited_for() {
+    show(Fault::UnsaidAwaited, come_back_and_die);
 }
 
 fn take_in_unheard() {
