@@ -70,18 +70,23 @@ number!(
 );
 
 impl LogId {
-    /// A partition's log, on every node that holds it. Topic ids are random; the top
-    /// bit keeps it from the numbers that are given out by hand.
-    pub fn of_partition(topic: TopicId, partition: PartitionId) -> Self {
-        /// Odd, so that partitions of a topic have different logs.
+    /// A partition's log on a node that holds it since that epoch of the partition, 0
+    /// for the first. Topic ids are random; the top bit keeps it from the numbers that
+    /// are given out by hand.
+    pub fn of_partition(topic: TopicId, partition: PartitionId, since: i32) -> Self {
+        /// Odd, so that partitions of a topic have different logs, and those that a
+        /// node has had of one.
         const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+        const SPREAD_SINCE: u64 = 0xD1B5_4A32_D192_ED03;
         let (high, low) = topic.0.split_at(8);
         let number = |half: &[u8]| {
             let bytes = half.iter();
             bytes.fold(0, |sum, &byte| sum << 8 | u64::from(byte))
         };
         let topic = number(high).wrapping_mul(SPREAD) ^ number(low);
-        Self(topic.wrapping_add(u64::from(partition.0).wrapping_mul(SPREAD)) | 1 << 63)
+        let partition = u64::from(partition.0).wrapping_mul(SPREAD);
+        let since = u64::from(since.cast_unsigned()).wrapping_mul(SPREAD_SINCE);
+        Self(topic.wrapping_add(partition).wrapping_add(since) | 1 << 63)
     }
 }
 

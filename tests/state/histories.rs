@@ -257,11 +257,14 @@ impl History {
         self.announce(node);
     }
 
-    fn some_logs(&mut self) -> Vec<LogId> {
+    fn some_logs(&mut self, node: NodeId) -> Vec<LogId> {
         let topics = self.state.topics().iter();
         let logs = topics.flat_map(|(_, topic)| {
-            let partitions = 0..topic.partitions.len() as u32;
-            partitions.map(|n| LogId::of_partition(topic.id, PartitionId(n)))
+            let partitions = (0..).zip(&topic.partitions);
+            let of = |(n, one): (u32, &Partition)| {
+                LogId::of_partition(topic.id, PartitionId(n), one.since(node))
+            };
+            partitions.map(of)
         });
         let mut some: Vec<_> = logs.collect();
         some.retain(|_| self.seeded.one_in(2));
@@ -274,7 +277,7 @@ impl History {
             0 | 1 => Kept::All,
             2 => Kept::Synced,
             3 => Kept::Less(Lost::Anywhere),
-            _ => Kept::Less(Lost::In(self.some_logs())),
+            _ => Kept::Less(Lost::In(self.some_logs(node))),
         };
         let port = 9092 + self.seeded.below(2) as u16;
         let announce = Announce {
@@ -719,6 +722,14 @@ fn check_step(name: &str, old: &Partition, new: &Partition, before: &Topics, com
             new.leader_epoch > old.leader_epoch,
             "{name}: {old:?} {new:?}"
         );
+    }
+    for &node in &new.replicas {
+        let held = old.replicas.contains(&node);
+        let is_as_before = held && new.since(node) == old.since(node);
+        // It may go and come in one command, which are two changes.
+        let may_be_new = !held || new.epoch > old.epoch + 1;
+        let is_new = may_be_new && (old.epoch + 1..=new.epoch).contains(&new.since(node));
+        assert!(is_as_before || is_new, "{name}: {old:?} {new:?}");
     }
     let mut left = old
         .in_sync

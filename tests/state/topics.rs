@@ -21,15 +21,17 @@
 use dolmen::ids::{LogId, NodeId, PartitionId, TopicId, Uid, Zxid};
 use dolmen::state::topics::{
     AddPartitions, AlterOverrides, AlterSettings, Alteration, Announce, BrokerLife, CreateTopic,
-    Election, Holder, InSyncChange, Kept, Layout, Listener, Lost, Reassignment, Security, SettingsChange,
-    Stand, TopicKey,
+    Election, Holder, InSyncChange, Kept, Layout, Listener, Lost, Reassignment, Security,
+    SettingsChange, Stand, TopicKey,
 };
 use dolmen::state::{State, StreamsCommand, StreamsOutcome, StreamsRefused};
 
 pub fn read(state: &State, line: &str) -> StreamsCommand {
     let words: Vec<&str> = line.split(' ').collect();
     match words[..] {
-        ["announce", node, disk, ..] => StreamsCommand::Announce(announce(state, node, disk, &words[3..])),
+        ["announce", node, disk, ..] => {
+            StreamsCommand::Announce(announce(state, node, disk, &words[3..]))
+        }
         ["create", name, ..] => StreamsCommand::CreateTopic(create(name, &words[2..])),
         ["delete", name] => StreamsCommand::DeleteTopic {
             topic: key(state, name),
@@ -112,7 +114,9 @@ fn announce(state: &State, of: &str, disk: &str, words: &[&str]) -> Announce {
         disk: Uid(padded(disk)),
         kept: match valued(words, "lossy") {
             Some("all") => Kept::Less(Lost::Anywhere),
-            Some(named) => Kept::Less(Lost::In(named.split(',').map(|at| log_of(state, at)).collect())),
+            Some(named) => Kept::Less(Lost::In(
+                named.split(',').map(|at| log_of(state, at)).collect(),
+            )),
             None => Kept::of(!words.contains(&"unclean")),
         },
         listeners: vec![Listener {
@@ -253,7 +257,7 @@ fn id_of(state: &State, name: &str) -> TopicId {
 
 fn log_of(state: &State, at: &str) -> LogId {
     let (name, partition) = named(at);
-    LogId::of_partition(id_of(state, &name), partition)
+    LogId::of_partition(id_of(state, &name), partition, 0)
 }
 
 fn id(name: &str) -> TopicId {

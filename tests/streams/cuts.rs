@@ -253,7 +253,7 @@ fn who_asks_for_less_than_the_disk_is_answered_before_it() {
         node.device.turn().unwrap();
         assert_eq!(node.house.is_idle(), !hastes);
         node.house.turn(&mut node.device);
-        let shelf = node.device.shelf(log_of(key(topic, 0))).unwrap();
+        let shelf = node.device.shelf(log_of(key(topic, 0), 0)).unwrap();
         assert_eq!(
             shelf.durable_until().0,
             0,
@@ -280,7 +280,7 @@ fn a_large_batch_waits_for_its_own_sync_and_not_for_that_of_its_mark() {
     node.view(key(1, 0));
     disk.faults(|faults| (faults.slow, faults.slow_waits) = (When::OneIn(1), 30));
     let given = node.begin(key(1, 0), &batch(&[&"x".repeat(7000)]), Acks::Leader);
-    let shelf = node.device.shelf(log_of(key(1, 0))).unwrap();
+    let shelf = node.device.shelf(log_of(key(1, 0), 0)).unwrap();
     let mut turns = 0;
     while given.try_recv().is_err() {
         node.turn();
@@ -386,7 +386,7 @@ fn a_power_cut_leaves_a_beginning_and_producers_that_fit_it() {
 }
 
 fn segments(disk: &SimDisk, key: Key, suffix: &str) -> usize {
-    let log = format!("logs/{:x}-", log_of(key).0);
+    let log = format!("logs/{:x}-", log_of(key, 0).0);
     let names = disk.names();
     let its = names
         .iter()
@@ -469,7 +469,7 @@ fn what_is_too_old_leaves_no_room_taken() {
     node.turns(200);
     assert_eq!(view.marks().first, Offset(10));
     assert_eq!(segments(&disk, key(1, 0), ".seg"), 1);
-    let log = format!("logs/{:x}-10-", log_of(key(1, 0)).0);
+    let log = format!("logs/{:x}-10-", log_of(key(1, 0), 0).0);
     assert!(
         disk.names().iter().any(|name| name.starts_with(&log)),
         "an empty one"
@@ -663,7 +663,7 @@ fn a_start_reads_one_partition_at_a_time_and_a_change_waits_for_no_more() {
     let first = first.unwrap();
     assert_eq!(node.append(first, &batch(&["b"]), Acks::All), Ok(1));
     let given = node.begin_drop(first, 1);
-    let shelf = node.device.shelf(log_of(first)).unwrap();
+    let shelf = node.device.shelf(log_of(first, 0)).unwrap();
     while shelf.first() < Index(1) {
         turn(&mut node, &mut most);
     }
@@ -751,7 +751,7 @@ fn what_the_log_could_not_drop_is_dropped_once_there_is_room() {
     assert!(why.contains("journal"), "{why}");
     node.turns(200);
     // It lies within the only segment, and gives no room back.
-    let shelf = node.device.shelf(log_of(key)).unwrap();
+    let shelf = node.device.shelf(log_of(key, 0)).unwrap();
     let given = node.begin_drop(key, 1);
     node.turns(200);
     assert!(matches!(given.try_recv(), Ok(Err(NotDropped::Disk(_)))));
@@ -806,7 +806,7 @@ fn what_a_client_was_told_is_gone_does_not_come_back_with_a_power_cut() {
 fn a_log_that_was_begun_anew_knows_nothing_of_what_was_below() {
     let site = site(&[]);
     let key = key(1, 0);
-    let (log, at) = (log_of(key), Index(3));
+    let (log, at) = (log_of(key, 0), Index(3));
     // What retention drops was in this log: its producers are known on. What a
     // follower gives up, to begin where its leader does, was in another.
     for (named, change, second) in [

@@ -355,7 +355,7 @@ fn a_deleted_topic_is_gone_with_its_files() {
     node.close();
     let names = std::fs::read_dir(folder.0.join("logs")).unwrap();
     let names: Vec<_> = names.map(|one| one.unwrap().file_name()).collect();
-    let log = format!("{:x}-", dolmen::streams::house::log_of(key(1, 0)).0);
+    let log = format!("{:x}-", dolmen::streams::house::log_of(key(1, 0), 0).0);
     let is_its = |name: &std::ffi::OsString| name.to_string_lossy().starts_with(&log);
     assert!(!names.iter().any(is_its), "{names:?}");
 }

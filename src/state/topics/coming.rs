@@ -6,7 +6,7 @@ use super::command::{Announce, Kept, StreamsOutcome, StreamsRefused};
 use super::nodes::{self, BrokerRecord, DiskRecord, StreamsNode};
 use super::settings::Durability;
 use super::streams::Streams;
-use crate::ids::{NodeId, SessionId};
+use crate::ids::{LogId, NodeId, SessionId};
 use crate::planted;
 use crate::state::node::Owner;
 use crate::state::placement::Loads;
@@ -100,10 +100,11 @@ impl Streams<'_> {
             if was_up {
                 partition.lose(node, at.floor, &others_up);
             }
+            let log = LogId::of_partition(at.topic, at.partition, partition.since(node));
             let is_of_memory = at.settings.durability() == Durability::Replicated;
             match &announce.kept {
                 _ if has_other_disk => partition.forget(node, &others_up),
-                Kept::Less(lost) if lost.is_in(at.topic, at.partition) => {
+                Kept::Less(lost) if lost.is_in(log) => {
                     partition.yield_to_others(node, &others_up);
                 }
                 // It had a power cut or worse besides.

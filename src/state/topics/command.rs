@@ -94,10 +94,10 @@ pub enum Lost {
 }
 
 impl Lost {
-    pub fn is_in(&self, topic: TopicId, partition: PartitionId) -> bool {
+    pub fn is_in(&self, log: LogId) -> bool {
         match self {
             Self::Anywhere => true,
-            Self::In(logs) => logs.contains(&LogId::of_partition(topic, partition)),
+            Self::In(logs) => logs.contains(&log),
         }
     }
 }

@@ -308,6 +308,8 @@ pub struct StateRecord {
     leader: i64,
     leader_epoch: i32,
     isr: Vec<u64>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    since: BTreeMap<u64, i32>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     lost: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -325,6 +327,11 @@ impl StateRecord {
             leader: partition.leader.map_or(NOBODY, |node| node.0 as i64),
             leader_epoch: partition.leader_epoch,
             isr: partition.in_sync.iter().map(|node| node.0).collect(),
+            since: partition
+                .since
+                .iter()
+                .map(|(node, epoch)| (node.0, *epoch))
+                .collect(),
             lost: partition.is_lost,
             called_off: partition.is_called_off,
         }
@@ -341,6 +348,11 @@ impl StateRecord {
             in_sync: self.isr.into_iter().map(NodeId).collect(),
             adding,
             removing,
+            since: self
+                .since
+                .into_iter()
+                .map(|(node, epoch)| (NodeId(node), epoch))
+                .collect(),
             is_lost: self.lost,
             is_called_off: self.called_off,
         }

@@ -23,6 +23,7 @@ use super::command::StreamsRefused;
 use super::settings::{Durability, TopicSettings};
 use crate::ids::NodeId;
 use crate::planted;
+use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Partition {
@@ -38,6 +39,10 @@ pub struct Partition {
     pub in_sync: Vec<NodeId>,
     pub adding: Vec<NodeId>,
     pub removing: Vec<NodeId>,
+    /// In which epoch a replica was added, where it was not one from the first. One
+    /// that is added again has a log of its own for that: what it had before may show
+    /// what was deleted meanwhile, and of which the others keep no trace.
+    pub since: BTreeMap<NodeId, i32>,
     /// The disk of the only in-sync member is gone.
     pub is_lost: bool,
     /// Somebody has asked for the first of the replicas, and whoever leads is to
@@ -90,9 +95,26 @@ impl Partition {
             in_sync,
             adding: Vec::new(),
             removing: Vec::new(),
+            since: BTreeMap::new(),
             is_lost: false,
             is_called_off: false,
         })
+    }
+
+    /// In which epoch this replica was added.
+    pub fn since(&self, node: NodeId) -> i32 {
+        self.since.get(&node).copied().unwrap_or(0)
+    }
+
+    /// It was `before`, and is about to be of the next epoch.
+    pub(super) fn note_holders(&mut self, before: &Self) {
+        self.since.retain(|node, _| self.replicas.contains(node));
+        let new = self
+            .replicas
+            .iter()
+            .filter(|node| !before.replicas.contains(node));
+        let epoch = before.epoch.saturating_add(1);
+        self.since.extend(new.map(|&node| (node, epoch)));
     }
 
     /// Whether it keeps to what is said of its fields: it may have been read.
@@ -100,6 +122,7 @@ impl Partition {
         let holds = |nodes: &[NodeId]| nodes.iter().all(|node| self.replicas.contains(node));
         let leads = |leader| self.in_sync.contains(&leader) && !self.is_lost;
         !self.in_sync.is_empty()
+            && self.since.keys().all(|node| self.replicas.contains(node))
             && [&self.in_sync, &self.adding, &self.removing]
                 .into_iter()
                 .all(|one| holds(one))
@@ -442,6 +465,7 @@ mod tests {
             in_sync: nodes(in_sync),
             adding: Vec::new(),
             removing: Vec::new(),
+            since: BTreeMap::new(),
             is_lost: false,
             is_called_off: false,
         };

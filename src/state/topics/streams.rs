@@ -275,6 +275,7 @@ fn write(
     let path = StreamsNode::Partition(name, partition).path();
     let slot = writes.tree.find(&path);
     let slot = slot.expect("each partition of the index has its node");
+    now.note_holders(before);
     let data = nodes::bytes(&StateRecord::of(term.0, now));
     let version = replace(writes, slot, &path, data);
     if planted!(PartitionEpochKept) {

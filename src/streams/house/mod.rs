@@ -539,7 +539,12 @@ impl House {
         for (name, _, topic) in changed {
             for (key, partition) in topic.into_iter().flat_map(|one| standing::held(one, own)) {
                 let Some(topic) = topic else { continue };
-                if !self.holdings.contains_key(&key) && !self.take_in(device, own, key, name) {
+                let log = log_of(key, partition.since(own));
+                if self.holdings.get(&key).is_some_and(|one| one.log() != log) {
+                    // It was given to others, and came back.
+                    self.give_up(device, key);
+                }
+                if !self.holdings.contains_key(&key) && !self.take_in(device, own, key, log, name) {
                     self.is_behind = true;
                     continue;
                 }
@@ -561,8 +566,14 @@ impl House {
 
     /// False where its log cannot be had; tried again with the next change, and
     /// where one has been removed.
-    fn take_in(&mut self, device: &mut Device, own: NodeId, key: Key, name: &Arc<str>) -> bool {
-        let id = log_of(key);
+    fn take_in(
+        &mut self,
+        device: &mut Device,
+        own: NodeId,
+        key: Key,
+        id: LogId,
+        name: &Arc<str>,
+    ) -> bool {
         if self.removing.contains(&id) {
             return false;
         }
@@ -748,7 +759,7 @@ impl Tenant for House {
     }
 }
 
-/// A partition's log on this node.
-pub fn log_of(key: Key) -> LogId {
-    LogId::of_partition(key.topic, key.partition)
+/// A partition's log on a node that holds it since that epoch.
+pub fn log_of(key: Key, since: i32) -> LogId {
+    LogId::of_partition(key.topic, key.partition, since)
 }

@@ -30,7 +30,8 @@ impl House {
         // taken in still has its records.
         let topics = self.topics.iter();
         let held = topics.flat_map(|(_, topic)| standing::held(topic, own));
-        let held: BTreeSet<LogId> = held.map(|(key, _)| log_of(key)).collect();
+        let held = held.map(|(key, partition)| log_of(key, partition.since(own)));
+        let held: BTreeSet<LogId> = held.collect();
         let logs = device.log_ids().into_iter();
         for log in logs.filter(|&log| is_of_partition(log) && !held.contains(&log)) {
             tracing::info!(%log, "a log is removed: no topic has its partition here any more");

@@ -4,14 +4,16 @@ use super::authority::{Authority, Proposals};
 use super::machine::{Dwelling, Machine, Time};
 use crate::streams::kit::{Batch, batch, key};
 use dolmen::clock::Clock;
-use dolmen::ids::{NodeId, Offset, ProducerId, SessionId, Uid};
+use dolmen::disk::sim::SimDisk;
+use dolmen::ids::{NodeId, Offset, PartitionId, ProducerId, SessionId, Uid};
 use dolmen::planted::{Fault, plant};
-use dolmen::state::topics::StreamsCommand;
+use dolmen::state::topics::{Reassignment, StreamsCommand, StreamsOutcome};
 use dolmen::streams::batch::check::{Rules, check};
 use dolmen::streams::batch::codec::Unpacker;
 use dolmen::streams::batch::header::Claim;
 use dolmen::streams::desk::{Append, NotAppended, Word};
 use dolmen::streams::follow::{Asked, codec};
+use dolmen::streams::house::log_of;
 use dolmen::streams::partition::{Acks, Answer, Ask, Refused};
 use std::panic::catch_unwind;
 use std::sync::{Arc, Mutex};
@@ -144,6 +146,22 @@ impl Leader {
         };
         let session = self.sessions[node.0 as usize - 1];
         self.authority.streams(now, session, command).unwrap();
+    }
+
+    /// Others are to hold the partition.
+    fn reassign(&mut self, target: &[u64]) {
+        let (now, session) = (self.time.now(), self.sessions[1]);
+        let command = StreamsCommand::Reassign {
+            moves: vec![Reassignment {
+                topic: "topic-1".into(),
+                partition: PartitionId(0),
+                target: Some(target.iter().copied().map(NodeId).collect()),
+            }],
+        };
+        let outcome = self.authority.streams(now, session, command).unwrap();
+        let is_done =
+            matches!(&outcome, StreamsOutcome::Each(each) if each.iter().all(Result::is_ok));
+        assert!(is_done, "{outcome:?}");
     }
 
     /// A follower has heard what there is to hear, and has all up to here.
@@ -297,6 +315,46 @@ fn who_has_not_heard_whether_another_leads_takes_nothing_and_asks_again() {
     show(Fault::HandingGivenUp, hand_on_unheard);
 }
 
+/// While it is off others hold the partition, and forget more than it can know.
+#[test]
+fn who_holds_a_partition_again_begins_anew() {
+    let mut one = Leader::of(3);
+    one.send("a", 1, false);
+    one.dwelling().settle();
+    (2..=3).for_each(|node| one.asked_by(node, 1));
+    assert_eq!(one.take_outcomes(), [("a", Ok(Offset(0)))]);
+    one.machine.stop();
+    let (now, session) = (one.time.now(), one.sessions[0]);
+    one.authority.expire(now, session);
+    one.reassign(&[2, 3]);
+    one.sessions[0] = one.authority.announce(now, NodeId(1), Uid([1; 16]), true);
+    one.reassign(&[1, 2, 3]);
+    let topics = one.authority.topics();
+    let partition = &topics.get("topic-1").expect("it was made").partitions[0];
+    assert_eq!(partition.adding, [NodeId(1)]);
+    let since = partition.since(NodeId(1));
+    let logs = [0, since].map(|since| format!("logs/{:x}-", log_of(key(1, 0), since).0));
+    let has_log = |disk: &SimDisk| {
+        let names = disk.names();
+        let is_there = |log: &String| names.iter().any(|name| name.starts_with(&**log));
+        [is_there(&logs[0]), is_there(&logs[1])]
+    };
+    assert_eq!(has_log(&one.machine.disk), [true, false]);
+    let (time, proposals) = (one.time.clone(), one.proposals.clone());
+    one.machine.start(2, &time, &proposals, topics, false);
+    let session = one.sessions[0];
+    one.dwelling().site.live_in(session);
+    one.hear();
+    one.dwelling().settle();
+    let view = one.dwelling().streams.view(key(1, 0));
+    assert_eq!(view.expect("it is held").marks().next, Offset(0));
+    assert_eq!(
+        has_log(&one.machine.disk)[0],
+        false,
+        "it is nobody's any more"
+    );
+}
+
 fn read_behind_its_reign() {
     let mut one = Leader::of(3);
     one.send("a", 1, false);
@@ -329,9 +387,7 @@ fn come_back_and_die() {
     assert_eq!(one.take_outcomes(), [("a", Ok(Offset(0)))]);
     one.drop_all();
     // Back, and with all there is, it is held back until it has heard of that.
-    one.sessions[2] = one
-        .authority
-        .announce(now, NodeId(3), Uid([3; 16]), true);
+    one.sessions[2] = one.authority.announce(now, NodeId(3), Uid([3; 16]), true);
     one.hear();
     one.asked_by(3, 1);
     assert!(one.proposals.lock().unwrap().is_empty());
