@@ -392,6 +392,17 @@ pub const PRODUCERS_FORGOTTEN_AT_ONCE: usize = PRODUCERS_PER_PARTITION_MAX / 16;
 /// `producer.id.expiration.ms`. A client that tries a batch again gives up
 /// within minutes.
 pub const PRODUCER_IDLE_MS: u64 = 24 * 60 * 60 * 1000;
+/// Batches of producers that number theirs which were turned away lately, of all
+/// partitions of a node, some 150 bytes each: 2.4 MiB. After a failover each
+/// producer has one for each partition that it writes to. Beyond it the oldest is
+/// forgotten.
+pub const TURNED_AWAY_NOTED_MAX: usize = 16_384;
+/// For how long after it was turned away a batch is waited for: what follows it was
+/// on its way with it, and can be held up by a mute (KAFKA_THROTTLE_MS_MAX) or for
+/// memory (60 s as well), so for both; a client that goes on trying comes more
+/// often. One that has given up counts anew in another epoch, and is not held up;
+/// one that only leaves the batch out is for so long.
+pub const TURNED_AWAY_MS: u64 = 2 * 60_000;
 /// Ends of transactions that a partition, or the groups of one, remember to be
 /// the last, 8 bytes each: for who asks a coordinator meanwhile whether another
 /// may begin, some milliseconds. Who asks for longer than they reach back asks

@@ -99,6 +99,8 @@ pub enum Fault {
     SequenceNotWrapped,
     /// A producer's new epoch begins with any number.
     EpochBegunAnywhere,
+    /// What follows a batch that was turned away is taken for a producer's first.
+    TurnedAwayNotMinded,
     /// A producer that was replaced goes on writing.
     FencedProducerTaken,
     /// A coordinator that was replaced goes on ending transactions.
@@ -281,6 +283,7 @@ impl Fault {
         Fault::SequenceGapTaken,
         Fault::SequenceNotWrapped,
         Fault::EpochBegunAnywhere,
+        Fault::TurnedAwayNotMinded,
         Fault::FencedProducerTaken,
         Fault::OldCoordinatorTaken,
         Fault::BatchTakenTwice,
