@@ -514,6 +514,13 @@ pub const GROUP_PATTERN_BYTES_MAX: usize = 1 << 20;
 /// A wall clock before 2020 is one that nobody has set yet: boxes without a
 /// battery start in 1970. Ages are not taken from it.
 pub const CLOCK_UNSET_BEFORE_MS: u64 = 1_577_836_800_000;
+/// By how much the wall clock has to go ahead of the one that never goes back, for
+/// it to have been set: an hour is more than a clock that runs freely loses in a
+/// year, and little beside what is kept for days.
+pub const CLOCK_STEP_MS: u64 = 60 * 60 * 1000;
+/// Steps of it that are known apart, 16 bytes each: a laptop that is shut each
+/// evening makes one a day, for a month. Beyond it the two oldest become one.
+pub const CLOCK_STEPS_MAX: usize = 32;
 
 // Streams: transactions.
 

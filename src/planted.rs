@@ -159,6 +159,9 @@ pub enum Fault {
     OwnEpochNotMinded,
     /// A follower heeds an answer to what it asked before its log was cut.
     OldAnswerTaken,
+    /// What was dated before the wall clock was set forward is as old as that makes
+    /// it.
+    ClockStepNotMinded,
     /// A group's answer leaves before its records are durable.
     GroupAnswerEarly,
     /// A partition is given on before its reader has let go of it.
