@@ -392,6 +392,17 @@ pub const PRODUCERS_FORGOTTEN_AT_ONCE: usize = PRODUCERS_PER_PARTITION_MAX / 16;
 /// `producer.id.expiration.ms`. A client that tries a batch again gives up
 /// within minutes.
 pub const PRODUCER_IDLE_MS: u64 = 24 * 60 * 60 * 1000;
+/// Batches of producers that number theirs which were turned away lately, of all
+/// partitions of a node, some 150 bytes each: 2.4 MiB. After a failover each
+/// producer has one for each partition that it writes to. Beyond it the oldest is
+/// forgotten.
+pub const TURNED_AWAY_NOTED_MAX: usize = 16_384;
+/// For how long after it was turned away a batch is waited for: what follows it was
+/// on its way with it, and can be held up by a mute (KAFKA_THROTTLE_MS_MAX) or for
+/// memory (60 s as well), so for both; a client that goes on trying comes more
+/// often. One that has given up counts anew in another epoch, and is not held up;
+/// one that only leaves the batch out is for so long.
+pub const TURNED_AWAY_MS: u64 = 2 * 60_000;
 /// Ends of transactions that a partition, or the groups of one, remember to be
 /// the last, 8 bytes each: for who asks a coordinator meanwhile whether another
 /// may begin, some milliseconds. Who asks for longer than they reach back asks
@@ -503,6 +514,13 @@ pub const GROUP_PATTERN_BYTES_MAX: usize = 1 << 20;
 /// A wall clock before 2020 is one that nobody has set yet: boxes without a
 /// battery start in 1970. Ages are not taken from it.
 pub const CLOCK_UNSET_BEFORE_MS: u64 = 1_577_836_800_000;
+/// By how much the wall clock has to go ahead of the one that never goes back, for
+/// it to have been set: an hour is more than a clock that runs freely loses in a
+/// year, and little beside what is kept for days.
+pub const CLOCK_STEP_MS: u64 = 60 * 60 * 1000;
+/// Steps of it that are known apart, 16 bytes each: a laptop that is shut each
+/// evening makes one a day, for a month. Beyond it the two oldest become one.
+pub const CLOCK_STEPS_MAX: usize = 32;
 
 // Streams: transactions.
 

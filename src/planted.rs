@@ -99,6 +99,8 @@ pub enum Fault {
     SequenceNotWrapped,
     /// A producer's new epoch begins with any number.
     EpochBegunAnywhere,
+    /// What follows a batch that was turned away is taken for a producer's first.
+    TurnedAwayNotMinded,
     /// A producer that was replaced goes on writing.
     FencedProducerTaken,
     /// A coordinator that was replaced goes on ending transactions.
@@ -157,6 +159,9 @@ pub enum Fault {
     OwnEpochNotMinded,
     /// A follower heeds an answer to what it asked before its log was cut.
     OldAnswerTaken,
+    /// What was dated before the wall clock was set forward is as old as that makes
+    /// it.
+    ClockStepNotMinded,
     /// A group's answer leaves before its records are durable.
     GroupAnswerEarly,
     /// A partition is given on before its reader has let go of it.
@@ -289,6 +294,7 @@ impl Fault {
         Fault::SequenceGapTaken,
         Fault::SequenceNotWrapped,
         Fault::EpochBegunAnywhere,
+        Fault::TurnedAwayNotMinded,
         Fault::FencedProducerTaken,
         Fault::OldCoordinatorTaken,
         Fault::BatchTakenTwice,

@@ -47,6 +47,7 @@ const PURE: &[(&str, Stands)] = &[
     ("src/wire/", Stands::Now),
     ("src/state/", Stands::Now),
     ("src/consensus/", Stands::Now),
+    ("src/streams/ages.rs", Stands::Now),
     ("src/streams/batch/", Stands::Now),
     ("src/streams/compact/", Stands::Now),
     ("src/streams/groups/", Stands::Now),

@@ -6,13 +6,15 @@
 //! thread, which must be brief. What is looked at often stands in a `View` and
 //! is read without asking.
 
+use super::batch::header::Claim;
 use super::follow::{Answered, Asked, Tell, Told};
 use super::key::Key;
 use super::partition::{Acks, LeaderEpoch};
-use super::producers::{self, Aborted, Closing, Moment};
+use super::producers::{self, Aborted, Awaited, Closing, Moment};
 use super::site::Site;
 use super::view::View;
 use super::{batch::check::Offered, partition};
+use crate::clock::Clock;
 use crate::disk::Waker;
 use crate::ids::{NodeId, Offset, ProducerId};
 use crate::limits::STREAMS_QUEUED_BYTES_MAX;
@@ -21,7 +23,7 @@ use crate::state::topics::Topics;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -156,6 +158,31 @@ pub enum NotAppended {
     ManyBatches,
 }
 
+impl NotAppended {
+    /// Whether the client is to try again as it is: what it has sent behind this is
+    /// to wait for that.
+    fn is_for_now(&self) -> bool {
+        use producers::Refused;
+        match self {
+            Self::NotHere(_)
+            | Self::Busy
+            | Self::Partition(_)
+            | Self::BeginsTransaction(_)
+            | Self::Disk(_)
+            | Self::Producer(Refused::TooManyOpen { .. } | Refused::TooManyAborted { .. }) => true,
+            // It waits for one that is noted.
+            Self::Producer(Refused::Awaited { .. })
+            | Self::Producer(
+                Refused::Fenced { .. }
+                | Refused::OutOfOrder { .. }
+                | Refused::NotTransactional { .. }
+                | Refused::OldCoordinator { .. },
+            )
+            | Self::ManyBatches => false,
+        }
+    }
+}
+
 impl fmt::Display for NotAppended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -249,6 +276,10 @@ struct Shared {
     /// Looked at before the log's thread sleeps.
     has_words: AtomicBool,
     queued_bytes: AtomicUsize,
+    clock: Arc<dyn Clock>,
+    /// Held for a note, never longer, as the inbox is. Only what is turned away and
+    /// what is a producer's first asks for it.
+    awaited: Mutex<Awaited>,
     /// Empty until the log's thread is up.
     waker: OnceLock<Waker>,
     views: RwLock<BTreeMap<Key, Arc<View>>>,
@@ -310,14 +341,16 @@ impl Streams {
     /// Those of a node that holds no partition and hears nothing.
     #[cfg(test)]
     pub fn idle() -> Self {
-        Self::new(None)
+        Self::new(None, Arc::new(crate::clock::MachineClock::new()))
     }
 
-    pub(super) fn new(bytes_max: Option<u64>) -> Self {
+    pub(super) fn new(bytes_max: Option<u64>, clock: Arc<dyn Clock>) -> Self {
         let shared = Shared {
             inbox: Mutex::default(),
             has_words: AtomicBool::new(false),
             queued_bytes: AtomicUsize::new(0),
+            clock,
+            awaited: Mutex::default(),
             waker: OnceLock::new(),
             views: RwLock::default(),
             turns: Notify::new(),
@@ -365,19 +398,48 @@ impl Streams {
     /// Appends, or answers "busy" where too much waits.
     pub fn append(&self, append: Append) {
         let bytes = append.bytes.len();
+        let (key, claim) = (append.key, numbered(&append.offered));
         let before = self.shared.queued_bytes.fetch_add(bytes, Ordering::AcqRel);
         // One always fits, however large.
         if before > 0 && before + bytes > STREAMS_QUEUED_BYTES_MAX {
             self.shared.queued_bytes.fetch_sub(bytes, Ordering::AcqRel);
+            // Before the next batch is said.
+            self.note_turned_away(key, claim);
             return (append.answer)(Err(NotAppended::Busy));
         }
-        let shared = self.shared.clone();
+        let streams = self.clone();
         let answer = append.answer;
-        let answer = Box::new(move |outcome| {
-            shared.queued_bytes.fetch_sub(bytes, Ordering::AcqRel);
+        let answer = Box::new(move |outcome: Result<Appended, NotAppended>| {
+            let queued_bytes = &streams.shared.queued_bytes;
+            queued_bytes.fetch_sub(bytes, Ordering::AcqRel);
+            // Before the next batch is heard.
+            if outcome.as_ref().is_err_and(NotAppended::is_for_now) {
+                streams.note_turned_away(key, claim);
+            }
             answer(outcome);
         });
         self.say(Word::Append(Append { answer, ..append }));
+    }
+
+    /// A batch does not come to its partition, and is likely to be sent again: what
+    /// its producer has sent behind it is not taken for its first.
+    pub fn note_turned_away(&self, key: Key, claim: Option<Claim>) {
+        if let Some(claim) = claim.filter(|claim| claim.sequence >= 0) {
+            let now = self.shared.clock.monotonic();
+            self.awaited().note(now, key, &claim);
+        }
+    }
+
+    /// Whether a batch may be the first of a producer that its partition does not
+    /// know.
+    pub(super) fn check_first(&self, key: Key, claim: &Claim) -> Result<(), producers::Refused> {
+        let now = self.shared.clock.monotonic();
+        self.awaited().check(now, key, claim)
+    }
+
+    fn awaited(&self) -> MutexGuard<'_, Awaited> {
+        let awaited = self.shared.awaited.lock();
+        awaited.unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn say(&self, word: Word) {
@@ -445,5 +507,114 @@ impl Streams {
     /// To be called when what a view says of who leads has changed.
     pub(super) fn turn(&self) {
         self.shared.turns.notify_waiters();
+    }
+}
+
+/// Whose batch it is and which, where its producer numbers them: such a one sends
+/// one at a time.
+fn numbered(offered: &[Offered]) -> Option<Claim> {
+    match offered {
+        [one] => one.claim,
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{PartitionId, TopicId};
+    use crate::streams::batch::codec::Codec;
+    use std::sync::mpsc::{Receiver, channel};
+
+    const KEY: Key = Key {
+        topic: TopicId([1; 16]),
+        partition: PartitionId(0),
+    };
+
+    fn claim(sequence: i32) -> Claim {
+        Claim {
+            id: ProducerId(9),
+            epoch: 0,
+            sequence,
+        }
+    }
+
+    fn append(
+        streams: &Streams,
+        bytes: usize,
+        claim: Option<Claim>,
+    ) -> Receiver<Result<Appended, NotAppended>> {
+        let (put, given) = channel();
+        let offered = Offered {
+            bytes: 0..bytes,
+            count: 1,
+            latest: 0,
+            max_timestamp: 0,
+            is_max_timestamp_wrong: false,
+            codec: Codec::None,
+            claim,
+            is_transactional: false,
+        };
+        streams.append(Append {
+            key: KEY,
+            bytes: vec![0; bytes],
+            offered: vec![offered],
+            acks: Acks::All,
+            timeout: Duration::ZERO,
+            led_since: None,
+            raises_epoch: false,
+            verified: None,
+            append_time_ms: None,
+            answer: Box::new(move |outcome| put.send(outcome).unwrap()),
+        });
+        given
+    }
+
+    #[test]
+    fn what_follows_a_batch_that_there_was_no_room_for_waits_for_it() {
+        let streams = Streams::idle();
+        let held = append(&streams, STREAMS_QUEUED_BYTES_MAX, None);
+        assert!(held.try_recv().is_err());
+        let busy = append(&streams, 1, Some(claim(40)));
+        assert_eq!(busy.recv(), Ok(Err(NotAppended::Busy)));
+        let (id, awaited, found) = (ProducerId(9), 40, 41);
+        let why = producers::Refused::Awaited { id, awaited, found };
+        assert_eq!(streams.check_first(KEY, &claim(41)), Err(why));
+        assert_eq!(streams.check_first(KEY, &claim(40)), Ok(()));
+    }
+
+    #[test]
+    fn what_is_refused_for_good_holds_nothing_up() {
+        let (id, epoch, current, expected, found) = (ProducerId(9), 0, 1, 0, 40);
+        for (why, is_awaited) in [
+            (NotAppended::Disk("full".into()), true),
+            (NotAppended::NotHere(NotHere::Opening), true),
+            (NotAppended::BeginsTransaction(Moment::default()), true),
+            (NotAppended::ManyBatches, false),
+            (
+                NotAppended::Producer(producers::Refused::Fenced { id, epoch, current }),
+                false,
+            ),
+            (
+                NotAppended::Producer(producers::Refused::OutOfOrder {
+                    id,
+                    expected,
+                    found,
+                }),
+                false,
+            ),
+        ] {
+            let streams = Streams::idle();
+            let given = append(&streams, 1, Some(claim(40)));
+            let mut words = Vec::new();
+            streams.take(&mut words);
+            let Some(Word::Append(append)) = words.pop() else {
+                panic!("it is said");
+            };
+            (append.answer)(Err(why.clone()));
+            assert_eq!(given.recv(), Ok(Err(why.clone())));
+            let next = streams.check_first(KEY, &claim(41));
+            assert_eq!(next.is_err(), is_awaited, "{why}");
+        }
     }
 }

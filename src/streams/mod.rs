@@ -1,10 +1,12 @@
 //! Partitions as data: the batches of their records, what a partition must know
 //! of its producers, how its replicas are kept alike, what compaction leaves of it,
-//! the groups of consumers that read them, and transactions. Those six are pure;
+//! the groups of consumers that read them, transactions, and how old things are by a
+//! clock that is set. Those seven are pure;
 //! `house` owns the partitions of a node, on the log's thread, and `desk` is the
 //! way to it; `follow` is the way between the partitions of nodes; `coordinators`
 //! run the groups and transactions on the partitions of internal topics.
 
+pub mod ages;
 pub mod batch;
 pub mod compact;
 pub mod coordinators;

@@ -35,6 +35,7 @@ pub(crate) struct House {
 #[derive(Default)]
 struct Rooms {
     by_key: BTreeMap<Key, Room>,
+    streams: Option<Streams>,
     watches: Vec<Watch>,
     /// What the next appends come to, instead of what they would.
     refusals: VecDeque<NotAppended>,
@@ -101,7 +102,9 @@ impl House {
         };
         let (owner, _) = start(open_here, Arc::new(MachineClock::new()), hooks).unwrap();
         let rooms = Arc::new(Mutex::new(Rooms::default()));
-        let (streams, there) = (Streams::new(None), rooms.clone());
+        let streams = Streams::new(None, Arc::new(MachineClock::new()));
+        rooms.lock().unwrap().streams = Some(streams.clone());
+        let there = rooms.clone();
         let way = streams.clone();
         let waker = Waker::new(move || {
             let mut words = Vec::new();
@@ -279,6 +282,10 @@ impl Rooms {
                 }
                 Ok(Admitted::New { begins: false }) => {}
                 Err(why) => return Err(NotAppended::Producer(why)),
+            }
+            if let (false, Some(streams)) = (room.producers.knows(claim.id), &self.streams) {
+                let checked = streams.check_first(append.key, &claim);
+                checked.map_err(NotAppended::Producer)?;
             }
         }
         Ok(appended(self.put(append.key, append.bytes.clone())))

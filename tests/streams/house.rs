@@ -127,6 +127,31 @@ fn a_batch_that_comes_again_is_there_once_also_after_a_start() {
     node.close();
 }
 
+/// A client that was told of the partition sooner than this node sends its first
+/// batch too early, and has the second on its way.
+#[test]
+fn what_follows_a_batch_that_was_turned_away_is_not_a_producers_first() {
+    let folder = Folder::new("house-turned-away");
+    let mut site = Site::new();
+    let node = Node::start(&folder, &site.topics());
+    let early = node.append(key(1, 0), numbered(&["a", "b"], 0));
+    assert_eq!(early, Err(NotAppended::NotHere(NotHere::Unknown)));
+    site.create(1, 1, &[]);
+    node.streams.say(Word::Topics(site.topics()));
+    let view = node.view(key(1, 0));
+    let why = producers::Refused::Awaited {
+        id: ProducerId(9),
+        awaited: 0,
+        found: 2,
+    };
+    let ahead = node.append(key(1, 0), numbered(&["c"], 2));
+    assert_eq!(ahead, Err(NotAppended::Producer(why)));
+    assert_eq!(node.append(key(1, 0), numbered(&["a", "b"], 0)), Ok(0));
+    assert_eq!(node.append(key(1, 0), numbered(&["c"], 2)), Ok(2));
+    assert_eq!(texts(&values(&view)), ["a", "b", "c"]);
+    node.close();
+}
+
 #[test]
 fn without_its_checkpoint_a_partition_knows_the_same() {
     let folder = Folder::new("house-checkpoint");

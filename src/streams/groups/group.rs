@@ -251,11 +251,13 @@ impl Group {
         let emptied_at = self.emptied_at();
         let retention_ms = turn.settings.offsets_retention_ms;
         // An age from before the clock was set is not known: it counts from
-        // when this node began to hold the group, or from when it knew better.
+        // when this node began to hold the group, or from when it knew better. One
+        // from before the clock was set forward is shorter than it seems.
+        let ages = turn.ages;
         let begun = |at: Millis| match is_unset(at) {
             true if is_unset(held_since) => wall,
             true => held_since,
-            false => at,
+            false => ages.begun(at),
         };
         if is_unset(held_since) {
             self.held_since = wall;
@@ -266,8 +268,14 @@ impl Group {
             }
             let since = begun(committed.committed_at);
             let since = emptied_at.map_or(since, |emptied| since.max(begun(emptied)));
-            let until = Millis(since.0.saturating_add(retention_ms));
-            committed.expires_at.unwrap_or(until) <= wall
+            let until = match committed.expires_at {
+                Some(at) => {
+                    let kept_ms = at.0.saturating_sub(committed.committed_at.0);
+                    begun(committed.committed_at).0.saturating_add(kept_ms)
+                }
+                None => since.0.saturating_add(retention_ms),
+            };
+            until <= wall.0
         };
         self.offsets.expire(turn, name, is_expired);
     }

@@ -6,6 +6,7 @@ use super::offsets::Offsets;
 use super::partitions::Partitions;
 use super::record::{About, ClassicImage, ConsumerImage, Of, Record, Standing, Value};
 use super::request::EndTransaction;
+use crate::clock::Millis;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Default)]
@@ -100,6 +101,13 @@ impl Ledger {
         }
     }
 
+    /// The newest date of all that is read. What is dated later than now says
+    /// nothing.
+    pub(super) fn newest(&self, now: Millis) -> Option<Millis> {
+        let dates = self.groups.values().flat_map(GroupImage::dates);
+        dates.filter(|&at| at <= now).max()
+    }
+
     /// A marker at this place among the records.
     pub(super) fn end(&mut self, end: &EndTransaction) {
         let Some(names) = self.producers.remove(&end.producer) else {
@@ -130,6 +138,14 @@ impl GroupImage {
         if member.is_nothing() {
             self.members.remove(&id);
         }
+    }
+
+    fn dates(&self) -> impl Iterator<Item = Millis> {
+        let emptied_at = self.head.as_ref().map(|head| match head {
+            Head::Classic(image) => image.emptied_at,
+            Head::Consumer(image) => image.emptied_at,
+        });
+        emptied_at.into_iter().chain(self.offsets.dates())
     }
 
     fn is_nothing(&self) -> bool {

@@ -38,6 +38,7 @@ pub use settings::Settings;
 pub use turn::Now;
 
 use crate::limits::{GROUP_BATCH_BYTES, GROUP_NAME_BYTES_MAX};
+use crate::streams::ages::Ages;
 use desk::Desk;
 use ledger::Ledger;
 use record::Record;
@@ -86,6 +87,7 @@ pub struct Coordinator {
     /// Time in which nobody could be heard, for the process stood still.
     slept: Duration,
     sweep: Sweep,
+    ages: Ages,
 }
 
 enum Phase {
@@ -127,6 +129,7 @@ impl Coordinator {
             life: 0,
             slept: Duration::ZERO,
             sweep: Sweep::default(),
+            ages: Ages::default(),
         }
     }
 
@@ -134,6 +137,15 @@ impl Coordinator {
     /// each gets a number of its own.
     pub fn in_life(self, life: u64) -> Self {
         Self { life, ..self }
+    }
+
+    /// It goes on with what another machine of this node knew of its clock.
+    pub fn with_ages(self, ages: Ages) -> Self {
+        Self { ages, ..self }
+    }
+
+    pub fn ages(&self) -> &Ages {
+        &self.ages
     }
 
     pub fn is_serving(&self) -> bool {
@@ -174,6 +186,8 @@ impl Coordinator {
         };
         let ledger = std::mem::take(ledger);
         self.phase = Phase::Serving;
+        self.ages
+            .begin(ledger.newest(now.wall), now.since, now.wall);
         let now = self.heard(now);
         self.sweep = Sweep {
             due: now.since + Duration::from_millis(self.settings.sweep_every_ms),
@@ -299,7 +313,8 @@ impl Coordinator {
         std::mem::take(&mut self.effects)
     }
 
-    fn heard(&self, now: Now) -> Now {
+    fn heard(&mut self, now: Now) -> Now {
+        self.ages.look(now.since, now.wall);
         Now {
             since: now.since.saturating_sub(self.slept),
             ..now
@@ -307,7 +322,7 @@ impl Coordinator {
     }
 
     fn turn(&mut self, now: Now, unity: Unity, run: impl FnOnce(&mut Shelf, &mut Turn)) {
-        let mut turn = Turn::new(now, &self.settings, &self.catalog);
+        let mut turn = Turn::new(now, &self.settings, &self.catalog, &self.ages);
         turn.is_full = self.shelf.is_full();
         run(&mut self.shelf, &mut turn);
         let Turn {

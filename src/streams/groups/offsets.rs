@@ -43,6 +43,13 @@ impl Offsets {
         self.bytes
     }
 
+    pub(super) fn dates(&self) -> impl Iterator<Item = Millis> {
+        let pending = self.pending.values().flat_map(BTreeMap::values);
+        let pending = pending.map(|pending| &pending.offset);
+        let all = self.committed.values().chain(pending);
+        all.map(|committed| committed.committed_at)
+    }
+
     pub(super) fn producers(&self) -> impl Iterator<Item = i64> {
         self.pending.keys().copied()
     }

@@ -5,6 +5,7 @@ use super::request::{Reply, Token};
 use super::{Catalog, Error, Name, Settings};
 use crate::clock::Millis;
 use crate::ids::Uid;
+use crate::streams::ages::Ages;
 use std::time::Duration;
 
 /// The time, by the clock that never goes back, for deadlines, and by the one
@@ -21,6 +22,7 @@ pub(super) struct Turn<'a> {
     pub now: Now,
     pub settings: &'a Settings,
     pub catalog: &'a Catalog,
+    pub ages: &'a Ages,
     pub records: Vec<Record>,
     pub answers: Vec<Answer>,
     /// Patterns whose topics are to be found, each with its group.
@@ -30,11 +32,12 @@ pub(super) struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
-    pub fn new(now: Now, settings: &'a Settings, catalog: &'a Catalog) -> Self {
+    pub fn new(now: Now, settings: &'a Settings, catalog: &'a Catalog, ages: &'a Ages) -> Self {
         Self {
             now,
             settings,
             catalog,
+            ages,
             records: Vec::new(),
             answers: Vec::new(),
             unresolved: Vec::new(),

@@ -21,7 +21,7 @@ const MARKER_ROOM: usize = 128;
 
 impl Holding {
     pub fn append(&mut self, hands: &mut Hands, append: Append) {
-        let admitted = match self.admit(&append) {
+        let admitted = match self.admit(hands, &append) {
             Ok(admitted) => admitted,
             Err(why) => return (append.answer)(Err(why)),
         };
@@ -73,7 +73,7 @@ impl Holding {
         self.go_on(hands);
     }
 
-    fn admit(&self, append: &Append) -> Result<Admitted, NotAppended> {
+    fn admit(&self, hands: &Hands, append: &Append) -> Result<Admitted, NotAppended> {
         let is_same_reign = append
             .led_since
             .is_none_or(|epoch| epoch == self.view().leader_epoch());
@@ -99,6 +99,10 @@ impl Holding {
                 .producers
                 .admit(&offer)
                 .map_err(NotAppended::Producer)?;
+            if !self.producers.knows(claim.id) {
+                let checked = hands.streams.check_first(append.key, &claim);
+                checked.map_err(NotAppended::Producer)?;
+            }
             if admitted == (Admitted::New { begins: true }) {
                 let checked = self.ends.check(append.verified, claim.id);
                 checked.map_err(NotAppended::BeginsTransaction)?;

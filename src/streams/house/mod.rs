@@ -246,7 +246,7 @@ pub struct House {
 
 impl House {
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> (Self, Streams) {
-        let streams = Streams::new(settings.bytes_max);
+        let streams = Streams::new(settings.bytes_max, clock.clone());
         let house = Self {
             settings,
             clock,

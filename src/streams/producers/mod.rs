@@ -16,13 +16,17 @@
 //! The rules are those of Kafka since 2.5 (KIP-360) and 4.0 (KIP-890):
 //! UNKNOWN_PRODUCER_ID is answered to nobody. Who is not known, forgotten or
 //! new, may begin with any number, but for a producer whose epoch is raised
-//! with each transaction: it begins at 0.
+//! with each transaction: it begins at 0. And but for one of whom a batch before
+//! was just turned away (`awaited`): Kafka waits for that in transactions alone,
+//! while the coordinator is asked about one.
 
+mod awaited;
 mod codec;
 mod ends;
 mod producer;
 mod transactions;
 
+pub use awaited::Awaited;
 pub use codec::{Unsound, decode, encode};
 pub use ends::{Ends, Moment};
 pub use producer::{Producer, Sent};
@@ -94,6 +98,12 @@ pub enum Refused {
     NotTransactional { id: ProducerId, open: Offset },
     /// TRANSACTION_COORDINATOR_FENCED
     OldCoordinator { epoch: i32, current: i32 },
+    /// Ours; to be tried again behind the one that is awaited.
+    Awaited {
+        id: ProducerId,
+        awaited: i32,
+        found: i32,
+    },
     /// Ours; to be tried again when a transaction has ended.
     TooManyOpen { most: usize },
     /// Ours; to be tried again when the log has forgotten some.
@@ -124,6 +134,10 @@ impl fmt::Display for Refused {
             Self::OldCoordinator { epoch, current } => write!(
                 f,
                 "the transaction's coordinator has epoch {epoch}, and there was {current}"
+            ),
+            Self::Awaited { id, awaited, found } => write!(
+                f,
+                "producer {id} goes on with number {found}, and number {awaited} was turned away"
             ),
             Self::TooManyOpen { most } => {
                 write!(f, "{most} producers have a transaction open here")
@@ -167,6 +181,12 @@ impl Producers {
 
     pub fn iter(&self) -> impl Iterator<Item = (ProducerId, &Producer)> {
         self.by_id.iter().map(|(&id, producer)| (id, producer))
+    }
+
+    /// Of whom it does not know, any batch may be the first, as far as `awaited` has
+    /// it.
+    pub fn knows(&self, id: ProducerId) -> bool {
+        self.by_id.contains_key(&id)
     }
 
     /// Whether a batch may be appended. Nothing has changed.

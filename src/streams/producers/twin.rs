@@ -3,14 +3,24 @@
 
 use super::*;
 use crate::entropy::Seeded;
-use crate::limits::PRODUCER_BATCHES_KEPT;
+use crate::ids::{PartitionId, TopicId};
+use crate::limits::{PRODUCER_BATCHES_KEPT, TURNED_AWAY_MS};
 use crate::planted::{Fault, hunt};
+use crate::streams::Key;
+use std::time::Duration;
+
+const KEY: Key = Key {
+    topic: TopicId([1; 16]),
+    partition: PartitionId(0),
+};
 
 #[derive(Clone, Debug)]
 enum Happened {
     Stood(Stored, Millis),
     /// Who was idle at this time was forgotten.
     Expired(Millis),
+    /// A batch was turned away for want of room.
+    TurnedAway(Claim, Duration),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -34,7 +44,7 @@ impl Twin {
     fn stood(&self) -> impl Iterator<Item = &Stored> {
         self.happened.iter().filter_map(|one| match one {
             Happened::Stood(stored, _) => Some(stored),
-            Happened::Expired(_) => None,
+            Happened::Expired(_) | Happened::TurnedAway(..) => None,
         })
     }
 
@@ -50,6 +60,7 @@ impl Twin {
                         found = None;
                     }
                 }
+                Happened::TurnedAway(..) => {}
                 Happened::Stood(stored, now) => {
                     let Some(claim) = stored.claim.filter(|claim| claim.id == id) else {
                         continue;
@@ -84,7 +95,32 @@ impl Twin {
         found
     }
 
-    fn admit(&self, offer: &Offer) -> Result<Admitted, Refused> {
+    /// The lowest number of a producer's newest epoch that was turned away and may
+    /// come again.
+    fn awaited(&self, id: ProducerId, now: Duration) -> Option<(i16, i32)> {
+        let mut lowest: Option<(i16, i32, Duration)> = None;
+        for one in &self.happened {
+            let Happened::TurnedAway(claim, at) = one else {
+                continue;
+            };
+            if claim.id != id {
+                continue;
+            }
+            let is_over = |(.., until): (i16, i32, Duration)| *at >= until;
+            let is_newer = |(epoch, sequence, _): (i16, i32, Duration)| {
+                let is_lower = !comes_behind(claim.sequence, sequence);
+                claim.epoch > epoch || claim.epoch == epoch && is_lower
+            };
+            if lowest.is_none_or(|lowest| is_over(lowest) || is_newer(lowest)) {
+                let until = *at + Duration::from_millis(TURNED_AWAY_MS);
+                lowest = Some((claim.epoch, claim.sequence, until));
+            }
+        }
+        let (epoch, sequence, until) = lowest?;
+        (now < until).then_some((epoch, sequence))
+    }
+
+    fn admit(&self, offer: &Offer, since: Duration) -> Result<Admitted, Refused> {
         let Claim {
             id,
             epoch,
@@ -99,7 +135,12 @@ impl Twin {
                     expected,
                     found,
                 }),
-                false => Ok(Admitted::New { begins }),
+                false => match self.awaited(id, since) {
+                    Some((of, awaited)) if of == epoch && comes_behind(found, awaited) => {
+                        Err(Refused::Awaited { id, awaited, found })
+                    }
+                    _ => Ok(Admitted::New { begins }),
+                },
             };
         };
         if epoch < one.epoch {
@@ -213,6 +254,13 @@ impl Twin {
     }
 }
 
+/// Of numbers that begin again at their end, the half ahead of one is behind it.
+fn comes_behind(sequence: i32, other: i32) -> bool {
+    let (sequence, other) = (i64::from(sequence), i64::from(other));
+    let steps = (sequence - other).rem_euclid(1 << 31);
+    steps > 0 && steps < 1 << 30
+}
+
 /// How a client reads: it begins to leave out a producer's records where a
 /// transaction that was aborted begins, and stops at its marker.
 fn read_committed(producers: &Producers, twin: &Twin, from: Offset, until: Offset) -> Vec<Offset> {
@@ -245,8 +293,10 @@ fn read_committed(producers: &Producers, twin: &Twin, from: Offset, until: Offse
 struct History {
     chance: Seeded,
     now: Millis,
+    since: Duration,
     watermark: Offset,
     producers: Producers,
+    awaited: Awaited,
     twin: Twin,
     /// An earlier state, to build upon when the log is cut.
     snapshot: Vec<u8>,
@@ -272,9 +322,11 @@ impl History {
         Self {
             chance,
             now: Millis(1 << 40),
+            since: Duration::ZERO,
             watermark: Offset(0),
             snapshot: encode(&producers),
             producers,
+            awaited: Awaited::default(),
             twin: Twin::default(),
             is_cutting,
         }
@@ -291,6 +343,7 @@ impl History {
 
     fn step(&mut self) -> Checked {
         self.now.0 += self.chance.below(PRODUCER_IDLE_MS / 30);
+        self.since += Duration::from_millis(self.chance.below(TURNED_AWAY_MS / 8));
         match self.chance.below(20) {
             0..=9 => self.offer(),
             10..=13 => self.close(),
@@ -358,13 +411,33 @@ impl History {
             is_transactional: self.chance.below(4) != 0,
             raises_epoch: self.chance.one_in(2),
         };
-        let admitted = self.producers.admit(&offer);
-        same(&format!("{offer:?}"), admitted, self.twin.admit(&offer))?;
+        let admitted = self.admit(&offer);
+        let theirs = self.twin.admit(&offer, self.since);
+        same(&format!("{offer:?}"), admitted, theirs)?;
         if let Ok(Admitted::New { .. }) = admitted {
+            if self.chance.one_in(4) {
+                self.turn_away(offer.claim);
+                return Ok(());
+            }
             let (count, is_transactional) = (count.into(), offer.is_transactional);
             self.append(Some(offer.claim), count, is_transactional, Kind::Data);
         }
         Ok(())
+    }
+
+    /// As a partition does.
+    fn admit(&self, offer: &Offer) -> Result<Admitted, Refused> {
+        let admitted = self.producers.admit(offer)?;
+        if !self.producers.knows(offer.claim.id) {
+            self.awaited.check(self.since, KEY, &offer.claim)?;
+        }
+        Ok(admitted)
+    }
+
+    fn turn_away(&mut self, claim: Claim) {
+        self.awaited.note(self.since, KEY, &claim);
+        let turned_away = Happened::TurnedAway(claim, self.since);
+        self.twin.happened.push(turned_away);
     }
 
     fn close(&mut self) -> Checked {
@@ -444,7 +517,7 @@ impl History {
         let cut = ends[self.chance.below(ends.len() as u64) as usize];
         let remains = |one: &Happened| match one {
             Happened::Stood(stored, _) => stored.next <= cut,
-            Happened::Expired(_) => true,
+            Happened::Expired(_) | Happened::TurnedAway(..) => true,
         };
         self.twin.happened.retain(remains);
         let snapshot = decode(&self.snapshot).map_err(|unsound| unsound.to_string())?;
@@ -494,8 +567,9 @@ fn the_twin_agrees_with_every_history() {
 const KNOWN: &[(Fault, u64)] = &[
     (Fault::KnownBatchTaken, 0),
     (Fault::SequenceGapTaken, 0),
-    (Fault::SequenceNotWrapped, 4),
+    (Fault::SequenceNotWrapped, 0),
     (Fault::EpochBegunAnywhere, 0),
+    (Fault::TurnedAwayNotMinded, 26),
     (Fault::FencedProducerTaken, 0),
     (Fault::OldCoordinatorTaken, 0),
     (Fault::BatchTakenTwice, 0),

@@ -46,6 +46,7 @@ use crate::limits::{
     TRANSACTIONS_PARKED_MAX,
 };
 use crate::planted;
+use crate::streams::ages::Ages;
 use desk::{Desk, Held};
 use ids::Ids;
 use marking::Marking;
@@ -120,6 +121,7 @@ pub struct Coordinator {
     order: u64,
     attempt: u64,
     sweep: Sweep,
+    ages: Ages,
 }
 
 enum Phase {
@@ -152,6 +154,7 @@ impl Coordinator {
             order: 0,
             attempt: 0,
             sweep: Sweep::default(),
+            ages: Ages::default(),
         }
     }
 
@@ -198,6 +201,9 @@ impl Coordinator {
             due: now.since + Duration::from_millis(self.settings.sweep_every_ms),
             after: None,
         };
+        let newest = ledger.values().map(|transaction| transaction.updated);
+        let newest = newest.filter(|&at| at <= now.wall).max();
+        self.ages.begin(newest, now.since, now.wall);
         for (id, transaction) in ledger {
             self.take_up(now, id, transaction);
         }
@@ -253,6 +259,7 @@ impl Coordinator {
     }
 
     fn admit(&mut self, now: Now, token: Token, request: Request) {
+        self.ages.look(now.since, now.wall);
         let answer = self.answer(now, &request);
         if answer == Err(Error::NoProducerIds) && self.parked.len() < TRANSACTIONS_PARKED_MAX {
             self.parked.push_back((token, request));
@@ -325,6 +332,7 @@ impl Coordinator {
         if !self.is_serving() {
             return;
         }
+        self.ages.look(now.since, now.wall);
         for id in self.shelf.due(now.since) {
             self.alarm(now, &id);
         }
@@ -598,7 +606,8 @@ impl Coordinator {
             // Nobody knows how old it is: it counts from now on.
             transaction.updated = now.wall;
         }
-        let idle = now.wall.0.saturating_sub(transaction.updated.0);
+        let begun = self.ages.begun(transaction.updated);
+        let idle = now.wall.0.saturating_sub(begun.0);
         let is_idle = transaction.stage == Stage::Empty || transaction.stage.is_ended();
         if is_idle && idle >= self.settings.expiration_ms {
             self.shelf.remove(id);

@@ -384,6 +384,22 @@ fn an_id_that_is_forgotten_begins_anew() {
 }
 
 #[test]
+fn nobody_is_forgotten_because_the_clock_was_set_forward() {
+    check(
+        "init               -> 1:0
+         clock 1767916800
+         wait 700
+         list               -> [t]
+         clock 1768608700
+         lose
+         wait 700
+         list               -> [t]
+         wait 605000
+         list               -> []",
+    );
+}
+
+#[test]
 fn nobody_is_forgotten_by_a_clock_that_is_not_set() {
     check(
         "clock 5

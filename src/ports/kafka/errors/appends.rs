@@ -112,10 +112,12 @@ impl From<producers::Refused> for ErrorCode {
             producers::Refused::OutOfOrder { .. } => Self::OutOfOrderSequenceNumber,
             producers::Refused::NotTransactional { .. } => Self::InvalidTxnState,
             producers::Refused::OldCoordinator { .. } => Self::TransactionCoordinatorFenced,
+            // What is before it is tried again, and then this. Kafka's own word for
+            // a gap would have librdkafka raise its epoch.
+            producers::Refused::Awaited { .. }
             // There is room again when a transaction has ended.
-            producers::Refused::TooManyOpen { .. } | producers::Refused::TooManyAborted { .. } => {
-                Self::NotEnoughReplicas
-            }
+            | producers::Refused::TooManyOpen { .. }
+            | producers::Refused::TooManyAborted { .. } => Self::NotEnoughReplicas,
         }
     }
 }
@@ -238,6 +240,11 @@ mod tests {
         let open = Offset(3);
         let beside = producers::Refused::NotTransactional { id, open };
         let most = 1;
+        let behind = producers::Refused::Awaited {
+            id,
+            awaited: 0,
+            found: 5,
+        };
         let partition = NotAppended::Partition;
         let producer = NotAppended::Producer;
         for (why, again) in [
@@ -253,6 +260,7 @@ mod tests {
             (partition(partition::Refused::TimedOut), true),
             (partition(partition::Refused::Storage), true),
             (producer(producers::Refused::TooManyAborted { most }), true),
+            (producer(behind), true),
             (producer(fenced), false),
             (producer(beside), false),
             (NotAppended::ManyBatches, false),

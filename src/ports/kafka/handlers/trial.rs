@@ -200,13 +200,23 @@ pub fn transactional_by((id, epoch): (ProducerId, i16), sequence: i32, times: &[
         epoch,
         sequence,
     };
-    claimed(times, Some(claim))
+    claimed(times, Some((claim, true)))
 }
 
-fn claimed(times: &[i64], claim: Option<Claim>) -> Bytes {
+/// Of a producer that numbers its batches, outside of transactions.
+pub fn numbered(sequence: i32, times: &[i64]) -> Bytes {
+    let claim = Claim {
+        id: ProducerId(9),
+        epoch: 0,
+        sequence,
+    };
+    claimed(times, Some((claim, false)))
+}
+
+fn claimed(times: &[i64], claim: Option<(Claim, bool)>) -> Bytes {
     let mut builder = Builder::new(Offset(0), Codec::None);
-    if let Some(claim) = claim {
-        builder = builder.producer(claim, true);
+    if let Some((claim, is_transactional)) = claim {
+        builder = builder.producer(claim, is_transactional);
     }
     for (n, &timestamp) in times.iter().enumerate() {
         let value = format!("value {n}");

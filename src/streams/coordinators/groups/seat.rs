@@ -18,6 +18,7 @@ use crate::limits::{
 };
 use crate::state::topics::names;
 use crate::state::topics::names::CONSUMER_OFFSETS;
+use crate::streams::ages::Ages;
 use crate::streams::groups::request::{EndTransaction, Reply, Request, Token};
 use crate::streams::groups::{Catalog, Coordinator, Effect, Error, Name, Now, Settings};
 use crate::streams::partition::LeaderEpoch;
@@ -78,6 +79,8 @@ pub(super) struct Seat {
     /// Patterns whose topics the machine has asked for: answered when one of
     /// the group's members is heard, who may not see every topic.
     owed: BTreeMap<Name, BTreeSet<Name>>,
+    /// As the last machine knew of this node's clock.
+    ages: Ages,
 }
 
 enum Stage {
@@ -116,6 +119,7 @@ impl Seat {
             busy_until: None,
             failures: 0,
             owed: BTreeMap::new(),
+            ages: Ages::default(),
         }
     }
 
@@ -317,7 +321,7 @@ impl Seat {
             return;
         };
         let machine = Coordinator::new(self.settings.clone()).in_life(self.life);
-        let mut machine = Box::new(machine);
+        let mut machine = Box::new(machine.with_ages(self.ages.clone()));
         machine.gain(self.catalog.clone());
         self.stage = Stage::Reading;
         ground.read(Reading {
@@ -427,6 +431,7 @@ impl Seat {
         self.owed.clear();
         if let Stage::Serving(machine) = &mut self.stage {
             machine.lose();
+            self.ages = machine.ages().clone();
             for effect in machine.take_effects() {
                 if let Effect::Answer { token, answer } = effect {
                     ground.answer(token, answer);

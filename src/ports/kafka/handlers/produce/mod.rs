@@ -12,6 +12,7 @@ pub use turns::Turns;
 
 use super::led::{NO_EPOCH, NotLed, told};
 use super::{Call, Handle};
+use crate::ids::PartitionId;
 use crate::limits::{BEGIN_VERIFIED_MAX, KAFKA_PACKED_BYTES_AT_ONCE};
 use crate::ports::kafka::access::{Operation, Resource};
 use crate::ports::kafka::errors::appends::unverified;
@@ -230,8 +231,13 @@ impl Sending {
         keep: &Keep,
         records: &[u8],
     ) -> Result<(Key, Taken), Unoffered> {
-        let view = self.call.led(topic, index, NO_EPOCH);
-        let key = view.map_err(Unoffered::NotLed)?.key;
+        let key = match self.call.led(topic, index, NO_EPOCH) {
+            Ok(view) => view.key,
+            Err(why) => {
+                self.note_turned_away(topic, index, records);
+                return Err(Unoffered::NotLed(why));
+            }
+        };
         if keep.packs(records) {
             self.packed_bytes += records.len();
         }
@@ -240,6 +246,19 @@ impl Sending {
             false => take(keep, self.version, records),
         };
         Ok((key, taken.map_err(Unoffered::NotTaken)?))
+    }
+
+    /// The client comes back when this node leads the partition, and may have heard
+    /// of that sooner: then what it has sent behind this comes first.
+    fn note_turned_away(&self, topic: &Topic, index: i32, records: &[u8]) {
+        let partition = u32::try_from(index).map(PartitionId).ok();
+        let partition = partition.filter(|&partition| topic.partition(partition).is_some());
+        if let Some(partition) = partition {
+            let topic = topic.id;
+            let claim = Header::of(records).and_then(|header| header.claim());
+            let streams = &self.call.door.streams;
+            streams.note_turned_away(Key { topic, partition }, claim);
+        }
     }
 
     /// Gives everything to the partitions, in this very poll.

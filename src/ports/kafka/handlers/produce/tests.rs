@@ -2,7 +2,7 @@ use super::*;
 use crate::ids::{ProducerId, TopicId};
 use crate::ports::kafka::handlers::Fault;
 use crate::ports::kafka::handlers::trial::{
-    FAR, NOW, OTHER, Topic, Trial, batch, run, transactional, transactional_by,
+    FAR, NOW, OTHER, Topic, Trial, batch, numbered, run, transactional, transactional_by,
 };
 use crate::ports::kafka::messages::produce::PartitionProduceData;
 use crate::streams::batch::control::{Ending, Marker};
@@ -11,6 +11,7 @@ use crate::streams::desk::{Mark, Word};
 use crate::streams::producers::Closing;
 use crate::streams::transactions::request::{Reply, Request};
 use crate::streams::transactions::{Error, Identity, Place};
+use crate::streams::trial::OWN;
 
 const NEWEST: i16 = 13;
 
@@ -100,6 +101,26 @@ fn what_is_not_there_or_not_a_clients_is_refused() {
         let asked = request(&trial, 2, &[("a", 0, &good), ("never", 0, &good)]);
         let sent = send(&trial, NEWEST, asked).await;
         assert_eq!(sent, [("INVALID_REQUIRED_ACKS", -1); 2]);
+    });
+}
+
+/// A client may know sooner than this node that it leads.
+#[test]
+fn what_follows_a_batch_that_came_too_early_is_sent_again_behind_it() {
+    let trial = Trial::new(&[("a", 1, &[])]);
+    trial.house.lead(trial.key("a", 0), OTHER, 1);
+    let first = numbered(0, &[now(), now()]);
+    let second = numbered(2, &[now()]);
+    run(async {
+        let sent = async |records: &Bytes| {
+            let asked = request(&trial, -1, &[("a", 0, records)]);
+            send(&trial, NEWEST, asked).await[0]
+        };
+        assert_eq!(sent(&first).await, ("NOT_LEADER_OR_FOLLOWER", -1));
+        trial.house.lead(trial.key("a", 0), OWN, 2);
+        assert_eq!(sent(&second).await, ("NOT_ENOUGH_REPLICAS", -1));
+        assert_eq!(sent(&first).await, ("NONE", 0));
+        assert_eq!(sent(&second).await, ("NONE", 2));
     });
 }
 
