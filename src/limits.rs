@@ -766,9 +766,21 @@ pub const KAFKA_WHY_BYTES_MAX: usize = 512;
 /// Partitions on one page of DescribeTopicPartitions, as in Kafka: 200 KiB.
 pub const KAFKA_PARTITIONS_PER_PAGE_MAX: usize = 2000;
 /// What one Fetch is answered with, whatever its client allows: Kafka's
-/// `fetch.max.bytes`, 55 MiB. It leaves from the memory map, so it is the
-/// socket's time that is bounded and no memory.
+/// `fetch.max.bytes`, 55 MiB. As long as others leave little, it is less.
 pub const FETCH_BYTES_MAX: usize = 55 << 20;
+/// What is warm leaves from the memory map, or from appends that are on their way to
+/// it. That is page cache, which the kernel takes back, but not quite free: a segment
+/// that retention has deleted keeps all its room on the disk until the last reader has
+/// taken what it has of it, and an append its memory. So there is a bound on such
+/// records that clients have not taken. Each request has an eighth of what is left: the
+/// first 16 MiB, which a link of 1 Gbit/s carries in 130 ms.
+pub const FETCH_WARM_MEMORY_BYTES: usize = 128 << 20;
+/// And this much at the least, at once, whatever others hold: after some forty slow
+/// readers of all they may. While less is left, no Fetch begins on a connection that
+/// has not taken what it was given, so the worst is 128 MiB and this for each
+/// connection: 256 MiB more for 4,096 of them, or a batch each where that is larger,
+/// for one always goes in. A reader of 10 Mbit/s takes it in 50 ms.
+pub const FETCH_WARM_BYTES_MIN: usize = 64 << 10;
 /// Where some of it is cold, all of what is answered together: that is read into
 /// memory. A disk of 100 MB/s has it in 80 ms.
 pub const FETCH_COLD_BYTES_MAX: usize = 8 << 20;
