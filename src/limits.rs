@@ -724,9 +724,14 @@ pub const KAFKA_DECODED_BYTES_MAX: usize = 64 << 20;
 /// One request: `socket.request.max.bytes` of Kafka. Answers have no such bound:
 /// a client says how much it wants.
 pub const KAFKA_REQUEST_BYTES_MAX: usize = 104_857_600;
-/// The same before a client has shown who it is, where it must, and the bytes of
-/// a TLS handshake: a token of SCRAM has some 200, a chain of certificates 10 KiB.
-pub const KAFKA_UNADMITTED_BYTES_MAX: usize = 64 << 10;
+/// The same before a client has shown who it is, where it must: the longest token,
+/// and as much for the client's name before it. Nothing of it is counted, for it has
+/// one request at a time and none while an answer of 5 KiB at the most is not taken:
+/// 4,096 connections of strangers hold 32 MiB, and take nothing of what the others
+/// share.
+pub const KAFKA_UNADMITTED_BYTES_MAX: usize = 2 * KAFKA_SASL_TOKEN_BYTES_MAX;
+/// The bytes of a TLS handshake: a chain of certificates has 10 KiB.
+pub const KAFKA_HANDSHAKE_BYTES_MAX: usize = 64 << 10;
 /// Connections in all: a client has one or two to each broker. One costs some
 /// 5 KiB while it is silent, with TLS 40: 160 MiB where all speak it.
 pub const KAFKA_CONNECTIONS_MAX: usize = 4096;
@@ -741,7 +746,8 @@ pub const KAFKA_REQUESTS_PER_CONNECTION: usize = 32;
 /// Where an acknowledgement takes 5 ms, 1.6 GB/s for one producer.
 pub const KAFKA_REQUEST_BYTES_PER_CONNECTION: usize = 8 << 20;
 /// Bytes of answers that a client has not taken: from there on none of its
-/// requests begins, so it is owed one answer more at the most.
+/// requests begins and none is read, so it is owed one answer more at the most.
+/// While answers are many in all, none begins before it has taken everything.
 pub const KAFKA_UNSENT_BYTES_MAX: usize = 1 << 20;
 /// What the requests of all connections may take together, from the first byte
 /// of a frame to its answer. When it is used up, large frames are not read on.
@@ -754,10 +760,22 @@ pub const KAFKA_SMALL_MEMORY_BYTES: usize = 8 << 20;
 /// What a connection may hold without a share of those: nearly every request
 /// fits, so nearly none asks.
 pub const KAFKA_OWN_BYTES: usize = 4 << 10;
-/// Answers of all connections that clients have not taken: while there are more,
-/// nothing begins whose answer may be large, and a client that takes nothing for ten
-/// seconds is closed.
-pub const KAFKA_ANSWER_MEMORY_BYTES_MAX: usize = 64 << 20;
+/// What muted clients may leave beyond the bound. A mute lasts a minute, which is as
+/// long as anybody waits for memory, so one whose frame is beyond the bound leaves that
+/// place to another: eight times with a frame of 8 MiB, and then it keeps it.
+pub const KAFKA_MUTED_MEMORY_BYTES_MAX: usize = 64 << 20;
+/// Answers of all connections that clients have not taken, but for a Fetch's: Metadata
+/// and OffsetFetch, of which 40 may be 800 KB long. While there are more, none begins
+/// that may be as long.
+pub const KAFKA_LONG_ANSWER_BYTES_MAX: usize = 32 << 20;
+/// Those of a Fetch, without its records: 60 bytes for each partition, so that 1,000
+/// consumers of 250 partitions are behind at once before a Fetch waits. Nobody else
+/// does for it.
+pub const KAFKA_FETCH_ANSWER_BYTES_MAX: usize = 16 << 20;
+/// Those that are always short. Nobody waits for room among them: with half as many,
+/// each connection has to take its own before it is answered again, which leaves 8 MiB
+/// and an answer to each, which has mostly some 100 bytes.
+pub const KAFKA_SHORT_ANSWER_BYTES_MAX: usize = 16 << 20;
 /// Bytes read from one connection before the others have their turn.
 pub const KAFKA_READ_BYTES_PER_TURN: usize = 1 << 20;
 /// Packed records of one request that a thread of the door unpacks in passing: a
@@ -787,9 +805,21 @@ pub const KAFKA_WHY_BYTES_MAX: usize = 512;
 /// Partitions on one page of DescribeTopicPartitions, as in Kafka: 200 KiB.
 pub const KAFKA_PARTITIONS_PER_PAGE_MAX: usize = 2000;
 /// What one Fetch is answered with, whatever its client allows: Kafka's
-/// `fetch.max.bytes`, 55 MiB. It leaves from the memory map, so it is the
-/// socket's time that is bounded and no memory.
+/// `fetch.max.bytes`, 55 MiB. As long as others leave little, it is less.
 pub const FETCH_BYTES_MAX: usize = 55 << 20;
+/// What is warm leaves from the memory map, or from appends that are on their way to
+/// it. That is page cache, which the kernel takes back, but not quite free: a segment
+/// that retention has deleted keeps all its room on the disk until the last reader has
+/// taken what it has of it, and an append its memory. So there is a bound on such
+/// records that clients have not taken. Each request has an eighth of what is left: the
+/// first 16 MiB, which a link of 1 Gbit/s carries in 130 ms.
+pub const FETCH_WARM_MEMORY_BYTES: usize = 128 << 20;
+/// And this much at the least, at once, whatever others hold: after some forty slow
+/// readers of all they may. While less is left, no Fetch begins on a connection that
+/// has not taken what it was given, so the worst is 128 MiB and this for each
+/// connection: 256 MiB more for 4,096 of them, or a batch each where that is larger,
+/// for one always goes in. A reader of 10 Mbit/s takes it in 50 ms.
+pub const FETCH_WARM_BYTES_MIN: usize = 64 << 10;
 /// Where some of it is cold, all of what is answered together: that is read into
 /// memory. A disk of 100 MB/s has it in 80 ms.
 pub const FETCH_COLD_BYTES_MAX: usize = 8 << 20;

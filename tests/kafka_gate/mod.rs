@@ -48,6 +48,7 @@ struct Desk {
     /// Produces below this number are let go.
     let_go: tokio::sync::watch::Sender<i32>,
     ended: AtomicUsize,
+    fetched: AtomicUsize,
     changed: Condvar,
 }
 
@@ -103,10 +104,13 @@ impl Answers for Seen {
                     let _ = let_go.wait_for(|below| id < *below).await;
                     desk.ended.fetch_add(1, Ordering::Relaxed);
                 }
-                Fetch::KEY => match bytes {
-                    Some(bytes) => body.resize(4 + bytes as usize, 7),
-                    None => std::future::pending().await,
-                },
+                Fetch::KEY => {
+                    desk.fetched.fetch_add(1, Ordering::Relaxed);
+                    match bytes {
+                        Some(bytes) => body.resize(4 + bytes as usize, 7),
+                        None => std::future::pending().await,
+                    }
+                }
                 Metadata::KEY => body.extend(who.as_bytes()),
                 Heartbeat::KEY => {
                     let ms = bytes.unwrap_or(0) as u64;

@@ -18,9 +18,11 @@ use tokio::time::{Sleep, sleep, timeout};
 const CARRYING_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a closing door waits for what is owed.
 pub const DRAINING_TIME_MAX: Duration = Duration::from_secs(2);
-/// A client that takes nothing for so long is closed where answers use up the
-/// memory that there is for them. This is also how often that is looked at.
+/// A client that takes nothing for so long is closed where others want the memory
+/// that it has. This is also how often that is looked at.
 const PRESSED_TIME_MAX: Duration = Duration::from_secs(10);
+/// And one that takes its answers slower than this: it gives up itself at 256 kbit/s.
+const PRESSED_BYTES_PER_SECOND: u64 = 32 << 10;
 
 /// How long a connection may be silent, or wait.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +45,9 @@ pub struct Connection {
     moved: Duration,
     /// When the client last took something, or was owed nothing.
     took: Duration,
+    /// When it was last owed nothing, and what it has taken since.
+    even: Duration,
+    taken_bytes: u64,
     timer: Pin<Box<Sleep>>,
     timer_due: Duration,
 }
@@ -51,6 +56,8 @@ pub struct Connection {
 enum Rest {
     /// The client is not heard before then.
     Muted(Duration),
+    /// Its frame waits for memory, and nothing else is to be done.
+    HeldUp,
     Ever(Last),
 }
 
@@ -81,6 +88,8 @@ impl Connection {
             accepted,
             moved: now,
             took: now,
+            even: now,
+            taken_bytes: 0,
             timer: Box::pin(sleep(Duration::ZERO)),
             timer_due: now,
         }
@@ -118,6 +127,7 @@ impl Connection {
         loop {
             match poll_fn(|wake| self.poll(wake)).await {
                 Rest::Muted(until) => self.sit_out(until).await,
+                Rest::HeldUp => self.wait_for_memory().await,
                 Rest::Ever(last) => return last,
             }
         }
@@ -134,11 +144,35 @@ impl Connection {
         self.moved = self.clock.monotonic();
     }
 
+    /// Nothing is read before there is memory for it, so that the client has left
+    /// is looked for by itself: what it sent of its frame has memory that others
+    /// wait for. It is seen where the kernel has room for all that was sent before.
+    /// Who was muted and has closed since is carried on all the same.
+    async fn wait_for_memory(&mut self) {
+        let Self {
+            socket,
+            session,
+            clock,
+            timer,
+            ..
+        } = self;
+        let is_watched = !session.is_closing();
+        let room = poll_fn(|wake| session.poll_held_up(wake, clock.monotonic()));
+        let has_left = tokio::select! {
+            () = room => false,
+            () = timer.as_mut() => false,
+            () = socket.client_closes(), if is_watched => true,
+        };
+        if has_left {
+            self.session.end_of_input();
+        }
+    }
+
     fn poll(&mut self, wake: &mut Context<'_>) -> Poll<Rest> {
         let now = self.clock.monotonic();
         self.session.heed_mute(now);
         if self.session.unsent() == 0 {
-            self.took = now;
+            (self.took, self.even, self.taken_bytes) = (now, now, 0);
         }
         self.session.poll_begun(wake, now);
         match self.turn(wake, now) {
@@ -155,8 +189,13 @@ impl Connection {
         }
         self.session.heed_mute(now);
         match self.session.muted_until(now) {
-            Some(until) if is_idle => Poll::Ready(Rest::Muted(until)),
-            _ => self.look_at_time(wake, now).map(Rest::Ever),
+            Some(until) if is_idle => return Poll::Ready(Rest::Muted(until)),
+            _ => {}
+        }
+        match self.look_at_time(wake, now) {
+            Poll::Ready(last) => Poll::Ready(Rest::Ever(last)),
+            Poll::Pending if is_idle && self.session.is_only_held_up() => Poll::Ready(Rest::HeldUp),
+            Poll::Pending => Poll::Pending,
         }
     }
 
@@ -170,6 +209,7 @@ impl Connection {
             if sent > 0 {
                 self.counts.sent_bytes.add(sent as u64);
                 (self.moved, self.took) = (now, now);
+                self.taken_bytes += sent as u64;
             }
             if received {
                 self.moved = now;
@@ -271,11 +311,12 @@ impl Connection {
         }
         let unsent = self.session.unsent();
         if unsent > 0 {
-            let patience = match self.session.is_pressed() {
-                true => PRESSED_TIME_MAX.min(self.patience.idle),
-                false => self.patience.idle,
+            let until = self.took + self.patience.idle;
+            let until = match self.session.is_pressed() {
+                true => until.min(self.pressed_until()),
+                false => until,
             };
-            may_last(self.took + patience, Some(Cut::SlowReader { unsent }))?;
+            may_last(until, Some(Cut::SlowReader { unsent }))?;
             may_last(now + PRESSED_TIME_MAX, None)?;
         } else if !self.session.has_begun() && !self.session.is_held_up() {
             may_last(self.moved + self.patience.idle, None)?;
@@ -285,6 +326,12 @@ impl Connection {
             may_last(until, Some(Cut::Silent))?;
         }
         Ok(next)
+    }
+
+    /// When a client that owes others the memory of its answers must have taken more.
+    fn pressed_until(&self) -> Duration {
+        let more = Duration::from_secs(self.taken_bytes / PRESSED_BYTES_PER_SECOND);
+        self.took.min(self.even + more) + PRESSED_TIME_MAX
     }
 }
 

@@ -1,7 +1,7 @@
 //! What every handler works with.
 
 use super::access::SuperUsers;
-use super::handlers::fetch::{ColdMemory, Sessions};
+use super::handlers::fetch::{ColdMemory, Sessions, WarmMemory};
 use super::handlers::produce::Turns;
 use super::quotas::Quotas;
 use super::sasl::Sasl;
@@ -42,6 +42,7 @@ pub struct Door {
     /// What consumers have said that they read.
     pub fetch_sessions: Mutex<Sessions>,
     pub cold_memory: ColdMemory,
+    pub warm_memory: WarmMemory,
 }
 
 impl Door {
@@ -71,6 +72,7 @@ impl Door {
             turns: Arc::default(),
             fetch_sessions: Mutex::default(),
             cold_memory: ColdMemory::default(),
+            warm_memory: WarmMemory::default(),
         })
     }
 }

@@ -146,7 +146,7 @@ impl Answers for Meaning {
     }
 
     fn is_pressed(&self) -> bool {
-        self.0.cold_memory.is_used_up()
+        self.0.cold_memory.is_used_up() || self.0.warm_memory.is_used_up()
     }
 }
 

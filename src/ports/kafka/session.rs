@@ -13,12 +13,16 @@
 //! or begun, and nothing is held for it but what had arrived. One that says no more
 //! is not muted, for what it has sent is to be carried out before it is forgotten.
 //!
+//! Who has not shown yet who it is has one request at a time, and has to take its
+//! answer before the next is read. It holds little, so it is given nothing of what
+//! the others share, and they wait for nothing that it has.
+//!
 //! A request that has begun is carried through, whether its client is there to
 //! hear of it or not; only a Fetch, which changes nothing, is given up.
 
 use super::arriving::{Arriving, BadLength};
 use super::bare_token;
-use super::budget::Share;
+use super::budget::{AnswerKind, Owed, Share};
 use super::connection_state::ConnectionState;
 use super::counts::Counts;
 use super::handlers::{Answering, Fault, Handler, api_versions};
@@ -51,7 +55,7 @@ pub trait Answers: Send + Sync {
         frame: Bytes,
     ) -> Answering;
 
-    /// What answers hold beside what the session counts is used up.
+    /// What records that leave with answers may hold is used up.
     fn is_pressed(&self) -> bool {
         false
     }
@@ -181,6 +185,8 @@ pub struct Session {
     counts: Arc<Counts>,
     terms: Terms,
     share: Share,
+    /// The client has shown who it is, where it must.
+    is_admitted: bool,
     arriving: Arriving,
     /// When its first byte came; later where memory was waited for.
     arriving_since: Duration,
@@ -196,8 +202,10 @@ pub struct Session {
     /// The bytes of both.
     request_bytes: usize,
     /// What the client has not taken, the next first.
-    out: VecDeque<Parts>,
+    out: VecDeque<Out>,
     unsent: usize,
+    /// The memory of it, as it is noted.
+    owed: Owed,
     has_spoken: bool,
     has_input_ended: bool,
     /// Nothing more begins, and the connection is closed once all is answered.
@@ -227,6 +235,13 @@ enum Answer {
     Here(Option<Parts>),
 }
 
+struct Out {
+    parts: Parts,
+    kind: AnswerKind,
+    /// What it takes of the memory for its kind, until it is taken whole.
+    held_bytes: usize,
+}
+
 impl Session {
     pub fn new(
         state: Arc<ConnectionState>,
@@ -236,6 +251,7 @@ impl Session {
         terms: Terms,
     ) -> Self {
         Self {
+            is_admitted: state.is_admitted(),
             state,
             answers,
             counts,
@@ -251,6 +267,7 @@ impl Session {
             request_bytes: 0,
             out: VecDeque::new(),
             unsent: 0,
+            owed: Owed::default(),
             has_spoken: false,
             has_input_ended: false,
             is_leaving: false,
@@ -266,8 +283,24 @@ impl Session {
 
     /// As much has arrived as may wait for its answer.
     fn is_full(&self) -> bool {
-        self.waiting.len() + self.begun.len() >= KAFKA_REQUESTS_PER_CONNECTION
+        let requests_max = match self.is_admitted {
+            true => KAFKA_REQUESTS_PER_CONNECTION,
+            false => 1,
+        };
+        self.waiting.len() + self.begun.len() >= requests_max
             || self.request_bytes >= KAFKA_REQUEST_BYTES_PER_CONNECTION
+            || self.is_behind()
+    }
+
+    /// The client has so much to take that nothing of it begins.
+    fn is_behind(&self) -> bool {
+        // Mostly it has taken all, and nobody asks what the others owe.
+        let is_spared = || self.is_admitted && !self.is_tight();
+        self.unsent > 0 && (self.unsent > KAFKA_UNSENT_BYTES_MAX || !is_spared())
+    }
+
+    fn is_tight(&self) -> bool {
+        self.share.budget().is_tight() || self.answers.is_pressed()
     }
 
     /// Takes what has arrived, as far as there is memory for it. Where it leaves
@@ -293,6 +326,7 @@ impl Session {
             self.arriving.take_body(arrived);
             if let Some(frame) = self.arriving.whole() {
                 self.request_bytes += frame.len();
+                self.share.end_frame();
                 self.waiting.push_back(Arrived { frame, at: now });
             } else if arrived.is_empty() {
                 break;
@@ -301,17 +335,17 @@ impl Session {
     }
 
     fn bytes_max(&self) -> usize {
-        match self.state.is_admitted() {
+        match self.is_admitted {
             true => self.terms.request_bytes_max,
             false => KAFKA_UNADMITTED_BYTES_MAX.min(self.terms.request_bytes_max),
         }
     }
 
     /// Memory for the frame that arrives. The time that it waits is not the
-    /// client's.
+    /// client's. Who is not admitted has nothing that is counted.
     fn poll_room(&mut self, wake: &mut Context<'_>, now: Duration) -> Poll<()> {
         let wanted = self.arriving.room_wanted();
-        if wanted > self.arriving.room() {
+        if self.is_admitted && wanted > self.arriving.room() {
             let is_small = self.arriving.declared() <= KAFKA_SMALL_REQUEST_BYTES;
             let bytes = self.request_bytes + wanted;
             if self.share.poll_hold(wake, bytes, is_small).is_pending() {
@@ -335,6 +369,20 @@ impl Session {
     /// It waits for memory, so that reading makes no sense.
     pub fn is_held_up(&self) -> bool {
         self.waits_since.is_some()
+    }
+
+    /// And nothing of it may begin before it has it.
+    pub fn is_only_held_up(&self) -> bool {
+        self.is_held_up() && self.waiting.is_empty()
+    }
+
+    /// Asks again for that memory.
+    pub fn poll_held_up(&mut self, wake: &mut Context<'_>, now: Duration) -> Poll<()> {
+        self.arrive(&mut &[][..], wake, now);
+        match self.is_held_up() {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        }
     }
 
     /// Since when it is held up.
@@ -379,12 +427,13 @@ impl Session {
 
     /// To be called when it may have become muted, or heard again. The time is
     /// not the client's in which a frame that is under way is not read, and nobody
-    /// waits for memory behind who is muted.
+    /// waits for memory behind who is muted, nor for the place beyond that it has.
     pub fn heed_mute(&mut self, now: Duration) {
         if self.is_muted(now) {
             self.muted_since.get_or_insert(now);
             self.waits_since = None;
             self.share.stop_waiting();
+            self.share.leave_beyond();
         } else if let Some(since) = self.muted_since.take() {
             self.arriving_since += now - since;
         }
@@ -393,6 +442,10 @@ impl Session {
     /// The client has closed its side, though not all that it sent is read.
     pub fn client_closes(&mut self) {
         self.is_closing = true;
+    }
+
+    pub fn is_closing(&self) -> bool {
+        self.is_closing
     }
 
     /// Looks at what has begun.
@@ -406,7 +459,7 @@ impl Session {
     /// Begins what may begin.
     pub fn begin(&mut self, wake: &mut Context<'_>, now: Duration) {
         let may_begin = |own: &Self| !own.is_leaving && !own.is_muted(now);
-        while may_begin(self) && self.unsent <= KAFKA_UNSENT_BYTES_MAX {
+        while may_begin(self) && !self.is_behind() {
             let Some(Arrived { frame, .. }) = self.waiting.front() else {
                 break;
             };
@@ -415,7 +468,7 @@ impl Session {
             if is_beside && !(key == Some(Produce::KEY) && self.only_produces()) {
                 break;
             }
-            if self.may_be_large(key) && self.share.poll_answer(wake).is_pending() {
+            if self.poll_answer(key, wake).is_pending() {
                 break;
             }
             if let Some(arrived) = self.waiting.pop_front() {
@@ -428,10 +481,14 @@ impl Session {
         }
     }
 
-    fn may_be_large(&self, key: Option<i16>) -> bool {
+    /// Room for an answer that may be long, where this may be one.
+    fn poll_answer(&mut self, key: Option<i16>, wake: &mut Context<'_>) -> Poll<()> {
         let table = self.answers.table();
         let line = key.and_then(|key| table.binary_search_by_key(&key, |handler| handler.key).ok());
-        line.is_some_and(|line| table[line].may_be_large)
+        match line.map(|line| kind_of(&table[line])) {
+            None | Some(AnswerKind::Short) => Poll::Ready(()),
+            Some(kind) => self.share.poll_answer(wake, kind),
+        }
     }
 
     fn only_produces(&self) -> bool {
@@ -503,6 +560,7 @@ impl Session {
                 self.cut_off(cut);
             }
         }
+        self.is_admitted = self.is_admitted || self.state.is_admitted();
         if self.state.is_dismissed() {
             self.leave();
         }
@@ -513,17 +571,19 @@ impl Session {
         let mut has_changed = false;
         while let Some(Begun {
             answer: Answer::Here(parts),
+            handler,
             frame_bytes,
             is_mute,
             ..
         }) = self.begun.front_mut()
         {
             self.request_bytes -= *frame_bytes;
-            if let Some(parts) = parts.take().filter(|_| !*is_mute) {
-                self.unsent += parts.remaining();
-                self.out.push_back(parts);
-            }
+            let kind = kind_of(handler);
+            let parts = parts.take().filter(|_| !*is_mute);
             self.begun.pop_front();
+            if let Some(parts) = parts {
+                self.put_out(parts, kind);
+            }
             has_changed = true;
         }
         if has_changed {
@@ -531,10 +591,26 @@ impl Session {
         }
     }
 
+    fn put_out(&mut self, parts: Parts, kind: AnswerKind) {
+        let held_bytes = match kind {
+            _ if !self.is_admitted => 0,
+            // Its records have their own count.
+            AnswerKind::Fetch => parts.own_bytes(),
+            AnswerKind::Short | AnswerKind::Long => parts.remaining(),
+        };
+        self.unsent += parts.remaining();
+        self.owed.add(kind, held_bytes);
+        self.out.push_back(Out {
+            parts,
+            kind,
+            held_bytes,
+        });
+    }
+
     fn give_back(&mut self) {
         self.share
             .hold_only(self.request_bytes + self.arriving.room());
-        self.share.owe(self.unsent);
+        self.share.owe(self.owed);
     }
 
     /// Bytes that the client has not taken.
@@ -545,7 +621,7 @@ impl Session {
     /// Fills the slices of a write.
     pub fn next_to_send<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut filled = 0;
-        for parts in &self.out {
+        for Out { parts, .. } in &self.out {
             filled += parts.chunks_vectored(&mut slices[filled..]);
         }
         filled
@@ -553,16 +629,17 @@ impl Session {
 
     pub fn sent(&mut self, bytes: usize) {
         let mut left = bytes;
-        while let Some(parts) = self.out.front_mut().filter(|_| left > 0) {
-            let of_it = left.min(parts.remaining());
-            parts.advance(of_it);
+        while let Some(out) = self.out.front_mut().filter(|_| left > 0) {
+            let of_it = left.min(out.parts.remaining());
+            out.parts.advance(of_it);
             left -= of_it;
-            if !parts.has_remaining() {
+            if !out.parts.has_remaining() {
+                self.owed.subtract(out.kind, out.held_bytes);
                 self.out.pop_front();
             }
         }
         self.unsent -= bytes - left;
-        self.share.owe(self.unsent);
+        self.share.owe(self.owed);
     }
 
     /// The client says no more. What has arrived whole is answered.
@@ -579,6 +656,7 @@ impl Session {
         self.has_input_ended = true;
         self.out.clear();
         self.unsent = 0;
+        self.owed = Owed::default();
         self.leave();
         self.give_up_fetch();
     }
@@ -621,7 +699,7 @@ impl Session {
 
     /// A request has come that was understood, from a client that is admitted.
     pub fn has_introduced_itself(&self) -> bool {
-        self.has_spoken && self.state.is_admitted()
+        self.has_spoken && self.is_admitted
     }
 
     /// Something is worked on.
@@ -629,8 +707,9 @@ impl Session {
         !self.begun.is_empty()
     }
 
+    /// Others wait, or soon will, for what this client could take or give back.
     pub fn is_pressed(&self) -> bool {
-        self.share.budget().is_pressed() || self.answers.is_pressed()
+        self.share.budget().is_pressed() || self.answers.is_pressed() || self.share.is_wanted()
     }
 
     /// Nothing is worked on and nothing is owed.
@@ -641,6 +720,14 @@ impl Session {
     /// All is said by both sides.
     pub fn is_over(&self) -> bool {
         self.is_idle() && (self.is_leaving || (self.has_input_ended && self.waiting.is_empty()))
+    }
+}
+
+fn kind_of(handler: &Handler) -> AnswerKind {
+    match handler.key {
+        Fetch::KEY => AnswerKind::Fetch,
+        _ if handler.may_be_large => AnswerKind::Long,
+        _ => AnswerKind::Short,
     }
 }
 

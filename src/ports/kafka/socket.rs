@@ -1,7 +1,7 @@
 //! A connection's bytes: in and out, through TLS where the client speaks it.
 
 use super::session::{Cut, Session};
-use crate::limits::KAFKA_UNADMITTED_BYTES_MAX;
+use crate::limits::KAFKA_HANDSHAKE_BYTES_MAX;
 use crate::ports::tls;
 use bytes::buf::Limit;
 use rustls::{ServerConfig, ServerConnection};
@@ -94,7 +94,7 @@ impl Socket {
                 }
             }
             self.decrypt()?;
-            if bytes > KAFKA_UNADMITTED_BYTES_MAX {
+            if bytes > KAFKA_HANDSHAKE_BYTES_MAX {
                 return Err(Ended::Cut(Cut::Tls(format!("{bytes} bytes of it"))));
             }
         }

@@ -107,6 +107,7 @@ impl Writer {
 
     pub fn into_parts(self) -> Parts {
         let left = self.len();
+        let own_bytes = self.own.len();
         let own = Bytes::from(self.own);
         let mut parts = VecDeque::with_capacity(2 * self.spliced.len() + 1);
         let mut taken = 0;
@@ -120,7 +121,11 @@ impl Writer {
         if own.len() > taken {
             parts.push_back(own.slice(taken..));
         }
-        Parts { parts, left }
+        Parts {
+            parts,
+            left,
+            own_bytes,
+        }
     }
 
     pub(super) fn unsaid(&self, why: Unsaid) -> Unwritten {
@@ -262,11 +267,18 @@ pub struct Parts {
     /// None is empty.
     parts: VecDeque<Bytes>,
     left: usize,
+    own_bytes: usize,
 }
 
 impl Parts {
     pub fn iter(&self) -> impl Iterator<Item = &Bytes> {
         self.parts.iter()
+    }
+
+    /// The memory of what is not spliced. It is in one piece, so all of it is here
+    /// until the last byte has left.
+    pub fn own_bytes(&self) -> usize {
+        self.own_bytes
     }
 
     /// Copied into one.

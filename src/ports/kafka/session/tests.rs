@@ -2,7 +2,10 @@
 //! and what follows is said in words.
 
 use super::*;
-use crate::limits::KAFKA_MEMORY_BYTES_MAX;
+use crate::limits::{
+    KAFKA_FETCH_ANSWER_BYTES_MAX, KAFKA_MEMORY_BYTES_MAX, KAFKA_OWN_BYTES,
+    KAFKA_SASL_TOKEN_BYTES_MAX, KAFKA_SHORT_ANSWER_BYTES_MAX, KAFKA_SMALL_MEMORY_BYTES,
+};
 use crate::ports::kafka::access::Principal;
 use crate::ports::kafka::budget::Budget;
 use crate::ports::kafka::handlers::Call;
@@ -125,6 +128,7 @@ impl Answers for Seen {
 /// A client, its session and the time between them.
 struct Bench {
     session: Session,
+    state: Arc<ConnectionState>,
     desk: Arc<Desk>,
     budget: Arc<Budget>,
     counts: Arc<Counts>,
@@ -138,6 +142,15 @@ impl Bench {
     fn new(needs_sasl: bool, memory_bytes_max: usize) -> Self {
         let counts = Arc::new(Counts::of(TABLE));
         let budget = Arc::new(Budget::new(memory_bytes_max, counts.clone()));
+        Self::of(&budget, &counts, needs_sasl)
+    }
+
+    /// Another client of the same door.
+    fn beside(&self) -> Self {
+        Self::of(&self.budget, &self.counts, false)
+    }
+
+    fn of(budget: &Arc<Budget>, counts: &Arc<Counts>, needs_sasl: bool) -> Self {
         let desk = Arc::new(Desk::default());
         let from = IpAddr::from([192, 0, 2, 1]);
         let listener = "PLAINTEXT".into();
@@ -146,18 +159,20 @@ impl Bench {
             request_bytes_max: 20 << 20,
             frame_time_max: Duration::from_secs(30),
         };
+        let state = Arc::new(state);
         let session = Session::new(
-            Arc::new(state),
+            state.clone(),
             Arc::new(Seen(desk.clone())),
-            Share::of(&budget),
+            Share::of(budget),
             counts.clone(),
             terms,
         );
         Self {
             session,
+            state,
             desk,
-            budget,
-            counts,
+            budget: budget.clone(),
+            counts: counts.clone(),
             now: Duration::from_secs(100),
             received: Vec::new(),
             is_gone: false,
@@ -388,6 +403,157 @@ fn nothing_is_done_for_a_stranger() {
 }
 
 #[test]
+fn a_stranger_is_heard_again_once_it_has_taken_its_answer() {
+    let mut bench = Bench::new(true, KAFKA_MEMORY_BYTES_MAX);
+    let ahead: Vec<u8> = (1..=3)
+        .flat_map(|id| request(ApiVersions::KEY, 3, id, 0))
+        .collect();
+    assert_eq!(bench.send(&ahead), 14, "one, and nothing of the next");
+    bench.turn();
+    assert_eq!(bench.send(&ahead[14..]), 0);
+    bench.desk.give(1, Given::Bytes(500));
+    bench.turn();
+    bench.take(100);
+    assert_eq!(bench.send(&ahead[14..]), 0, "it has not taken all");
+    bench.take(usize::MAX);
+    assert_eq!(bench.send(&ahead[14..]), 14);
+    bench.turn();
+    assert_eq!(bench.trace(), "+1 >1 +2");
+    assert_eq!(bench.counts.held_bytes.get(), 0, "nothing is counted");
+}
+
+#[test]
+fn a_stranger_waits_for_nothing_that_others_have() {
+    let mut bench = Bench::new(true, 0);
+    // All that there is for small frames and their answers is taken.
+    let mut wake = Context::from_waker(Waker::noop());
+    let [mut most, mut beyond] = [(); 2].map(|()| Share::of(&bench.budget));
+    let held = KAFKA_OWN_BYTES + KAFKA_SMALL_MEMORY_BYTES;
+    assert!(most.poll_hold(&mut wake, held, true).is_ready());
+    assert!(beyond.poll_hold(&mut wake, 2 * held, true).is_ready());
+    let mut owed = Owed::default();
+    owed.add(AnswerKind::Short, KAFKA_SHORT_ANSWER_BYTES_MAX);
+    most.owe(owed);
+    let held_bytes = bench.counts.held_bytes.get();
+
+    let long = request(
+        SaslAuthenticate::KEY,
+        1,
+        1,
+        KAFKA_SASL_TOKEN_BYTES_MAX + 500,
+    );
+    assert_eq!(bench.send(&long), long.len());
+    assert!(!bench.session.is_held_up());
+    bench.turn();
+    bench.desk.give(1, Given::Token(ErrorCode::None));
+    assert_eq!(bench.counts.held_bytes.get(), held_bytes);
+    bench.turn();
+    bench.take(usize::MAX);
+    // Now it is one of them.
+    let long = request(Metadata::KEY, 9, 2, KAFKA_SASL_TOKEN_BYTES_MAX + 500);
+    assert!(bench.send(&long) < long.len());
+    assert!(bench.session.is_held_up());
+}
+
+#[test]
+fn short_answers_that_nobody_takes_hold_up_no_other() {
+    const ANSWER: usize = 100 << 10;
+    let one = Bench::new(false, KAFKA_MEMORY_BYTES_MAX);
+    let mut all: Vec<_> = (0..200).map(|_| one.beside()).collect();
+    for bench in &mut all {
+        for id in 0..20 {
+            bench.desk.give(id, Given::Bytes(ANSWER));
+            bench.send(&request(ApiVersions::KEY, 3, id, 60 << 10));
+            bench.turn();
+        }
+    }
+    // The first have what one may have, and once that is half of what there is for
+    // them the others have an answer each, and nothing more of them is read.
+    let held = one.counts.held_bytes.get() as usize;
+    let half = KAFKA_SHORT_ANSWER_BYTES_MAX / 2;
+    let each = ANSWER + (64 << 10);
+    assert!(held <= half + (1 << 20) + all.len() * each, "{held}");
+    let last = all.last().unwrap();
+    assert_eq!(last.session.unsent(), ANSWER + 4);
+    assert!(last.session.is_pressed());
+
+    let mut other = one.beside();
+    assert_eq!(run(&mut other, "f1 !1 m2 !2"), "+1 >1 +2 >2");
+}
+
+#[test]
+fn slow_readers_of_many_records_hold_up_nobody() {
+    let one = Bench::new(false, KAFKA_MEMORY_BYTES_MAX);
+    let mut all: Vec<_> = (0..4).map(|_| one.beside()).collect();
+    for bench in &mut all {
+        bench.desk.give(1, Given::Bytes(50 << 20));
+        bench.send(&request(Fetch::KEY, 12, 1, 0));
+        bench.turn();
+        bench.take(1 << 20);
+        assert!(!bench.session.is_pressed());
+    }
+    assert!(one.counts.held_bytes.get() < 100);
+    let mut other = one.beside();
+    assert_eq!(run(&mut other, "f1 !1 m2 !2"), "+1 >1 +2 >2");
+}
+
+#[test]
+fn a_producer_that_sends_ahead_gives_others_their_turn_for_memory() {
+    let mut one = Bench::new(false, 1 << 20);
+    let whole = |id| request(Produce::KEY, 9, id, 2 << 20);
+    let mut half = Share::of(&one.budget);
+    let mut wake = Context::from_waker(Waker::noop());
+    let all_of = KAFKA_OWN_BYTES + (1 << 20);
+    assert!(half.poll_hold(&mut wake, all_of, false).is_ready());
+    // Its first frame goes beyond, and the next waits for it behind another.
+    assert_eq!(one.send(&whole(1)), whole(1).len());
+    one.turn();
+    let mut other = one.beside();
+    let taken = other.send(&whole(3));
+    assert!(other.session.is_held_up());
+    let mut ahead = one.send(&whole(2));
+    assert!(one.session.is_held_up());
+    one.desk.give(1, Given::Bytes(4));
+    one.turn();
+    assert_eq!(other.send(&whole(3)[taken..]), whole(3).len() - taken);
+    ahead += one.send(&whole(2)[ahead..]);
+    assert!(one.session.is_held_up());
+    other.turn();
+    other.desk.give(3, Given::Bytes(4));
+    other.turn();
+    assert_eq!(one.send(&whole(2)[ahead..]), whole(2).len() - ahead);
+}
+
+#[test]
+fn a_muted_producer_leaves_its_place_beyond_to_another() {
+    let mut one = Bench::new(false, 1 << 20);
+    let whole = request(Produce::KEY, 9, 1, 2 << 20);
+    let mut half = Share::of(&one.budget);
+    let mut wake = Context::from_waker(Waker::noop());
+    let all_of = KAFKA_OWN_BYTES + (1 << 20);
+    assert!(half.poll_hold(&mut wake, all_of, false).is_ready());
+    let taken = one.send(&whole[..1 << 20]);
+    let mut other = one.beside();
+    let of_other = other.send(&whole);
+    assert!(other.session.is_held_up());
+
+    one.state.mute_until(one.now + Duration::from_secs(60));
+    one.session.heed_mute(one.now);
+    assert_eq!(other.send(&whole[of_other..]), whole.len() - of_other);
+    other.turn();
+    assert_eq!(other.trace(), "+1");
+    // Heard again it waits in turn, and comes to its end.
+    one.now += Duration::from_secs(60);
+    one.session.heed_mute(one.now);
+    let more = one.send(&whole[taken..]);
+    assert!(one.session.is_held_up());
+    other.desk.give(1, Given::Nothing);
+    other.turn();
+    let rest = &whole[taken + more..];
+    assert_eq!(one.send(rest), rest.len());
+}
+
+#[test]
 fn lengths_are_held_to_what_the_client_may_send() {
     let too_long = |needs_sasl: bool, declared: i32| {
         let mut bench = Bench::new(needs_sasl, KAFKA_MEMORY_BYTES_MAX);
@@ -406,11 +572,9 @@ fn lengths_are_held_to_what_the_client_may_send() {
         cut((20 << 20) + 1, 20 << 20)
     );
     assert_eq!(too_long(false, -1), cut(-1, 20 << 20));
-    assert_eq!(too_long(true, 64 << 10), None);
-    assert_eq!(
-        too_long(true, (64 << 10) + 1),
-        cut((64 << 10) + 1, 64 << 10)
-    );
+    // The longest token fits, and what stands before it.
+    assert_eq!(too_long(true, 8 << 10), None);
+    assert_eq!(too_long(true, (8 << 10) + 1), cut((8 << 10) + 1, 8 << 10));
 
     let mut bench = Bench::new(false, KAFKA_MEMORY_BYTES_MAX);
     bench.send(&[0, 0, 0, 3, 1, 2, 3]);
@@ -447,7 +611,8 @@ fn a_client_that_takes_nothing_is_owed_one_answer_beyond_the_bound() {
     bench.turn();
     assert_eq!(bench.trace(), "+0");
     assert_eq!(bench.session.unsent(), (3 << 20) + 4);
-    assert_eq!(bench.counts.held_bytes.get(), (3 << 20) + 4);
+    assert_eq!(bench.counts.held_bytes.get(), 4, "records are not its own");
+    assert!(!bench.session.wants_bytes(bench.now));
     bench.take((2 << 20) + 4);
     bench.turn();
     assert_eq!(bench.trace(), "+1");
@@ -502,6 +667,8 @@ fn a_frame_that_waits_for_memory_is_not_slow() {
     assert_eq!(one.send(&whole[taken..]), whole.len() - taken);
     one.turn();
     assert_eq!(one.trace(), "+1");
+    one.desk.give(1, Given::Nothing);
+    one.turn();
 
     one.send(&whole[..10]);
     let begun = one.now;
@@ -520,9 +687,11 @@ fn a_frame_that_waits_for_memory_is_not_slow() {
 fn fetches_wait_where_answers_pile_up() {
     let mut one = Bench::new(false, 1 << 20);
     let mut slow = Share::of(&one.budget);
-    slow.owe(crate::limits::KAFKA_ANSWER_MEMORY_BYTES_MAX);
+    let mut owed = Owed::default();
+    owed.add(AnswerKind::Fetch, KAFKA_FETCH_ANSWER_BYTES_MAX);
+    slow.owe(owed);
     assert_eq!(run(&mut one, "m1 !1 f2 m3"), "+1 >1");
-    slow.owe(0);
+    slow.owe(Owed::default());
     // It begins late, is answered at once, and the next begins behind it.
     assert_eq!(run(&mut one, "!2 !3"), "+2 +3 >2 >3");
 }

@@ -5,6 +5,7 @@
 //! plan      from where to where, and how many bytes of each
 //! read      the bytes
 //! cold      memory for those that are read from the disk
+//! warm      and for those that leave from where they stand
 //! served    what a partition came to
 //! words     the message as the others know it, and back
 //! ```
@@ -17,11 +18,13 @@ mod plan;
 mod read;
 mod served;
 mod session;
+mod warm;
 mod words;
 
 pub use cold::ColdMemory;
 pub use plan::end_of_epoch;
 pub use session::Sessions;
+pub use warm::WarmMemory;
 
 use super::led::NotLed;
 use super::{Call, Handle};
@@ -34,7 +37,7 @@ use crate::state::topics::{Topic, Topics};
 use crate::streams::View;
 use crate::streams::desk::{NotHere, Watch, Word};
 use plan::{parts, stretch};
-use read::{Given, Reading};
+use read::{Given, Memory, Reading};
 use served::{Read, Served};
 use session::{Asked, Named, Reads, Wanted};
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -193,7 +196,10 @@ impl Fetching {
             let (view, bytes_max) = (read.view.clone(), wanted.bytes_max);
             Some(Reading::new(view, read.marks, read.stretch, bytes_max))
         });
-        let memory = &self.call.door.cold_memory;
+        let memory = Memory {
+            cold: &self.call.door.cold_memory,
+            warm: &self.call.door.warm_memory,
+        };
         let read = read::read(readings.collect(), self.bytes_max, memory, self.left()).await;
         let mut given = read.given.into_iter();
         for one in &mut all {

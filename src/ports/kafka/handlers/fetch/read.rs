@@ -4,6 +4,7 @@
 
 use super::cold::{ColdMemory, Room};
 use super::plan::{Budget, Stretch, is_warm};
+use super::warm::{Allowance, Pin, WarmMemory};
 use crate::ids::Offset;
 use crate::limits::{FETCH_BYTES_MAX, FETCH_COLD_BYTES_MAX, FETCH_COLD_WAIT_MS};
 use crate::log::{Chunk, ReadError, Way};
@@ -20,6 +21,7 @@ pub struct Reading {
     pub view: Arc<View>,
     pub stretch: Stretch,
     pub bytes_max: i32,
+    is_empty: bool,
     is_cold: bool,
 }
 
@@ -43,7 +45,13 @@ pub struct Readout {
 /// the memory that they were read into.
 struct Held {
     bytes: Chunk,
-    _room: Option<Arc<Room>>,
+    _counted: Counted,
+}
+
+/// Where the bytes are counted until they are sent.
+enum Counted {
+    Cold { _room: Arc<Room> },
+    Warm { _pin: Pin },
 }
 
 impl AsRef<[u8]> for Held {
@@ -55,18 +63,29 @@ impl AsRef<[u8]> for Held {
 /// What one request may have.
 struct Bounds {
     budget: Budget,
+    /// None where nothing of it is cold.
     room: Option<Arc<Room>>,
     copied_bytes: usize,
+    allowance: Allowance,
 }
 
 impl Bounds {
     fn held(&mut self, bytes: Chunk) -> Bytes {
-        let mut room = None;
-        if bytes.is_copy() {
-            self.copied_bytes += bytes.len();
-            room = self.room.clone();
-        }
-        Bytes::from_owner(Held { bytes, _room: room })
+        let counted = match &self.room {
+            Some(room) if bytes.is_copy() => {
+                self.copied_bytes += bytes.len();
+                Counted::Cold {
+                    _room: room.clone(),
+                }
+            }
+            _ => Counted::Warm {
+                _pin: self.allowance.pin(bytes.len()),
+            },
+        };
+        Bytes::from_owner(Held {
+            bytes,
+            _counted: counted,
+        })
     }
 }
 
@@ -79,8 +98,13 @@ impl Reading {
             view,
             stretch,
             bytes_max,
+            is_empty,
             is_cold,
         }
+    }
+
+    fn is_warm(&self) -> bool {
+        !self.is_empty && !self.is_cold
     }
 
     fn way(&self) -> Way {
@@ -120,21 +144,37 @@ impl Reading {
     }
 }
 
+/// What the requests of all clients share.
+pub struct Memory<'a> {
+    pub cold: &'a ColdMemory,
+    pub warm: &'a WarmMemory,
+}
+
 /// Reads all, in their order, within what the request may have. Who finds no
 /// memory for what is cold within `patience` is given nothing.
 pub async fn read(
     readings: Vec<Reading>,
     bytes_max: i32,
-    memory: &ColdMemory,
+    memory: Memory<'_>,
     patience: Duration,
 ) -> Readout {
     let bytes_max = usize::try_from(bytes_max).unwrap_or(0);
+    let is_any_warm = readings.iter().any(Reading::is_warm);
+    // Who reads from the disk alone does not depend on what others hold here.
+    let allow = |bytes_max| match is_any_warm {
+        true => {
+            let allowance = memory.warm.allow(bytes_max);
+            (allowance.bytes(), allowance)
+        }
+        false => (bytes_max, memory.warm.allow(0)),
+    };
     if !readings.iter().any(|reading| reading.is_cold) {
-        return read_all(&readings, bytes_max.min(FETCH_BYTES_MAX), None);
+        let (bytes_max, allowance) = allow(bytes_max.min(FETCH_BYTES_MAX));
+        return read_all(&readings, bytes_max, None, allowance);
     }
     let patience = patience.max(Duration::from_millis(FETCH_COLD_WAIT_MS));
     let wanted = bytes_max.min(FETCH_COLD_BYTES_MAX);
-    let Ok(room) = timeout(patience, memory.room(wanted)).await else {
+    let Ok(room) = timeout(patience, memory.cold.room(wanted)).await else {
         let nothing = |reading: &Reading| {
             Ok(Given {
                 next: reading.stretch.from,
@@ -146,8 +186,8 @@ pub async fn read(
             is_full: true,
         };
     };
-    let bytes_max = wanted.min(room.bytes());
-    let work = move || read_all(&readings, bytes_max, Some(Arc::new(room)));
+    let (bytes_max, allowance) = allow(wanted.min(room.bytes()));
+    let work = move || read_all(&readings, bytes_max, Some(Arc::new(room)), allowance);
     let work = tokio::task::spawn_blocking(work).await;
     // It does not end otherwise but by a panic, or where the node stops.
     work.unwrap_or(Readout {
@@ -156,11 +196,17 @@ pub async fn read(
     })
 }
 
-fn read_all(readings: &[Reading], bytes_max: usize, room: Option<Arc<Room>>) -> Readout {
+fn read_all(
+    readings: &[Reading],
+    bytes_max: usize,
+    room: Option<Arc<Room>>,
+    allowance: Allowance,
+) -> Readout {
     let mut bounds = Bounds {
         budget: Budget::new(bytes_max),
         room,
         copied_bytes: 0,
+        allowance,
     };
     let each = readings.iter();
     let given = each.map(|reading| reading.read(&mut bounds)).collect();

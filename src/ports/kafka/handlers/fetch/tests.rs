@@ -1,6 +1,6 @@
 use super::*;
 use crate::ids::{NodeId, Offset, ProducerId, TopicId};
-use crate::limits::FETCH_WARM_BYTES;
+use crate::limits::{FETCH_WARM_BYTES, FETCH_WARM_BYTES_MIN};
 use crate::ports::kafka::handlers::trial::{
     FAR, NOW, OTHER, Trial, batch, run, transactional, valued,
 };
@@ -371,6 +371,51 @@ fn what_is_read_from_the_disk_has_its_memory_until_it_is_taken() {
         others.pop();
         let (cold, ()) = tokio::join!(fetch(0), async { others.clear() });
         assert_eq!(found(cold).len(), large.len());
+    });
+}
+
+#[test]
+fn slow_readers_leave_something_to_the_next_and_nobody_waits() {
+    let trial = Trial::new(&[("a", 1, &[])]);
+    let large = valued(&vec![b'x'; 900 << 10]);
+    (0..7).for_each(|_| trial.append("a", 0, &large));
+    let memory = &trial.door.warm_memory;
+    let all = memory.left_bytes();
+    let fetch = async || {
+        let wanted = FetchPartition {
+            partition_max_bytes: i32::MAX,
+            ..partition(0, 0)
+        };
+        let asked = FetchRequest {
+            max_bytes: i32::MAX,
+            max_wait_ms: 60_000,
+            ..request(vec![topic(&trial, "a", vec![wanted])])
+        };
+        let call = Call {
+            version: NEWEST,
+            ..trial.call()
+        };
+        let mut response = Fetch::run(call, asked).await.unwrap();
+        response.responses.remove(0).partitions.remove(0).records
+    };
+    run(async {
+        let first = fetch().await;
+        assert_eq!(first.len(), 7 * large.len());
+        assert_eq!(memory.left_bytes(), all - first.len());
+        drop(first);
+        assert_eq!(memory.left_bytes(), all);
+
+        let mut slow = Vec::new();
+        while !memory.is_used_up() {
+            slow.push(fetch().await);
+        }
+        assert!(slow.len() > 20, "{}", slow.len());
+        assert!(memory.left_bytes() < FETCH_WARM_BYTES_MIN);
+        // One batch always goes in, and at once though the client would wait.
+        let next = fetch().await;
+        assert_eq!(next.len(), large.len());
+        drop((slow, next));
+        assert_eq!(memory.left_bytes(), all);
     });
 }
 
