@@ -510,11 +510,13 @@ fn a_partition_that_is_named_again_is_committed_and_told_once() {
             name: "t".into(),
             partitions: offsets
                 .iter()
-                .map(|&(partition_index, committed_offset)| OffsetCommitRequestPartition {
-                    partition_index,
-                    committed_offset,
-                    ..OffsetCommitRequestPartition::default()
-                })
+                .map(
+                    |&(partition_index, committed_offset)| OffsetCommitRequestPartition {
+                        partition_index,
+                        committed_offset,
+                        ..OffsetCommitRequestPartition::default()
+                    },
+                )
                 .collect(),
         };
         let commit = OffsetCommitRequest {
