@@ -13,6 +13,7 @@ mod doors;
 mod kills;
 mod life;
 mod log;
+mod named;
 mod reduced;
 mod refusals;
 mod support_bundle;

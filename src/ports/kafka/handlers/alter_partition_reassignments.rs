@@ -1,20 +1,22 @@
 //! Moves partitions to other brokers, or stops such moves.
 
 use super::create_topics::nodes;
-use super::grouped::{Grouped, each_of, group};
+use super::grouped::{Grouped, each_of, merged, partition_in};
+use super::named::each_once;
 use super::proposing::{Deadline, propose_each, unexpected};
 use super::{Call, Handle};
-use crate::ids::PartitionId;
 use crate::limits::PARTITIONS_NAMED_MAX;
 use crate::ports::kafka::access::{Operation, Resource};
 use crate::ports::kafka::errors::Refusal;
+use crate::ports::kafka::messages::ErrorCode;
 use crate::ports::kafka::messages::alter_partition_reassignments::{
     AlterPartitionReassignments, AlterPartitionReassignmentsRequest,
     AlterPartitionReassignmentsResponse, ReassignablePartition, ReassignablePartitionResponse,
     ReassignableTopicResponse,
 };
-use crate::ports::kafka::messages::{ErrorCode, Text};
-use crate::state::topics::{Partition, Reassignment, StreamsCommand, StreamsRefused, Topics};
+use crate::state::topics::{
+    Partition, Reassignment, StreamsCommand, StreamsRefused, Topic, Topics,
+};
 
 type Request = AlterPartitionReassignmentsRequest;
 type Response = AlterPartitionReassignmentsResponse;
@@ -33,17 +35,13 @@ impl Handle for AlterPartitionReassignments {
         }
         let deadline = Deadline::of(request.timeout_ms);
         let topics = call.door.site.topics();
-        let asked = request.topics.into_iter().flat_map(|topic| {
-            let name = topic.name;
-            let partitions = topic.partitions.into_iter();
-            partitions.map(move |partition| (name.clone(), partition))
-        });
-        let (mut told, mut moves) = (Vec::new(), Vec::new());
-        for (name, partition) in asked {
-            let one = reassignment(&topics, &name, &partition, keeps_factor);
-            let refusal = one.map(|one| moves.push(one)).err();
-            told.push((name, partition.partition_index, refusal));
-        }
+        let asked = request.topics.into_iter();
+        let asked = merged(asked.map(|topic| (topic.name, topic.partitions)));
+        let mut moves = Vec::new();
+        let mut told: Vec<_> = asked
+            .into_iter()
+            .map(|asked| look(&topics, asked, keeps_factor, &mut moves))
+            .collect();
         let count = moves.len();
         let commands = moves.chunks(PARTITIONS_NAMED_MAX);
         let commands = commands.map(|some| StreamsCommand::Reassign {
@@ -51,22 +49,57 @@ impl Handle for AlterPartitionReassignments {
         });
         let outcomes = propose_each(&call.door.site, commands.collect(), deadline).await;
         let mut each = each_of(outcomes, count).into_iter();
-        let proposed = told.iter_mut().filter(|(_, _, refusal)| refusal.is_none());
-        proposed.for_each(|(_, _, refusal)| *refusal = each.next().unwrap_or(Some(unexpected())));
+        let all = told.iter_mut().flat_map(|topic| &mut topic.partitions);
+        let proposed = all.filter(|(_, refusal)| refusal.is_none());
+        proposed.for_each(|(_, refusal)| *refusal = each.next().unwrap_or(Some(unexpected())));
         response.responses = answers(told);
         Some(response)
     }
 }
 
+/// A topic's partitions by their numbers, and why each is not moved.
+type Told = Grouped<(i32, Option<Refusal>)>;
+
+/// What can be moved is; the rest is refused.
+fn look(
+    topics: &Topics,
+    asked: Grouped<ReassignablePartition>,
+    keeps_factor: bool,
+    moves: &mut Vec<Reassignment>,
+) -> Told {
+    let found = topics.get(&asked.name).ok_or(StreamsRefused::UnknownTopic);
+    let found = found.map_err(Refusal::from);
+    // A partition that is named a thousand times would be moved as often.
+    let once = each_once(asked.partitions, |one| one.partition_index);
+    let partitions = once.into_iter().map(|(one, is_once)| {
+        let moved = match (&found, is_once) {
+            (Err(refusal), _) => Err(refusal.clone()),
+            (_, false) => Err(twice()),
+            (Ok(topic), true) => reassignment(topics, &asked.name, topic, &one, keeps_factor),
+        };
+        let refusal = moved.map(|one| moves.push(one)).err();
+        (one.partition_index, refusal)
+    });
+    let partitions = partitions.collect();
+    Grouped {
+        name: asked.name,
+        partitions,
+    }
+}
+
+fn twice() -> Refusal {
+    Refusal::new(ErrorCode::InvalidRequest, "the partition is named twice")
+}
+
 fn reassignment(
     topics: &Topics,
-    name: &Text,
+    name: &str,
+    topic: &Topic,
     asked: &ReassignablePartition,
     keeps_factor: bool,
 ) -> Result<Reassignment, Refusal> {
-    let number = u32::try_from(asked.partition_index).map(PartitionId);
-    let number = number.map_err(|_| StreamsRefused::UnknownPartition)?;
-    let topic = topics.get(name).ok_or(StreamsRefused::UnknownTopic)?;
+    let number = partition_in(topic, asked.partition_index);
+    let number = number.ok_or(StreamsRefused::UnknownPartition)?;
     let partition = topic.partition(number);
     let partition = partition.ok_or(StreamsRefused::UnknownPartition)?;
     let replicas = asked.replicas.as_deref();
@@ -75,7 +108,7 @@ fn reassignment(
     }
     let target = replicas.map(|replicas| nodes(replicas, topics.brokers()));
     Ok(Reassignment {
-        topic: (**name).into(),
+        topic: name.into(),
         partition: number,
         target: target.transpose()?,
     })
@@ -92,19 +125,19 @@ fn check_factor(partition: &Partition, asked: usize) -> Result<(), Refusal> {
     }
 }
 
-fn answers(told: Vec<(Text, i32, Option<Refusal>)>) -> Vec<ReassignableTopicResponse> {
-    let each = told.into_iter().map(|(name, partition_index, refusal)| {
+fn answers(told: Vec<Told>) -> Vec<ReassignableTopicResponse> {
+    let answer = |(partition_index, refusal)| {
         let (error_code, error_message) = Refusal::said(refusal);
-        let partition = ReassignablePartitionResponse {
+        ReassignablePartitionResponse {
             partition_index,
             error_code,
             error_message,
-        };
-        (name, partition)
+        }
+    };
+    let answers = told.into_iter().map(|topic| ReassignableTopicResponse {
+        name: topic.name,
+        partitions: topic.partitions.into_iter().map(answer).collect(),
     });
-    let topics = group(each).into_iter();
-    let answers =
-        topics.map(|Grouped { name, partitions }| ReassignableTopicResponse { name, partitions });
     answers.collect()
 }
 
@@ -180,7 +213,9 @@ mod tests {
             );
         }
         let some = [("b", 0, Some(&[2, 1][..])), ("a", 9, None), ("a", 0, None)];
-        assert_eq!(ask(&stage, true, &some), [0, 3, 85]);
+        // What is said of one topic is answered together, at its first place.
+        let some = [&some[..], &[("b", 9, None), ("a", 9, None)]].concat();
+        assert_eq!(ask(&stage, true, &some), [0, 3, 42, 85]);
         stage.take_down(2);
         stage.take_down(3);
         assert_eq!(stage.partition("b", 0).in_sync, [NodeId(1), NodeId(2)]);

@@ -1,6 +1,7 @@
 //! Groups of KIP-848 and their members, for a person.
 
 use super::groups::{CONFUSED, name, named, optional_text};
+use super::named::each_once;
 use super::{Call, Handle};
 use crate::ports::kafka::access::{Operation, Resource};
 use crate::ports::kafka::errors::groups::code;
@@ -20,8 +21,10 @@ impl Handle for ConsumerGroupDescribe {
         call: Call,
         request: ConsumerGroupDescribeRequest,
     ) -> Option<ConsumerGroupDescribeResponse> {
-        let mut groups = Vec::with_capacity(request.group_ids.len());
-        for group in request.group_ids {
+        // A group that is named a thousand times is described once.
+        let named = each_once(request.group_ids, Text::clone);
+        let mut groups = Vec::with_capacity(named.len());
+        for (group, _) in named {
             let is_asked = request.include_authorized_operations;
             groups.push(describe(&call, group, is_asked).await);
         }

@@ -1,15 +1,19 @@
 //! Deletes groups that have no members, with their offsets.
 
 use super::groups::{code_of, name};
+use super::named::each_once;
 use super::{Call, Handle};
 use crate::ports::kafka::access::Operation;
+use crate::ports::kafka::messages::Text;
 use crate::ports::kafka::messages::delete_groups::*;
 use crate::streams::groups::request::Request;
 
 impl Handle for DeleteGroups {
     async fn run(call: Call, request: DeleteGroupsRequest) -> Option<DeleteGroupsResponse> {
-        let mut results = Vec::with_capacity(request.groups_names.len());
-        for group_id in request.groups_names {
+        // Named twice it is no group that was not there.
+        let named = each_once(request.groups_names, Text::clone);
+        let mut results = Vec::with_capacity(named.len());
+        for (group_id, _) in named {
             let error_code = match call.may_on_group(Operation::Delete, &group_id) {
                 Err(code) => code,
                 Ok(()) => {

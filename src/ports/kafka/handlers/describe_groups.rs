@@ -1,6 +1,7 @@
 //! Classic groups and their members, for a person.
 
 use super::groups::{CONFUSED, name, optional_text};
+use super::named::each_once;
 use super::{Call, Handle};
 use crate::ports::kafka::access::Operation;
 use crate::ports::kafka::errors::groups::code;
@@ -17,8 +18,10 @@ impl Handle for DescribeGroups {
     const MAY_BE_LARGE: bool = true;
 
     async fn run(call: Call, request: DescribeGroupsRequest) -> Option<DescribeGroupsResponse> {
-        let mut groups = Vec::with_capacity(request.groups.len());
-        for group in request.groups {
+        // A group that is named a thousand times is described once.
+        let named = each_once(request.groups, Text::clone);
+        let mut groups = Vec::with_capacity(named.len());
+        for (group, _) in named {
             let mut described = match call.may_on_group(Operation::Describe, &group) {
                 Err(code) => refused(group.clone(), code),
                 Ok(()) => {

@@ -1,6 +1,7 @@
 //! `DescribeLogDirs`: the data folder as the one directory that there is, what
 //! each partition takes in it, and how much room it has.
 
+use super::named::Named;
 use super::{Call, Handle};
 use crate::disk::{Room, room};
 use crate::ports::kafka::access::{Operation, Resource};
@@ -10,7 +11,7 @@ use crate::ports::kafka::messages::describe_log_dirs::{
     DescribeLogDirsResponse, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
 use crate::streams::View;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -38,26 +39,25 @@ impl Handle for DescribeLogDirs {
     }
 }
 
-type Spots = BTreeSet<(Arc<str>, i64)>;
-
-fn wanted(topics: &[DescribableLogDirTopic]) -> Spots {
-    let spots = topics.iter().flat_map(|topic| {
-        let name: Arc<str> = (&*topic.topic).into();
-        let partitions = topic.partitions.iter();
-        partitions.map(move |&partition| (name.clone(), partition.into()))
-    });
-    spots.collect()
+fn wanted(topics: &[DescribableLogDirTopic]) -> Named {
+    let mut wanted = Named::default();
+    for topic in topics {
+        let numbers = topic.partitions.iter();
+        let numbers = numbers.map(|&number| (number, ()));
+        wanted.of(&topic.topic).extend(numbers);
+    }
+    wanted
 }
 
 fn describe(
     folder: &Path,
     room: Option<Room>,
     views: &[Arc<View>],
-    wanted: Option<&Spots>,
+    wanted: Option<&Named>,
 ) -> DescribeLogDirsResult {
     let is_wanted = |view: &&Arc<View>| {
-        let spot = || (view.name.clone(), i64::from(view.key.partition.0));
-        wanted.is_none_or(|wanted| wanted.contains(&spot()))
+        let number = view.key.partition.0 as i32;
+        wanted.is_none_or(|wanted| wanted.has(&view.name, number))
     };
     let mut topics: BTreeMap<&str, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
     for view in views.iter().filter(is_wanted) {

@@ -2,6 +2,7 @@
 //! transaction holds up its readers.
 
 use super::led::NO_EPOCH;
+use super::named::{Named, is_new};
 use super::{Call, Handle};
 use crate::ports::kafka::access::{Operation, Resource};
 use crate::ports::kafka::messages::ErrorCode;
@@ -19,8 +20,14 @@ impl Handle for DescribeProducers {
         call: Call,
         request: DescribeProducersRequest,
     ) -> Option<DescribeProducersResponse> {
+        let mut named = Named::default();
         let mut topics = Vec::with_capacity(request.topics.len());
-        for topic in request.topics {
+        for mut topic in request.topics {
+            // A partition that is named a thousand times is shown once.
+            let named = named.of(&topic.name);
+            topic
+                .partition_indexes
+                .retain(|&index| is_new(named, index));
             topics.push(producers_of(&call, topic).await);
         }
         Some(DescribeProducersResponse {
@@ -97,12 +104,15 @@ mod tests {
         trial.append("a", 0, &transactional(0, &[1, 1, 1]));
         run(async {
             let request = DescribeProducersRequest {
-                topics: vec![TopicRequest {
-                    name: "a".into(),
-                    partition_indexes: vec![0, 1],
-                }],
+                topics: [vec![0, 1, 0], vec![1]]
+                    .map(|partition_indexes| TopicRequest {
+                        name: "a".into(),
+                        partition_indexes,
+                    })
+                    .into(),
             };
             let response = trial.ask::<DescribeProducers>(0, request).await;
+            assert!(response.topics[1].partitions.is_empty(), "told already");
             let [one, none] = &response.topics[0].partitions[..] else {
                 panic!("{response:?}");
             };

@@ -1,5 +1,6 @@
 //! Tells of transactional ids what their transactions stand at.
 
+use super::named::each_once;
 use super::{Call, Handle};
 use crate::ports::kafka::access::{Operation, Resource};
 use crate::ports::kafka::errors::transactions::Vocabulary;
@@ -20,7 +21,8 @@ impl Handle for DescribeTransactions {
         request: DescribeTransactionsRequest,
     ) -> Option<DescribeTransactionsResponse> {
         let mut response = DescribeTransactionsResponse::default();
-        for id in request.transactional_ids {
+        // One that is named a thousand times is described once.
+        for (id, _) in each_once(request.transactional_ids, Text::clone) {
             let mut state = match described(&call, &id).await {
                 Ok(described) => shown(&call, &described),
                 Err(error_code) => TransactionState {

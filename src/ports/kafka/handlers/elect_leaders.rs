@@ -1,7 +1,8 @@
 //! Makes the preferred replicas of partitions their leaders; or, where nobody
 //! leads, one that may lack what was acknowledged.
 
-use super::grouped::{Grouped, each_of, group, partition_of};
+use super::grouped::{Grouped, each_of, group, merged, partition_in};
+use super::named::each_once;
 use super::proposing::{Deadline, propose, propose_each, unexpected};
 use super::reached::text;
 use super::{Call, Handle};
@@ -9,20 +10,18 @@ use crate::ids::PartitionId;
 use crate::limits::PARTITIONS_NAMED_MAX;
 use crate::ports::kafka::access::{Operation, Resource};
 use crate::ports::kafka::errors::Refusal;
+use crate::ports::kafka::messages::ErrorCode;
 use crate::ports::kafka::messages::elect_leaders::{
     ElectLeaders, ElectLeadersRequest, ElectLeadersResponse, PartitionResult,
     ReplicaElectionResult, TopicPartitions,
 };
-use crate::ports::kafka::messages::{ErrorCode, Text};
 use crate::state::topics::{Election, StreamsCommand, StreamsOutcome, Topics};
-use std::collections::BTreeSet;
 
 /// From here on an answer has a code for all of it.
 const CODE_SINCE: i16 = 1;
 
-/// A partition by its topic's name and its number, and why it has no other
-/// leader.
-type Told = (Text, i32, Option<Refusal>);
+/// A topic's partitions by their numbers, and why each has no other leader.
+type Told = Grouped<(i32, Option<Refusal>)>;
 
 impl Handle for ElectLeaders {
     async fn run(call: Call, request: ElectLeadersRequest) -> Option<ElectLeadersResponse> {
@@ -56,14 +55,15 @@ impl Handle for ElectLeaders {
 }
 
 /// Each once, in their order.
-fn named(topics: Vec<TopicPartitions>) -> Vec<(Text, i32)> {
-    let mut seen = BTreeSet::new();
-    let each = topics.into_iter().flat_map(|topic| {
-        let name = topic.topic;
-        let partitions = topic.partitions.into_iter();
-        partitions.map(move |partition| (name.clone(), partition))
-    });
-    each.filter(|one| seen.insert(one.clone())).collect()
+fn named(topics: Vec<TopicPartitions>) -> Vec<Grouped<i32>> {
+    let topics = topics.into_iter();
+    let mut named = merged(topics.map(|topic| (topic.topic, topic.partitions)));
+    for topic in &mut named {
+        let partitions = std::mem::take(&mut topic.partitions);
+        let once = each_once(partitions, |number| *number).into_iter();
+        topic.partitions = once.map(|(number, _)| number).collect();
+    }
+    named
 }
 
 async fn elect_all(
@@ -81,40 +81,54 @@ async fn elect_all(
     };
     let each = each.into_iter().map(|(name, partition, elected)| {
         let refusal = elected.err().map(Refusal::from);
-        (text(&name), partition.0 as i32, refusal)
+        (text(&name), (partition.0 as i32, refusal))
     });
-    Ok(each.collect())
+    Ok(group(each))
 }
 
 async fn elect_named(
     call: &Call,
     election: Election,
-    named: Vec<(Text, i32)>,
+    named: Vec<Grouped<i32>>,
     deadline: Deadline,
 ) -> Vec<Told> {
+    let mut wanted = Vec::new();
     let topics = call.door.site.topics();
-    let known = |(name, number): &(Text, i32)| -> Option<(Box<str>, PartitionId)> {
-        let partition = partition_of(&topics, name, *number)?;
-        Some(((**name).into(), partition))
-    };
-    let found: Vec<_> = named.iter().map(known).collect();
-    let wanted: Vec<_> = found.iter().flatten().cloned().collect();
+    let named = named.into_iter();
+    let mut told: Vec<_> = named
+        .map(|topic| look(&topics, topic, &mut wanted))
+        .collect();
     let commands = wanted.chunks(PARTITIONS_NAMED_MAX);
     let commands = commands.map(|some| StreamsCommand::Elect {
         election,
         partitions: Some(some.to_vec()),
     });
     let outcomes = propose_each(&call.door.site, commands.collect(), deadline).await;
-    let each = each_of(outcomes, wanted.len());
-    let mut each = each.into_iter();
-    let told = named.into_iter().zip(found).map(|((name, number), found)| {
-        let refusal = match found {
-            Some(_) => each.next().unwrap_or(Some(unexpected())),
-            None => Some(ErrorCode::UnknownTopicOrPartition.into()),
-        };
-        (name, number, refusal)
+    let mut each = each_of(outcomes, wanted.len()).into_iter();
+    let all = told.iter_mut().flat_map(|topic| &mut topic.partitions);
+    let proposed = all.filter(|(_, refusal)| refusal.is_none());
+    proposed.for_each(|(_, refusal)| *refusal = each.next().unwrap_or(Some(unexpected())));
+    told
+}
+
+/// Those that are there are wanted; the others are refused.
+fn look(topics: &Topics, named: Grouped<i32>, wanted: &mut Vec<(Box<str>, PartitionId)>) -> Told {
+    let topic = topics.get(&named.name);
+    let unknown = Refusal::from(ErrorCode::UnknownTopicOrPartition);
+    let partitions = named.partitions.into_iter().map(|number| {
+        match topic.and_then(|topic| partition_in(topic, number)) {
+            Some(partition) => {
+                wanted.push(((*named.name).into(), partition));
+                (number, None)
+            }
+            None => (number, Some(unknown.clone())),
+        }
     });
-    told.collect()
+    let partitions = partitions.collect();
+    Grouped {
+        name: named.name,
+        partitions,
+    }
 }
 
 /// Whoever leads hands on what it is called off from once others have all of it,
@@ -122,59 +136,72 @@ async fn elect_named(
 /// is done all the same.
 async fn await_handing_on(call: &Call, told: &mut [Told], deadline: Deadline) {
     let mut changes = call.door.site.changes();
-    let awaited = async {
+    let handed_on = async {
         loop {
             let topics = changes.borrow_and_update().clone();
-            if !told.iter().any(|one| is_awaited(&topics, one)) || changes.changed().await.is_err()
-            {
+            let is_over = told
+                .iter_mut()
+                .all(|of| awaited(&topics, of).next().is_none());
+            if is_over || changes.changed().await.is_err() {
                 return;
             }
         }
     };
-    if let Err(late) = deadline.wait(awaited).await {
+    if let Err(late) = deadline.wait(handed_on).await {
         let topics = call.door.site.topics();
-        let awaited = told.iter_mut().filter(|one| is_awaited(&topics, one));
-        awaited.for_each(|(_, _, refusal)| *refusal = Some(late.clone()));
+        for topic in told {
+            awaited(&topics, topic).for_each(|refusal| *refusal = Some(late.clone()));
+        }
     }
 }
 
-fn is_awaited(topics: &Topics, (name, number, refusal): &Told) -> bool {
-    let number = u32::try_from(*number).ok();
-    let partition = topics
-        .get(name)
-        .and_then(|topic| topic.partition(PartitionId(number?)));
-    refusal.is_none() && partition.is_some_and(|one| one.is_called_off)
+/// Of what was elected, that which is called off still: none of it is refused yet.
+fn awaited<'a>(
+    topics: &'a Topics,
+    told: &'a mut Told,
+) -> impl Iterator<Item = &'a mut Option<Refusal>> {
+    let topic = topics.get(&told.name);
+    let is_awaited = move |number: i32| {
+        let partition = topic.and_then(|topic| topic.partition(partition_in(topic, number)?));
+        partition.is_some_and(|one| one.is_called_off)
+    };
+    let elected = told.partitions.iter_mut();
+    let elected = elected.filter(|(_, refusal)| refusal.is_none());
+    elected.filter_map(move |(number, refusal)| is_awaited(*number).then_some(refusal))
 }
 
 /// At version 0 an answer has no code of its own, so each partition has it.
 fn refused(
     version: i16,
     refusal: Refusal,
-    named: Option<Vec<(Text, i32)>>,
+    named: Option<Vec<Grouped<i32>>>,
 ) -> ElectLeadersResponse {
-    let each = named.into_iter().flatten();
-    let told = each.map(|(name, number)| (name, number, Some(refusal.clone())));
     let code = match version {
         CODE_SINCE.. => refusal.code,
         _ => ErrorCode::None,
     };
-    answer(code, told.collect())
+    let refused = |topic: Grouped<i32>| Grouped {
+        name: topic.name,
+        partitions: (topic.partitions.into_iter())
+            .map(|number| (number, Some(refusal.clone())))
+            .collect(),
+    };
+    let named = named.into_iter().flatten();
+    answer(code, named.map(refused).collect())
 }
 
 fn answer(error_code: ErrorCode, told: Vec<Told>) -> ElectLeadersResponse {
-    let topics = told.into_iter().map(|(name, number, refusal)| {
+    let result = |(partition_id, refusal)| {
         let (error_code, error_message) = Refusal::said(refusal);
-        let partition = PartitionResult {
-            partition_id: number,
+        PartitionResult {
+            partition_id,
             error_code,
             error_message,
-        };
-        (name, partition)
-    });
-    let topics = group(topics).into_iter();
-    let results = topics.map(|Grouped { name, partitions }| ReplicaElectionResult {
-        topic: name,
-        partition_result: partitions,
+        }
+    };
+    let results = told.into_iter().map(|topic| ReplicaElectionResult {
+        topic: topic.name,
+        partition_result: topic.partitions.into_iter().map(result).collect(),
     });
     ElectLeadersResponse {
         error_code,

@@ -1,13 +1,13 @@
 //! Which broker keeps a group or a transactional id: the one that leads its
 //! partition of an internal topic. The topic is made when it is first asked for.
 
+use super::named::each_once;
 use super::{Call, Handle};
-use crate::ids::PartitionId;
 use crate::ports::kafka::access::{Operation, Resource};
 use crate::ports::kafka::messages::find_coordinator::*;
 use crate::ports::kafka::messages::{ErrorCode, Text};
 use crate::ports::kafka::topics::{Internal, ensure_internal};
-use crate::state::topics::Topics;
+use crate::state::topics::{Partition, Topics};
 use crate::streams::groups;
 
 /// Kinds of keys. Groups of readers that share partitions (2) are not spoken.
@@ -28,18 +28,17 @@ impl Handle for FindCoordinator {
             ..4 => vec![request.key],
             _ => request.coordinator_keys,
         };
-        let mut found = Vec::with_capacity(keys.len());
-        for key in keys {
-            let coordinator = match which {
-                Ok(which) => find(&call, which, &key).await,
-                Err(code) => Err((code, None)),
-            };
-            found.push(shown(key, coordinator));
-        }
+        // One that is named a thousand times is found once.
+        let keys = each_once(keys, Text::clone).into_iter().map(|(key, _)| key);
+        let found = match which {
+            Ok(which) => find(&call, which, keys).await,
+            Err(code) => keys.map(|key| shown(key, Err((code, None)))).collect(),
+        };
         Some(response(call.version, found))
     }
 }
 
+#[derive(Clone)]
 struct Place {
     node: i32,
     host: Text,
@@ -47,16 +46,26 @@ struct Place {
 }
 
 /// A code, and a sentence for a person.
-type Refused = (ErrorCode, Option<String>);
+type Refused = (ErrorCode, Option<Text>);
 
-async fn find(call: &Call, which: Internal, key: &str) -> Result<Place, Refused> {
-    may(call, which, key).map_err(|code| (code, None))?;
-    let door = &call.door;
-    let ensured = ensure_internal(&door.site, &*door.entropy, which).await;
-    ensured.map_err(|why| (ErrorCode::CoordinatorNotAvailable, Some(why)))?;
-    let topics = door.site.topics();
-    place(&topics, which.name(), key, &call.listener)
-        .ok_or((ErrorCode::CoordinatorNotAvailable, None))
+async fn find(call: &Call, which: Internal, keys: impl Iterator<Item = Text>) -> Vec<Coordinator> {
+    let keys = keys.map(|key| (may(call, which, &key), key));
+    let keys: Vec<_> = keys.collect();
+    let ensured = match keys.iter().any(|(may, _)| may.is_ok()) {
+        true => ensure_internal(&call.door.site, &*call.door.entropy, which).await,
+        false => Ok(()),
+    };
+    let not_there = |why: Text| (ErrorCode::CoordinatorNotAvailable, Some(why));
+    let ensured = ensured.map_err(|why| not_there(why.into()));
+    let places = places(&call.door.site.topics(), which.name(), &call.listener);
+    let found = keys.into_iter().map(|(may, key)| {
+        let found = may.map_err(|code| (code, None));
+        let found = found
+            .and_then(|()| ensured.clone())
+            .and_then(|()| place(&places, &key).ok_or((ErrorCode::CoordinatorNotAvailable, None)));
+        shown(key, found)
+    });
+    found.collect()
 }
 
 fn may(call: &Call, which: Internal, key: &str) -> Result<(), ErrorCode> {
@@ -73,19 +82,26 @@ fn may(call: &Call, which: Internal, key: &str) -> Result<(), ErrorCode> {
     }
 }
 
-/// Who leads the key's partition, as reached by the listener of this name. None
-/// while nobody does or nobody is reached there.
-fn place(topics: &Topics, topic: &str, key: &str, listener: &str) -> Option<Place> {
-    let topic = topics.get(topic)?;
-    let number = groups::partition_of(key, topic.partitions.len() as u32)?;
-    let node = topic.partition(PartitionId(number))?.leader?;
-    let up = topics.brokers().get(node)?.up.as_ref()?;
-    let reached = up.listeners.iter().find(|it| *it.name == *listener)?;
-    Some(Place {
-        node: i32::try_from(node.0).ok()?,
-        host: Text::from(&*reached.host),
-        port: reached.port,
-    })
+/// Who leads each partition, as reached by the listener of this name: keys have no
+/// copies of their own. None while nobody does or nobody is reached there.
+fn places(topics: &Topics, topic: &str, listener: &str) -> Vec<Option<Place>> {
+    let partitions = topics.get(topic).map(|topic| topic.partitions.iter());
+    let place = |partition: &Partition| {
+        let node = partition.leader?;
+        let up = topics.brokers().get(node)?.up.as_ref()?;
+        let reached = up.listeners.iter().find(|it| *it.name == *listener)?;
+        Some(Place {
+            node: i32::try_from(node.0).ok()?,
+            host: Text::from(&*reached.host),
+            port: reached.port,
+        })
+    };
+    partitions.into_iter().flatten().map(place).collect()
+}
+
+fn place(places: &[Option<Place>], key: &str) -> Option<Place> {
+    let number = groups::partition_of(key, places.len() as u32)?;
+    places.get(number as usize)?.clone()
 }
 
 fn shown(key: Text, found: Result<Place, Refused>) -> Coordinator {
@@ -104,7 +120,7 @@ fn shown(key: Text, found: Result<Place, Refused>) -> Coordinator {
             host: Text::default(),
             port: NOBODY,
             error_code,
-            error_message: Some(why.map_or(Text::from_static(error_code.sentence()), Text::from)),
+            error_message: Some(why.unwrap_or(Text::from_static(error_code.sentence()))),
         },
     }
 }
@@ -140,7 +156,8 @@ mod tests {
         let village = Village::of(3);
         let find = |key: &str, listener: &str| {
             let topics = village.site.topics();
-            let place = place(&topics, "__consumer_offsets", key, listener)?;
+            let places = places(&topics, "__consumer_offsets", listener);
+            let place = place(&places, key)?;
             Some((place.node, place.host.to_string(), place.port))
         };
         assert_eq!(find("a", "PLAINTEXT"), None, "before the topic is there");

@@ -4,7 +4,7 @@ use crate::ids::PartitionId;
 use crate::limits::PARTITIONS_NAMED_MAX;
 use crate::ports::kafka::errors::Refusal;
 use crate::ports::kafka::messages::Text;
-use crate::state::topics::{StreamsOutcome, Topics};
+use crate::state::topics::{StreamsOutcome, Topic};
 use std::collections::BTreeMap;
 
 use super::proposing::unexpected;
@@ -30,10 +30,26 @@ pub fn group<T>(each: impl Iterator<Item = (Text, T)>) -> Vec<Grouped<T>> {
     topics
 }
 
+/// Topics with what a request says of their partitions, those of one name together.
+/// No name is copied or compared for a partition: it may be much longer than what
+/// the partition takes in the frame.
+pub fn merged<T>(topics: impl Iterator<Item = (Text, Vec<T>)>) -> Vec<Grouped<T>> {
+    let mut places = BTreeMap::new();
+    let mut merged: Vec<Grouped<T>> = Vec::new();
+    for (name, partitions) in topics {
+        let place = *places.entry(name.clone()).or_insert(merged.len());
+        match merged.get_mut(place) {
+            Some(before) => before.partitions.extend(partitions),
+            None => merged.push(Grouped { name, partitions }),
+        }
+    }
+    merged
+}
+
 /// A partition that is there, by its number.
-pub fn partition_of(topics: &Topics, name: &str, number: i32) -> Option<PartitionId> {
+pub fn partition_in(topic: &Topic, number: i32) -> Option<PartitionId> {
     let partition = u32::try_from(number).ok().map(PartitionId)?;
-    topics.get(name)?.partition(partition)?;
+    topic.partition(partition)?;
     Some(partition)
 }
 

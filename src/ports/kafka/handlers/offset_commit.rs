@@ -1,12 +1,14 @@
 //! Keeps how far a group has read.
 
-use super::groups::{codes_of_each, name, optional_name};
+use super::groups::{CONFUSED, codes_of_each, name, optional_name};
+use super::named::Named;
 use super::{Call, Handle};
 use crate::ids::{TopicId, Uid};
 use crate::ports::kafka::access::Operation;
 use crate::ports::kafka::errors::groups::commit_code;
 use crate::ports::kafka::messages::ErrorCode;
 use crate::ports::kafka::messages::offset_commit::*;
+use crate::streams::groups::Name;
 use crate::streams::groups::request::{Caller, Commit, NewOffset, Request};
 
 impl Handle for OffsetCommit {
@@ -15,17 +17,11 @@ impl Handle for OffsetCommit {
             return Some(response(request.topics, |_| Err(code), &[]));
         }
         let topics = call.door.site.topics();
-        let looked = request.topics.iter().map(|topic| {
-            let found = call.topic(&topics, Operation::Read, &topic.name);
-            (topic, found)
-        });
-        let looked: Vec<_> = looked.collect();
-        let offsets: Vec<NewOffset> = looked
-            .iter()
-            .filter_map(|(topic, found)| found.ok().map(|id| (topic, id)))
-            .flat_map(|(topic, id)| offsets_of(topic, id))
+        let looked = request.topics.iter();
+        let verdicts: Vec<_> = looked
+            .map(|topic| call.topic(&topics, Operation::Read, &topic.name))
             .collect();
-        let verdicts: Vec<_> = looked.into_iter().map(|(_, found)| found).collect();
+        let offsets = offsets(&request.topics, &verdicts);
         let count = offsets.len();
         let codes = match count {
             0 => Vec::new(),
@@ -52,10 +48,35 @@ fn commit(request: &OffsetCommitRequest, offsets: Vec<NewOffset>) -> Commit {
     }
 }
 
-fn offsets_of(topic: &OffsetCommitRequestTopic, id: TopicId) -> impl Iterator<Item = NewOffset> {
-    let named = name(&topic.name);
-    topic.partitions.iter().map(move |partition| NewOffset {
-        topic: named.clone(),
+/// Of each partition the last that is said of it, at the place of the first: each
+/// becomes a record of the log, which has the names of its group and topic besides.
+fn offsets(
+    topics: &[OffsetCommitRequestTopic],
+    verdicts: &[Result<TopicId, ErrorCode>],
+) -> Vec<NewOffset> {
+    let (mut places, mut offsets) = (Named::default(), Vec::new());
+    for (topic, verdict) in topics.iter().zip(verdicts) {
+        let Ok(id) = verdict else {
+            continue;
+        };
+        let (topic_name, places) = (name(&topic.name), places.of(&topic.name));
+        for partition in &topic.partitions {
+            let offset = offset(topic_name.clone(), *id, partition);
+            let place = *places
+                .entry(partition.partition_index)
+                .or_insert(offsets.len());
+            match offsets.get_mut(place) {
+                Some(before) => *before = offset,
+                None => offsets.push(offset),
+            }
+        }
+    }
+    offsets
+}
+
+fn offset(topic: Name, id: TopicId, partition: &OffsetCommitRequestPartition) -> NewOffset {
+    NewOffset {
+        topic,
         topic_id: Uid(id.0),
         partition: partition.partition_index,
         offset: partition.committed_offset,
@@ -64,22 +85,24 @@ fn offsets_of(topic: &OffsetCommitRequestTopic, id: TopicId) -> impl Iterator<It
             .committed_metadata
             .as_ref()
             .map_or_else(|| "".into(), name),
-    })
+    }
 }
 
 /// `verdict` is that of each topic, and `codes` are those of the partitions
-/// whose topics passed, in their order.
+/// whose topics passed, each once, in their order.
 fn response(
     topics: Vec<OffsetCommitRequestTopic>,
     verdict: impl Fn(usize) -> Result<TopicId, ErrorCode>,
     codes: &[ErrorCode],
 ) -> OffsetCommitResponse {
-    let mut codes = codes.iter().copied();
+    let (mut codes, mut told) = (codes.iter().copied(), Named::default());
     let mut topic = |(at, topic): (usize, OffsetCommitRequestTopic)| {
-        let verdict = verdict(at);
+        let (verdict, told) = (verdict(at), told.of(&topic.name));
         let partitions = topic.partitions.iter().map(|partition| {
             let error_code = match verdict {
-                Ok(_) => codes.next().unwrap_or(super::groups::CONFUSED),
+                Ok(_) => *told
+                    .entry(partition.partition_index)
+                    .or_insert_with(|| codes.next().unwrap_or(CONFUSED)),
                 Err(code) => code,
             };
             OffsetCommitResponsePartition {

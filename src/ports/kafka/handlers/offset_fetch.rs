@@ -1,6 +1,7 @@
 //! How far groups have read.
 
 use super::groups::{CONFUSED, name};
+use super::named::{Named, each_once, is_new};
 use super::{Call, Handle};
 use crate::ids::Uid;
 use crate::ports::kafka::access::{Operation, Resource};
@@ -16,6 +17,8 @@ type Asked = OffsetFetchRequestGroup;
 type Answered = OffsetFetchResponseGroup;
 
 const NO_OFFSET: i64 = -1;
+/// The first version with a code for all of a group.
+const CODE_FROM: i16 = 2;
 
 impl Handle for OffsetFetch {
     const MAY_BE_LARGE: bool = true;
@@ -25,12 +28,17 @@ impl Handle for OffsetFetch {
         if is_single {
             request.groups = vec![alone(&mut request)];
         }
-        let asked_of = (is_single)
+        let asked_of = (call.version < CODE_FROM)
             .then(|| request.groups[0].topics.clone())
             .flatten();
-        let mut groups = Vec::with_capacity(request.groups.len());
-        for group in request.groups {
-            groups.push(answer(&call, group, request.require_stable).await);
+        let named = each_once(request.groups, |group| group.group_id.clone());
+        let mut groups = Vec::with_capacity(named.len());
+        for (group, is_once) in named {
+            groups.push(match is_once {
+                true => answer(&call, group, request.require_stable).await,
+                // With other topics or another member, perhaps.
+                false => refused(group.group_id, ErrorCode::InvalidRequest),
+            });
         }
         Some(match is_single {
             true => single(call.version, groups.remove(0), asked_of),
@@ -56,9 +64,12 @@ fn alone(request: &mut OffsetFetchRequest) -> Asked {
     }
 }
 
-async fn answer(call: &Call, asked: Asked, is_stable_required: bool) -> Answered {
+async fn answer(call: &Call, mut asked: Asked, is_stable_required: bool) -> Answered {
     if let Err(code) = call.may_on_group(Operation::Describe, &asked.group_id) {
         return refused(asked.group_id, code);
+    }
+    if let Some(topics) = &mut asked.topics {
+        name_once(topics);
     }
     let sees = |topic: &str| call.may(Operation::Describe, Resource::Topic(topic));
     let fetch = fetch(&asked, is_stable_required, &sees);
@@ -70,6 +81,18 @@ async fn answer(call: &Call, asked: Asked, is_stable_required: bool) -> Answered
         }
         Ok(_) => refused(asked.group_id, CONFUSED),
         Err(error) => refused(asked.group_id, code(&error)),
+    }
+}
+
+/// What is committed of a partition, words of 4 KiB perhaps, is told once though
+/// the partition is named a thousand times.
+fn name_once(topics: &mut [OffsetFetchRequestTopics]) {
+    let mut named = Named::default();
+    for topic in topics {
+        let named = named.of(&topic.name);
+        topic
+            .partition_indexes
+            .retain(|&index| is_new(named, index));
     }
 }
 
@@ -208,7 +231,7 @@ fn single(
         let partitions = indexes.map(|it| without(it, group.error_code)).collect();
         topic_of(topic.name, partitions)
     };
-    let topics = match version < 2 && group.error_code != ErrorCode::None {
+    let topics = match version < CODE_FROM && group.error_code != ErrorCode::None {
         true => asked.into_iter().flatten().map(everywhere).collect(),
         false => group.topics,
     };

@@ -362,7 +362,7 @@ fn offsets_are_part_of_a_transaction() {
             let response = stage.ask::<AddOffsetsToTxn>(version, &request).await;
             assert_eq!(response.error_code, ErrorCode::None);
             let described = DescribeTransactionsRequest {
-                transactional_ids: vec!["a".into(), "b".into(), "".into()],
+                transactional_ids: vec!["a".into(), "b".into(), "a".into(), "".into()],
             };
             let response = stage.ask::<DescribeTransactions>(0, &described).await;
             let states = response.transaction_states;

@@ -1,6 +1,7 @@
 //! Keeps how far a group has read, once a transaction is committed.
 
 use super::groups::{CONFUSED, codes_of_each, name, optional_name};
+use super::named::Named;
 use super::{Call, Handle};
 use crate::ids::{TopicId, Uid};
 use crate::limits::BEGIN_VERIFIED_MAX;
@@ -9,8 +10,8 @@ use crate::ports::kafka::errors::groups::transactional_commit_code;
 use crate::ports::kafka::errors::transactions::Vocabulary;
 use crate::ports::kafka::messages::ErrorCode;
 use crate::ports::kafka::messages::txn_offset_commit::*;
-use crate::streams::groups;
 use crate::streams::groups::request::{Caller, CommitInTransaction, NewOffset, Request};
+use crate::streams::groups::{self, Name};
 use crate::streams::transactions::Error;
 
 impl Handle for TxnOffsetCommit {
@@ -20,17 +21,11 @@ impl Handle for TxnOffsetCommit {
             return Some(response(request.topics, |_| Err(code), &[]));
         }
         let topics = call.door.site.topics();
-        let looked = request.topics.iter().map(|topic| {
-            let found = call.topic(&topics, Operation::Read, &topic.name);
-            (topic, found)
-        });
-        let looked: Vec<_> = looked.collect();
-        let offsets: Vec<NewOffset> = looked
-            .iter()
-            .filter_map(|(topic, found)| found.ok().map(|id| (topic, id)))
-            .flat_map(|(topic, id)| offsets_of(topic, id))
+        let looked = request.topics.iter();
+        let verdicts: Vec<_> = looked
+            .map(|topic| call.topic(&topics, Operation::Read, &topic.name))
             .collect();
-        let verdicts: Vec<_> = looked.into_iter().map(|(_, found)| found).collect();
+        let offsets = offsets(&request.topics, &verdicts);
         let codes = match offsets.is_empty() {
             true => Vec::new(),
             false => keep(&call, &request, offsets).await,
@@ -121,10 +116,35 @@ fn commit(request: &TxnOffsetCommitRequest, offsets: Vec<NewOffset>) -> CommitIn
     }
 }
 
-fn offsets_of(topic: &TxnOffsetCommitRequestTopic, id: TopicId) -> impl Iterator<Item = NewOffset> {
-    let named = name(&topic.name);
-    topic.partitions.iter().map(move |partition| NewOffset {
-        topic: named.clone(),
+/// Of each partition the last that is said of it, at the place of the first: each
+/// becomes a record of the log, which has the names of its group and topic besides.
+fn offsets(
+    topics: &[TxnOffsetCommitRequestTopic],
+    verdicts: &[Result<TopicId, ErrorCode>],
+) -> Vec<NewOffset> {
+    let (mut places, mut offsets) = (Named::default(), Vec::new());
+    for (topic, verdict) in topics.iter().zip(verdicts) {
+        let Ok(id) = verdict else {
+            continue;
+        };
+        let (topic_name, places) = (name(&topic.name), places.of(&topic.name));
+        for partition in &topic.partitions {
+            let offset = offset(topic_name.clone(), *id, partition);
+            let place = *places
+                .entry(partition.partition_index)
+                .or_insert(offsets.len());
+            match offsets.get_mut(place) {
+                Some(before) => *before = offset,
+                None => offsets.push(offset),
+            }
+        }
+    }
+    offsets
+}
+
+fn offset(topic: Name, id: TopicId, partition: &TxnOffsetCommitRequestPartition) -> NewOffset {
+    NewOffset {
+        topic,
         topic_id: Uid(id.0),
         partition: partition.partition_index,
         offset: partition.committed_offset,
@@ -133,22 +153,24 @@ fn offsets_of(topic: &TxnOffsetCommitRequestTopic, id: TopicId) -> impl Iterator
             .committed_metadata
             .as_ref()
             .map_or_else(|| "".into(), name),
-    })
+    }
 }
 
 /// `verdict` is that of each topic, and `codes` are those of the partitions
-/// whose topics passed, in their order.
+/// whose topics passed, each once, in their order.
 fn response(
     topics: Vec<TxnOffsetCommitRequestTopic>,
     verdict: impl Fn(usize) -> Result<TopicId, ErrorCode>,
     codes: &[ErrorCode],
 ) -> TxnOffsetCommitResponse {
-    let mut codes = codes.iter().copied();
+    let (mut codes, mut told) = (codes.iter().copied(), Named::default());
     let mut topic = |(at, topic): (usize, TxnOffsetCommitRequestTopic)| {
-        let verdict = verdict(at);
+        let (verdict, told) = (verdict(at), told.of(&topic.name));
         let partitions = topic.partitions.iter().map(|partition| {
             let error_code = match verdict {
-                Ok(_) => codes.next().unwrap_or(CONFUSED),
+                Ok(_) => *told
+                    .entry(partition.partition_index)
+                    .or_insert_with(|| codes.next().unwrap_or(CONFUSED)),
                 Err(code) => code,
             };
             TxnOffsetCommitResponsePartition {

@@ -4,6 +4,7 @@
 mod scan;
 
 use super::led::{NO_EPOCH, NotLed};
+use super::named::{Named, is_new};
 use super::{Call, Handle};
 use crate::ids::Offset;
 use crate::ports::kafka::access::{Operation, Resource};
@@ -17,7 +18,6 @@ use crate::streams::View;
 use crate::streams::desk::{NotHere, Word};
 use crate::streams::view::Marks;
 use scan::{Sought, Spotted};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Of the isolation levels.
@@ -75,7 +75,7 @@ impl Handle for ListOffsets {
             is_of_replica: request.replica_id >= 0,
             reads_committed: request.isolation_level == READ_COMMITTED,
         };
-        let mut named = BTreeSet::new();
+        let mut named = Named::default();
         let mut topics = Vec::with_capacity(request.topics.len());
         for topic in request.topics {
             topics.push(listing.topic(topic, &mut named).await);
@@ -94,11 +94,7 @@ struct Listing {
 }
 
 impl Listing {
-    async fn topic(
-        &self,
-        asked: ListOffsetsTopic,
-        named: &mut BTreeSet<(Box<str>, i32)>,
-    ) -> ListOffsetsTopicResponse {
+    async fn topic(&self, asked: ListOffsetsTopic, named: &mut Named) -> ListOffsetsTopicResponse {
         let topics = self.call.door.site.topics();
         let topic = match self
             .call
@@ -111,11 +107,11 @@ impl Listing {
                 .ok_or(ErrorCode::UnknownTopicOrPartition),
             false => Err(ErrorCode::TopicAuthorizationFailed),
         };
+        let named = named.of(&asked.name);
         let mut partitions = Vec::with_capacity(asked.partitions.len());
         for one in &asked.partitions {
-            let is_first = named.insert(((&*asked.name).into(), one.partition_index));
             let found = match topic {
-                Ok(_) if !is_first => Err(ErrorCode::InvalidRequest),
+                Ok(_) if !is_new(named, one.partition_index) => Err(ErrorCode::InvalidRequest),
                 Ok(topic) => self.partition(topic, one).await,
                 Err(code) => Err(code),
             };
