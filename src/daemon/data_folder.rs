@@ -2,8 +2,8 @@
 //! otherwise is the log's matter.
 
 use super::refused::Refused;
-use crate::log::identity::{self, Identity};
 use crate::limits::LOSSES_ANNOUNCED_MAX;
+use crate::log::identity::{self, Identity};
 use crate::log::mend;
 use crate::replica::level_file;
 use crate::state::topics::Lost;

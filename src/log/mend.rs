@@ -108,7 +108,9 @@ impl Lost {
     /// not read, or where nobody knows how far one went: there may be others of
     /// which nothing is known at all.
     pub fn logs(said: &str) -> Option<BTreeSet<LogId>> {
-        let lost = said.lines().map(|line| Self::read(line).filter(|lost| lost.until.is_some()));
+        let lost = said
+            .lines()
+            .map(|line| Self::read(line).filter(|lost| lost.until.is_some()));
         lost.map(|lost| Some(lost?.log)).collect()
     }
 }

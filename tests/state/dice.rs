@@ -7,8 +7,8 @@ use dolmen::entropy::Seeded;
 use dolmen::ids::{LogId, NodeId, PartitionId, SessionId, TopicId, Uid};
 use dolmen::state::topics::{
     AddPartitions, AlterOverrides, AlterSettings, Alteration, Announce, BrokerLife, CreateTopic,
-    Election, Holder, InSyncChange, Kept, Layout, Listener, Lost, Reassignment, Security, SettingsChange,
-    TopicKey,
+    Election, Holder, InSyncChange, Kept, Layout, Listener, Lost, Reassignment, Security,
+    SettingsChange, TopicKey,
 };
 use dolmen::state::{
     Acl, AclEntry, AttachSession, Command, Create, Data, Identity, MemberCommand, NodeKind,

@@ -422,10 +422,9 @@ impl Share {
 
     /// Nothing more is read or begun: what is held stays until it is given back.
     pub fn stop_waiting(&mut self) {
-        for place in [self.waits.take(), self.waits_to_answer.take()] {
-            if let Some(place) = place {
-                self.budget.change(|state| state.waiting.remove(&place));
-            }
+        let places = [self.waits.take(), self.waits_to_answer.take()];
+        for place in places.into_iter().flatten() {
+            self.budget.change(|state| state.waiting.remove(&place));
         }
     }
 }

@@ -6,8 +6,8 @@ use super::out::Out;
 use crate::ids::{LogId, NodeId, PartitionId, TopicId, Uid, Zxid};
 use crate::state::topics::{
     AddPartitions, AlterOverrides, AlterSettings, Alteration, Announce, BrokerLife, CreateTopic,
-    Election, Holder, InSyncChange, Kept, Layout, Listener, Lost, Reassignment, Security, SettingsChange,
-    StreamsCommand, TopicKey,
+    Election, Holder, InSyncChange, Kept, Layout, Listener, Lost, Reassignment, Security,
+    SettingsChange, StreamsCommand, TopicKey,
 };
 
 /// The least that an item of a list takes.

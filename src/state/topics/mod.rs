@@ -29,8 +29,8 @@ pub use access::{Access, AccessCommand, AccessOutcome, AccessRefused};
 pub use brokers::{Broker, Brokers, Up};
 pub use command::{
     AddPartitions, AlterOverrides, AlterSettings, Announce, AssignmentFault, BrokerLife,
-    CreateTopic, Election, Holder, InSyncChange, Kept, Layout, Listener, Lost, Reassignment, Security,
-    SettingsChange, Stand, StreamsCommand, StreamsOutcome, StreamsRefused, TopicKey,
+    CreateTopic, Election, Holder, InSyncChange, Kept, Layout, Listener, Lost, Reassignment,
+    Security, SettingsChange, Stand, StreamsCommand, StreamsOutcome, StreamsRefused, TopicKey,
 };
 pub use names::NameFault;
 pub use nodes::StreamsNode;

@@ -348,11 +348,7 @@ fn who_holds_a_partition_again_begins_anew() {
     one.dwelling().settle();
     let view = one.dwelling().streams.view(key(1, 0));
     assert_eq!(view.expect("it is held").marks().next, Offset(0));
-    assert_eq!(
-        has_log(&one.machine.disk)[0],
-        false,
-        "it is nobody's any more"
-    );
+    assert!(!has_log(&one.machine.disk)[0], "it is nobody's any more");
 }
 
 fn read_behind_its_reign() {
