@@ -557,6 +557,9 @@ pub const TRANSACTION_QUEUED_BYTES_MAX: usize = 8 << 20;
 pub const TOPIC_NAME_BYTES_MAX: usize = 249;
 /// Topics of the cluster. One of one partition takes some 2 KiB with its nodes.
 pub const TOPICS_MAX: usize = 10_000;
+/// Resources of which one request is told the settings, 3.5 KiB each: all topics, and
+/// with them 35 MiB. A name costs its sender four bytes.
+pub const CONFIGS_TOLD_MAX: usize = TOPICS_MAX;
 /// Partitions of one topic, and so of one command. A thousand are made in some
 /// 5 ms of the replica's thread, and the node that says where all of them stand
 /// is 30 KB.

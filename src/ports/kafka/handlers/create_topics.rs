@@ -6,7 +6,7 @@ use super::named::{each_once, own_topic};
 use super::proposing::{Deadline, propose_each, unexpected};
 use super::{Call, Handle};
 use crate::ids::NodeId;
-use crate::limits::PARTITIONS_PER_TOPIC_MAX;
+use crate::limits::{CONFIGS_TOLD_MAX, PARTITIONS_PER_TOPIC_MAX};
 use crate::ports::kafka::access::{Operation, Resource};
 use crate::ports::kafka::errors::Refusal;
 use crate::ports::kafka::messages::create_topics::{
@@ -32,6 +32,7 @@ impl Handle for CreateTopics {
         let (mut places, mut commands) = (Vec::new(), Vec::new());
         for (topic, is_once) in each_once(request.topics, |topic| topic.name.clone()) {
             let command = match is_once {
+                _ if commands.len() >= CONFIGS_TOLD_MAX => Err(StreamsRefused::TopicsMax.into()),
                 true => command(&call, &topic, request.validate_only),
                 false => Err(twice()),
             };

@@ -5,6 +5,7 @@ use super::configs::{
 };
 use super::named::each_once;
 use super::{Call, Handle};
+use crate::limits::CONFIGS_TOLD_MAX;
 use crate::ports::kafka::access::Operation;
 use crate::ports::kafka::errors::Refusal;
 use crate::ports::kafka::messages::describe_configs::{
@@ -27,11 +28,13 @@ impl Handle for DescribeConfigs {
         };
         // A resource that is named a thousand times is shown once.
         let key = |one: &DescribeConfigsResource| (one.resource_type, one.resource_name.clone());
-        let each = each_once(request.resources, key).into_iter();
-        let results = each.map(|(resource, is_once)| {
+        let each = each_once(request.resources, key).into_iter().enumerate();
+        let refuse = |why| Err(Refusal::new(ErrorCode::InvalidRequest, why));
+        let results = each.map(|(n, (resource, is_once))| {
             let entries = match is_once {
+                _ if n >= CONFIGS_TOLD_MAX => refuse("more is named than one request is told of"),
                 true => entries(&call, &topics, &resource),
-                false => Err(Refusal::new(ErrorCode::InvalidRequest, "it is named twice")),
+                false => refuse("it is named twice"),
             };
             result(resource, entries, asks)
         });

@@ -199,3 +199,15 @@ fn the_requests_time_is_heeded() {
         [38]
     );
 }
+
+#[test]
+fn no_request_makes_more_topics_than_there_may_be() {
+    let stage = Stage::new(1);
+    let names = 0..=CONFIGS_TOLD_MAX;
+    let topics = names.map(|n| topic(&format!("topic-{n}"), 1, 1)).collect();
+    let results = ask(&stage, 7, topics, true);
+    assert_eq!(results.len(), CONFIGS_TOLD_MAX + 1);
+    let last = results.last().and_then(|one| one.error_message.as_deref());
+    let says = StreamsRefused::TopicsMax.to_string();
+    assert_eq!(last, Some(&*says));
+}

@@ -70,6 +70,29 @@ fn each_has_its_code() {
 }
 
 #[test]
+fn there_is_an_end_to_what_one_request_is_told() {
+    let stage = Stage::new(1);
+    let resource = |n: usize| DescribeConfigsResource {
+        resource_type: 32,
+        resource_name: n.to_string().into(),
+        configuration_keys: None,
+    };
+    let request = DescribeConfigsRequest {
+        resources: (0..=CONFIGS_TOLD_MAX).map(resource).collect(),
+        ..DescribeConfigsRequest::default()
+    };
+    let mut results = stage.ask::<DescribeConfigs>(4, request).results;
+    let refused = results.pop().expect("each has its answer");
+    assert_eq!(
+        (refused.error_code.number(), refused.configs.len()),
+        (42, 0)
+    );
+    let is_told =
+        |one: &DescribeConfigsResult| one.error_code == ErrorCode::None && !one.configs.is_empty();
+    assert!(results.len() == CONFIGS_TOLD_MAX && results.iter().all(is_told));
+}
+
+#[test]
 fn keys_choose_and_none_of_them_means_all() {
     let stage = Stage::new(1);
     stage.create("a", 1, 1);
