@@ -112,7 +112,9 @@ for _acks in ("0", "1", "all"):
 
 @scenario("a record's own time is kept")
 def create_time(brokers):
-    where, writer, at = topic(brokers, "create-time"), producer(brokers), 1_600_000_000_123
+    # Nothing is kept by default for as long as since then.
+    where = topic(brokers, "create-time", retention_ms="-1")
+    writer, at = producer(brokers), 1_600_000_000_123
     writer.produce(where, b"x", timestamp=at, partition=0)
     same("not delivered", writer.flush(SECONDS), 0)
     same("time", read(brokers, where, 1)[0].timestamp(), (TIMESTAMP_CREATE_TIME, at))
@@ -252,7 +254,8 @@ def out_of_range(brokers):
 
 @scenario("offsets by time: the first record at or after it")
 def by_time(brokers):
-    where, writer, start = topic(brokers, "time"), producer(brokers), 1_600_000_000_000
+    where = topic(brokers, "time", retention_ms="-1")
+    writer, start = producer(brokers), 1_600_000_000_000
     for i in range(10):
         writer.produce(where, b"%d" % i, timestamp=start + 1000 * i, partition=0)
         writer.flush(SECONDS)
@@ -270,7 +273,8 @@ def by_time(brokers):
 
 @scenario("list offsets: earliest, latest, by time, and that of the largest time")
 def list_offsets(brokers):
-    where, writer, start = topic(brokers, "list"), producer(brokers), 1_600_000_000_000
+    where = topic(brokers, "list", retention_ms="-1")
+    writer, start = producer(brokers), 1_600_000_000_000
     for step in (0, 5000, 2000):
         writer.produce(where, b"x", timestamp=start + step, partition=0)
         writer.flush(SECONDS)

@@ -9,7 +9,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 type Scenario = (&'static str, fn(&Stage) -> Seen);
 
@@ -268,11 +268,14 @@ fn shared(stage: &Stage) -> Seen {
 fn by_time(stage: &Stage) -> Seen {
     let topic = stage.topic("times", 1)?;
     let sender = stage.sender(&[])?;
+    // Older ones the broker would forget: a week is kept.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as i64;
+    let base = now - 10_000;
     for at in [1_000, 2_000, 3_000] {
         let record = BaseRecord::<(), str>::to(&topic)
             .partition(0)
             .payload("x")
-            .timestamp(at);
+            .timestamp(base + at);
         sender.send(record).map_err(|(error, _)| error)?;
         sender.flush(PATIENCE)?;
     }
@@ -284,7 +287,7 @@ fn by_time(stage: &Stage) -> Seen {
         (3_001, Offset::End),
     ] {
         let mut asked = TopicPartitionList::new();
-        asked.add_partition_offset(&topic, 0, Offset::Offset(at))?;
+        asked.add_partition_offset(&topic, 0, Offset::Offset(base + at))?;
         let found = reader.offsets_for_times(asked, PATIENCE)?;
         let offset = found.elements()[0].offset();
         holds!(offset == wanted, "{at}: {offset:?} in place of {wanted:?}");
