@@ -2,7 +2,7 @@
 //! segments that end early, logs that nobody has any more, a full disk; and a
 //! power cut at any moment of all that.
 
-use super::kit::{Batch, alone, batch, key};
+use super::kit::{Batch, alone, append, batch, key};
 use super::site::Site;
 use dolmen::clock::{Clock, Millis};
 use dolmen::disk::Disk;
@@ -11,12 +11,11 @@ use dolmen::entropy::{Entropy, Seeded};
 use dolmen::ids::{Index, Offset, ProducerId};
 use dolmen::log::{Device, FRAMES, Opening, Request, Settings, Tenant, Way, open};
 use dolmen::state::topics::Topics;
-use dolmen::streams::batch::check::{Rules, check};
 use dolmen::streams::batch::codec::Unpacker;
 use dolmen::streams::batch::format::BATCHES;
 use dolmen::streams::batch::header::{Claim, Header};
 use dolmen::streams::batch::records::Records;
-use dolmen::streams::desk::{Append, NotAppended, NotDropped, Word};
+use dolmen::streams::desk::{Appended, NotAppended, NotDropped, Word};
 use dolmen::streams::house::{self, House, log_of};
 use dolmen::streams::partition::Acks;
 use dolmen::streams::{Key, Streams, View};
@@ -147,27 +146,11 @@ impl Node {
 
     fn begin(&mut self, key: Key, batch: &Batch, acks: Acks) -> Receiver<Outcome> {
         let (put, given) = channel();
-        let rules = Rules {
-            batch_bytes_max: 1 << 20,
-            is_compacted: false,
-            timestamps: 0..=i64::MAX,
+        let answer = move |outcome: Result<Appended, NotAppended>| {
+            drop(put.send(outcome.map(|appended| appended.base.0)));
         };
-        let bytes = batch.bytes();
-        let offered = check(&bytes, &rules, &mut Unpacker::default()).unwrap();
-        self.streams.append(Append {
-            key,
-            bytes,
-            offered,
-            acks,
-            timeout: Duration::from_secs(10),
-            led_since: None,
-            raises_epoch: false,
-            verified: None,
-            append_time_ms: None,
-            answer: Box::new(move |outcome| {
-                drop(put.send(outcome.map(|appended| appended.base.0)));
-            }),
-        });
+        let offered = append(key, batch.bytes(), acks, answer);
+        self.streams.append(offered);
         given
     }
 

@@ -124,24 +124,10 @@ impl Node {
         verified: Option<Moment>,
     ) -> Receiver<Result<Appended, NotAppended>> {
         let (put, given) = channel();
-        let rules = Rules {
-            batch_bytes_max: 1 << 20,
-            is_compacted: false,
-            timestamps: 0..=i64::MAX,
-        };
-        let bytes = batch.bytes();
-        let offered = check(&bytes, &rules, &mut Unpacker::default()).unwrap();
+        let answer = move |outcome| put.send(outcome).unwrap();
         self.streams.append(Append {
-            key,
-            bytes,
-            offered,
-            acks: Acks::All,
-            timeout: Duration::from_secs(10),
-            led_since: None,
-            raises_epoch: false,
             verified,
-            append_time_ms: None,
-            answer: Box::new(move |outcome| put.send(outcome).unwrap()),
+            ..append(key, batch.bytes(), Acks::All, answer)
         });
         given
     }
@@ -155,6 +141,33 @@ impl Node {
             outcome => outcome,
         };
         outcome.map(|appended| appended.base.0)
+    }
+}
+
+/// Batches as a door offers them that has looked at them.
+pub fn append(
+    key: Key,
+    bytes: Vec<u8>,
+    acks: Acks,
+    answer: impl FnOnce(Result<Appended, NotAppended>) + Send + 'static,
+) -> Append {
+    let rules = Rules {
+        batch_bytes_max: 1 << 20,
+        is_compacted: false,
+        timestamps: 0..=i64::MAX,
+    };
+    let offered = check(&bytes, &rules, &mut Unpacker::default()).unwrap();
+    Append {
+        key,
+        bytes,
+        offered,
+        acks,
+        timeout: Duration::from_secs(10),
+        led_since: None,
+        raises_epoch: false,
+        verified: None,
+        append_time_ms: None,
+        answer: Box::new(answer),
     }
 }
 

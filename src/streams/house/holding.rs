@@ -90,7 +90,7 @@ pub(super) struct Holding {
     /// Until then no other is tried.
     refuses_until: Duration,
     /// When it was last looked what may be dropped.
-    swept_at: Duration,
+    pub(super) swept_at: Duration,
     /// When the active segment began.
     pub(super) rolling: Option<Rolling>,
     /// Who waits for what was appended, by token.

@@ -63,7 +63,9 @@ impl Holding {
     pub fn read_back(&mut self, hands: &mut Hands) {
         let is_empty = self.shelf.written_until() == Index(0);
         if is_empty && self.partition.is_none() {
-            // A new one: nothing to read, and nothing to wait for.
+            // A new one: nothing to read, and nothing to wait for. Nor is anything in
+            // it too old yet: records of long ago are there for as long as with Kafka.
+            self.swept_at = hands.since;
             return self.take_read(hands, ReadBack::new(Offset(0), Offset(0)));
         }
         self.is_reading = true;

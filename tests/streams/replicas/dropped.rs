@@ -4,14 +4,12 @@
 use super::authority::{Authority, Proposals};
 use super::machine::{Dwelling, Machine, Time};
 use super::refused::{ALIKE, Follower};
-use crate::streams::kit::{batch, key};
+use crate::streams::kit::{append, batch, key};
 use dolmen::clock::Clock;
 use dolmen::ids::{NodeId, Offset, SessionId, Uid, Zxid};
 use dolmen::streams::Key;
 use dolmen::streams::batch::build::gap;
-use dolmen::streams::batch::check::{Rules, check};
-use dolmen::streams::batch::codec::Unpacker;
-use dolmen::streams::desk::{Append, NotDropped, NotHere, Word};
+use dolmen::streams::desk::{NotDropped, NotHere, Word};
 use dolmen::streams::follow::{Asked, codec};
 use dolmen::streams::partition::{Acks, Answer, Ask};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
@@ -72,26 +70,11 @@ impl Leader {
         let values: Vec<String> = (0..records).map(|value| value.to_string()).collect();
         let values: Vec<&str> = values.iter().map(String::as_str).collect();
         let bytes = batch(&values).bytes();
-        let rules = Rules {
-            batch_bytes_max: 1 << 20,
-            is_compacted: false,
-            timestamps: 0..=i64::MAX,
-        };
-        let offered = check(&bytes, &rules, &mut Unpacker::default()).unwrap();
         let (put, given) = channel();
-        let key = self.key;
-        self.dwelling().streams.append(Append {
-            key,
-            bytes,
-            offered,
-            acks: Acks::All,
-            timeout: Duration::from_secs(10),
-            led_since: None,
-            raises_epoch: false,
-            verified: None,
-            append_time_ms: None,
-            answer: Box::new(move |outcome| drop(put.send(outcome))),
+        let offered = append(self.key, bytes, Acks::All, move |outcome| {
+            drop(put.send(outcome));
         });
+        self.dwelling().streams.append(offered);
         self.work();
         (0..OTHERS.len()).for_each(|other| self.ask(other, 1, records));
         self.work();

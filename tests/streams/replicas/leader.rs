@@ -2,16 +2,14 @@
 
 use super::authority::{Authority, Proposals};
 use super::machine::{Dwelling, Machine, Time};
-use crate::streams::kit::{Batch, batch, key};
+use crate::streams::kit::{Batch, append, batch, key};
 use dolmen::clock::Clock;
 use dolmen::disk::sim::SimDisk;
 use dolmen::ids::{NodeId, Offset, PartitionId, ProducerId, SessionId, Uid};
 use dolmen::planted::{Fault, plant};
 use dolmen::state::topics::{Reassignment, StreamsCommand, StreamsOutcome};
-use dolmen::streams::batch::check::{Rules, check};
-use dolmen::streams::batch::codec::Unpacker;
 use dolmen::streams::batch::header::Claim;
-use dolmen::streams::desk::{Append, NotAppended, Word};
+use dolmen::streams::desk::{NotAppended, Word};
 use dolmen::streams::follow::{Asked, codec};
 use dolmen::streams::house::log_of;
 use dolmen::streams::partition::{Acks, Answer, Ask, Refused};
@@ -34,8 +32,13 @@ struct Leader {
 
 impl Leader {
     fn of(brokers: u64) -> Self {
+        Self::after(Duration::from_secs(1), brokers)
+    }
+
+    /// On machines that have been up for so long.
+    fn after(uptime: Duration, brokers: u64) -> Self {
         let (time, proposals, seed) = (Time::default(), Proposals::default(), 1);
-        time.go_on(Duration::from_secs(1));
+        time.go_on(uptime);
         let now = time.now();
         let mut authority = Authority::new();
         let sessions: Vec<SessionId> = (1..=brokers)
@@ -81,35 +84,19 @@ impl Leader {
             epoch: 0,
             sequence: 0,
         };
-        let mut bytes = Batch {
+        let bytes = Batch {
             claim: Some(claim),
             ..batch(&[name])
         }
         .bytes();
-        let rules = Rules {
-            batch_bytes_max: 1 << 20,
-            is_compacted: false,
-            timestamps: 0..=i64::MAX,
-        };
-        let offered = check(&bytes, &rules, &mut Unpacker::default()).unwrap();
-        let last = bytes.len() - 2;
-        bytes[last] ^= u8::from(is_spoiled);
         let outcomes = self.outcomes.clone();
-        self.dwelling().streams.append(Append {
-            key: key(1, 0),
-            bytes,
-            offered,
-            acks: Acks::All,
-            timeout: Duration::from_secs(30),
-            led_since: None,
-            raises_epoch: false,
-            verified: None,
-            append_time_ms: None,
-            answer: Box::new(move |outcome| {
-                let outcome = outcome.map(|appended| appended.base);
-                outcomes.lock().unwrap().push((name, outcome));
-            }),
+        let mut offered = append(key(1, 0), bytes, Acks::All, move |outcome| {
+            let outcome = outcome.map(|appended| appended.base);
+            outcomes.lock().unwrap().push((name, outcome));
         });
+        let last = offered.bytes.len() - 2;
+        offered.bytes[last] ^= u8::from(is_spoiled);
+        self.dwelling().streams.append(offered);
     }
 
     /// What is led here is to be led by others.
@@ -313,6 +300,23 @@ fn hand_on_unheard() {
 #[test]
 fn who_has_not_heard_whether_another_leads_takes_nothing_and_asks_again() {
     show(Fault::HandingGivenUp, hand_on_unheard);
+}
+
+/// Records of 1970, where a topic keeps a week and is looked at each hour.
+#[test]
+fn what_is_older_than_a_new_topic_keeps_is_there_until_it_is_looked_at() {
+    let mut one = Leader::after(Duration::from_secs(9 * 3600), 1);
+    one.send("a", 1, false);
+    one.dwelling().settle();
+    assert_eq!(one.take_outcomes(), [("a", Ok(Offset(0)))]);
+    let mut first_after = |passed| {
+        one.time.go_on(passed);
+        one.dwelling().settle();
+        let view = one.dwelling().streams.view(key(1, 0));
+        view.expect("it is held").marks().first
+    };
+    assert_eq!(first_after(Duration::from_secs(1)), Offset(0));
+    assert_eq!(first_after(Duration::from_secs(3600)), Offset(1));
 }
 
 /// While it is off others hold the partition, and forget more than it can know.

@@ -3,17 +3,16 @@
 
 use super::authority::{Authority, Proposals};
 use super::machine::{Machine, Time};
-use crate::streams::kit::{Batch, batch, key};
+use crate::streams::kit::{Batch, append, batch, key};
 use dolmen::clock::Clock;
 use dolmen::entropy::Seeded;
 use dolmen::ids::{NodeId, Offset, PartitionId, ProducerId, SessionId};
 use dolmen::log::Way;
 use dolmen::state::topics::{Election, Partition, Reassignment, StreamsCommand, StreamsOutcome};
-use dolmen::streams::batch::check::{Rules, check};
 use dolmen::streams::batch::codec::Unpacker;
 use dolmen::streams::batch::header::{Claim, Header};
 use dolmen::streams::batch::records::Records;
-use dolmen::streams::desk::{Append, NotAppended, Word};
+use dolmen::streams::desk::{Append, Appended, NotAppended, Word};
 use dolmen::streams::follow::codec;
 use dolmen::streams::partition::{self, Acks};
 use dolmen::streams::{Key, View};
@@ -320,31 +319,18 @@ impl World {
         bytes: Vec<u8>,
         acks: Acks,
     ) {
-        let rules = Rules {
-            batch_bytes_max: 1 << 20,
-            is_compacted: self.kind != Kind::Plain,
-            timestamps: 0..=i64::MAX,
-        };
-        let offered = check(&bytes, &rules, &mut Unpacker::default()).unwrap();
         let outcomes = self.outcomes.clone();
         let leads = self.leads(at, key);
         let Some(dwelling) = self.machines[at].dwelling.as_mut().filter(|_| leads) else {
             return;
         };
+        let answer = move |outcome: Result<Appended, NotAppended>| {
+            let outcome = outcome.map(|appended| appended.base);
+            outcomes.lock().unwrap().push((number, sending, outcome));
+        };
         dwelling.streams.append(Append {
-            key,
-            bytes,
-            offered,
-            acks,
             timeout: PATIENCE,
-            led_since: None,
-            raises_epoch: false,
-            verified: None,
-            append_time_ms: None,
-            answer: Box::new(move |outcome| {
-                let outcome = outcome.map(|appended| appended.base);
-                outcomes.lock().unwrap().push((number, sending, outcome));
-            }),
+            ..append(key, bytes, acks, answer)
         });
         dwelling.turn();
     }
