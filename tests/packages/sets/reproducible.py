@@ -16,7 +16,10 @@ DEB_MIB_MAX = 10
 
 
 def run(counts, folder, packs, is_quick):
-    builds = [build(counts, folder / name) for name in ("a", "a/longer/path/than/the/first")]
+    # Whoever commits meanwhile changes nothing of it.
+    commit = call(["git", "-C", ROOT, "rev-parse", "HEAD"]).stdout.strip()
+    folders = [folder / name for name in ("a", "a/longer/path/than/the/first")]
+    builds = [build(counts, one, commit) for one in folders]
     names = sorted(path.name for path in builds[0].iterdir())
     counts.check(len(names) == 3, f"a build makes {names}")
     for name in names:
@@ -39,12 +42,13 @@ def check_lines(counts, folder, deb):
     counts.check("main.rs" in lines, f"{deb.name} has no line of src/main.rs")
 
 
-def build(counts, folder):
+def build(counts, folder, commit):
     """From a clone of what is committed, in a folder of its own, with nothing
     of an earlier build."""
     folder.mkdir(parents=True)
     clone, out = folder / "dolmen", folder / "out"
     call(["git", "clone", "--quiet", "--no-hardlinks", ROOT, clone])
+    call(["git", "-C", clone, "checkout", "--quiet", "--detach", commit])
     began = time.monotonic()
     said = call(
         [clone / "packaging" / "build.sh", "--out", out],
