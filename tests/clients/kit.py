@@ -105,12 +105,14 @@ class Process:
 
 def is_gone(pid):
     """Whether a process that is not ours has ended; its parent may not have
-    reaped it yet."""
+    reaped it yet. The first of its threads may be dead before the others, which
+    have its files and locks until then."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
+        threads = os.listdir(f"/proc/{pid}/task")
     except (FileNotFoundError, ProcessLookupError):
         return True
-    return stat.rpartition(")")[2].split()[0] == "Z"
+    return stat.rpartition(")")[2].split()[0] == "Z" and len(threads) == 1
 
 
 def end_foreign(pid):
