@@ -94,6 +94,8 @@ pub struct DoorTls {
 pub struct PeersConfig {
     pub control_listen: SocketAddr,
     pub bulk_listen: SocketAddr,
+    /// What may leave by one interface; else by what that carries.
+    pub bulk_mb_per_second: Option<u64>,
     /// The host by which the other nodes reach this one; else the address that
     /// the machine uses to reach them.
     pub advertise: Option<String>,
@@ -317,6 +319,16 @@ pub static NODE: &[Knob] = &[
         doc: "Where other nodes reach this one with bulk data, over UDP.",
     },
     Knob {
+        key: "peers.bulk.mb_per_second",
+        kind: Kind::Number {
+            unit: "MB",
+            min: 1,
+            max: 100_000,
+        },
+        default: None,
+        doc: "How much bulk data may leave in a second by one interface, to all nodes together; without it four fifths of what the interface says it carries, and 1000 where it does not say.",
+    },
+    Knob {
         key: "peers.advertise",
         kind: Kind::Text,
         default: None,
@@ -472,6 +484,7 @@ impl Config {
             peers: PeersConfig {
                 control_listen: listen(layers, "peers.control.listen").expect("checked to be on"),
                 bulk_listen: listen(layers, "peers.bulk.listen").expect("checked to be on"),
+                bulk_mb_per_second: optional_number(layers, "peers.bulk.mb_per_second"),
                 advertise: optional(layers, "peers.advertise"),
             },
             coordination: Coordination {
@@ -651,6 +664,13 @@ fn listen(layers: &Layers, key: &str) -> Option<SocketAddr> {
 fn optional(layers: &Layers, key: &str) -> Option<String> {
     match &layers.setting(key).value {
         Some(Value::Text(text)) => Some(text.to_string()),
+        _ => None,
+    }
+}
+
+fn optional_number(layers: &Layers, key: &str) -> Option<u64> {
+    match &layers.setting(key).value {
+        Some(Value::Number(number)) => Some(*number as u64),
         _ => None,
     }
 }

@@ -135,7 +135,10 @@ pub(super) fn make(
 ) -> Result<quinn::Endpoint, StartError> {
     let listen = socket.local_addr().unwrap_or(settings.of(plane).listen);
     let server = server_config(plane, identity, settings)?;
-    let config = reset_config(&identity.reset_key, settings.entropy.clone());
+    let mut config = reset_config(&identity.reset_key, settings.entropy.clone());
+    let most = settings.of(plane).mtu_max;
+    let told = config.max_udp_payload_size(most);
+    told.map_err(|error| unusable(format!("{most} bytes in a packet: {error}")))?;
     let runtime = Arc::new(TokioRuntime);
     quinn::Endpoint::new(config, Some(server), socket, runtime).map_err(|error| StartError::Bind {
         plane: plane.name(),

@@ -4,6 +4,7 @@
 use super::address::Plane;
 use super::certificate::Shown;
 use super::codec::Hello;
+use super::pace::Pace;
 use super::plane::Shell;
 use super::queue::Queue;
 use super::refusal::Refusal;
@@ -27,6 +28,7 @@ pub(super) struct Link {
     pub(super) serial: u64,
     pub(super) connection: Connection,
     pub(super) queue: Queue,
+    pub(super) pace: Arc<Pace>,
     /// When it was greeted, by the monotonic clock.
     pub(super) since: Duration,
     /// Nothing that it brings counts any more.
@@ -117,6 +119,7 @@ pub(super) fn new(
         node: shown.node,
         standing,
         serial: shown.serial,
+        pace: shell.pace_of(connection.local_ip()),
         connection,
         queue: Queue::default(),
         since: shell.settings.clock.monotonic(),
@@ -183,7 +186,7 @@ async fn write(shell: Arc<Shell>, link: Arc<Link>, mut send: SendStream) -> Resu
             batch.extend_from_slice(&frame);
         }
         for piece in batch.chunks(PEER_BATCH_BYTES) {
-            shell.pace(piece.len()).await;
+            shell.keep_pace(&link, piece.len()).await;
             send.write_all(piece).await?;
         }
         batch.clear();

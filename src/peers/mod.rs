@@ -48,6 +48,7 @@ pub use endpoint::{Socket, StartError};
 pub use figures::{ConnectionFigures, PeerFigures};
 pub use identity::{Identity, Unusable};
 pub use join::{Applicant, JoinAnswer, JoinError, JoinRequest, Joined, join};
+pub use pace::RateOf;
 pub use refusal::Refusal;
 pub use settings::{EndpointSettings, Settings};
 pub use store::{Store, StoreError};

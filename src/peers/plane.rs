@@ -14,7 +14,7 @@ use super::gate::{Gate, Place};
 use super::identity::Identity;
 use super::join;
 use super::link::{self, Link};
-use super::pace::Bucket;
+use super::pace::{Pace, Paces, RateOf};
 use super::refusal::Refusal;
 use super::settings::Settings;
 use super::settle::Standing;
@@ -45,7 +45,7 @@ pub(super) struct Shell {
     runtime: tokio::runtime::Handle,
     pub(super) complaints: Complaints,
     gate: Gate,
-    pace: Mutex<Bucket>,
+    paces: Paces,
     shown: Mutex<Arc<Face>>,
     book: Mutex<Book>,
 }
@@ -166,8 +166,10 @@ impl Shell {
         identity: Identity,
     ) -> Result<Self, StartError> {
         let client = endpoint::client_config(plane, &identity, &settings)?;
-        let own = settings.of(plane);
-        let pace = Bucket::new(own.bytes_per_second, own.burst_bytes);
+        let rate_of: RateOf = match plane {
+            Plane::Control => Arc::new(|_| 0),
+            Plane::Bulk => settings.bulk_rate.clone(),
+        };
         Ok(Self {
             plane,
             settings,
@@ -177,7 +179,7 @@ impl Shell {
             runtime: tokio::runtime::Handle::current(),
             complaints: Complaints::default(),
             gate: Gate::new(),
-            pace: Mutex::new(pace),
+            paces: Paces::new(rate_of),
             shown: Mutex::new(Arc::new(Face { identity, client })),
             book: Mutex::default(),
         })
@@ -203,13 +205,14 @@ impl Shell {
         self.complaints.add(self.settings.clock.monotonic(), &text);
     }
 
+    /// What links share that leave by this address.
+    pub(super) fn pace_of(&self, address: Option<IpAddr>) -> Arc<Pace> {
+        self.paces.of(address)
+    }
+
     /// Waits until bytes may leave.
-    pub(super) async fn pace(&self, bytes: usize) {
-        let now = self.settings.clock.monotonic();
-        let wait = {
-            let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-            pace.take(now, bytes)
-        };
+    pub(super) async fn keep_pace(&self, link: &Link, bytes: usize) {
+        let wait = link.pace.take(self.settings.clock.monotonic(), bytes);
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }

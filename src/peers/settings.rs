@@ -2,6 +2,7 @@
 //! profile.
 
 use super::codec::Release;
+use super::pace::RateOf;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use std::net::SocketAddr;
@@ -28,6 +29,9 @@ pub struct Settings {
     /// How much longer the higher id waits before it dials for the first time:
     /// of two connections that cross, the lower id's stays.
     pub head_start: Duration,
+    /// How much bulk may leave in a second by an address of this node. Asked on
+    /// the plane's thread when a link comes up.
+    pub bulk_rate: RateOf,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
 }
@@ -41,17 +45,14 @@ pub struct EndpointSettings {
     pub idle: Duration,
     pub stream_window_bytes: u32,
     pub connection_window_bytes: u32,
-    /// The largest UDP payload that is tried. Ten of them are handed to the
+    /// The largest UDP payload that is tried; what the path does not carry is
+    /// found out by packets that only try. Ten of them are handed to the
     /// kernel at once with segmentation offload, and must fit 64 KiB.
     pub mtu_max: u16,
     /// Segmentation offload; four times slower without.
     pub gso: bool,
     /// SO_RCVBUF and SO_SNDBUF, as far as the kernel grants them.
     pub socket_buffer_bytes: usize,
-    /// What may leave in a second, to all peers together; 0 is unpaced.
-    pub bytes_per_second: u64,
-    /// What may leave at once after a pause.
-    pub burst_bytes: u64,
 }
 
 impl Settings {
@@ -74,6 +75,9 @@ impl Settings {
             dial_again_first: Duration::from_millis(50),
             dial_again_last: Duration::from_secs(1),
             head_start: Duration::from_millis(100),
+            // 1 GbE carries 118 MB/s; at 100 a heartbeat beside it waits
+            // 0.2 ms, unpaced 3 ms.
+            bulk_rate: Arc::new(|_| 100_000_000),
             clock,
             entropy,
         }
@@ -91,8 +95,6 @@ impl EndpointSettings {
             mtu_max: 1452,
             gso: true,
             socket_buffer_bytes: 2 << 20,
-            bytes_per_second: 0,
-            burst_bytes: 0,
         }
     }
 
@@ -100,10 +102,9 @@ impl EndpointSettings {
         Self {
             keep_alive: Duration::from_secs(10),
             idle: Duration::from_secs(30),
-            // 1 GbE carries 118 MB/s; at 100 a heartbeat beside it waits
-            // 0.2 ms, unpaced 3 ms.
-            bytes_per_second: 100_000_000,
-            burst_bytes: 256 << 10,
+            // A packet costs the same processor time whatever it carries: what
+            // a jumbo network or loopback takes is taken.
+            mtu_max: Self::MTU_MAX_WITH_GSO,
             ..Self::control(listen)
         }
     }

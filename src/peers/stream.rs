@@ -5,6 +5,7 @@ use super::link::Link;
 use super::plane::Shell;
 use crate::ids::NodeId;
 use crate::limits::PEER_BATCH_BYTES;
+use bytes::Bytes;
 use quinn::{ReadError, RecvStream, SendStream, WriteError};
 use std::fmt;
 use std::io;
@@ -32,6 +33,7 @@ pub struct BulkStream {
 /// The end of a stream that is written to.
 pub struct BulkWriter {
     shell: Arc<Shell>,
+    link: Arc<Link>,
     send: SendStream,
     is_finished: bool,
 }
@@ -52,6 +54,7 @@ impl BulkStream {
         Self {
             writer: BulkWriter {
                 shell,
+                link: link.clone(),
                 send,
                 is_finished: false,
             },
@@ -88,7 +91,7 @@ impl BulkWriter {
     /// Waits for the pace and for the reader.
     pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         for piece in bytes.chunks(PEER_BATCH_BYTES) {
-            self.shell.pace(piece.len()).await;
+            self.shell.keep_pace(&self.link, piece.len()).await;
             self.send.write_all(piece).await.map_err(not_written)?;
         }
         Ok(())
@@ -107,6 +110,14 @@ impl BulkReader {
     pub async fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.receive.read(into).await.map_err(not_read)?;
         Ok(read.unwrap_or(0))
+    }
+
+    /// Some of what has arrived, as it arrived: `most` at the most, nothing at the
+    /// end. A read that is given up has taken nothing.
+    pub async fn next(&mut self, most: usize) -> io::Result<Bytes> {
+        let chunk = self.receive.read_chunk(most, true);
+        let chunk = chunk.await.map_err(not_read)?;
+        Ok(chunk.map_or_else(Bytes::new, |chunk| chunk.bytes))
     }
 }
 

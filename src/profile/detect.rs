@@ -147,8 +147,13 @@ fn nic_speed_mbps(roots: &Roots) -> Option<u64> {
         .into_iter()
         .map(|name| interfaces.join(name))
         .filter(|interface| interface.join("device").exists()) // not a bridge or a tunnel
-        .filter_map(|interface| text(&interface.join("speed")))
-        .filter_map(|speed| speed.parse::<u64>().ok()) // -1 is unknown
-        .filter(|speed| *speed > 0)
+        .filter_map(|interface| speed_of(&interface))
         .max()
+}
+
+/// Of a folder of /sys/class/net.
+pub(super) fn speed_of(interface: &Path) -> Option<u64> {
+    let speed = text(&interface.join("speed"))?;
+    // -1 is unknown.
+    speed.parse::<u64>().ok().filter(|speed| *speed > 0)
 }

@@ -1,5 +1,7 @@
-//! The addresses of this machine that others may reach it at.
+//! The addresses of this machine that others may reach it at, and what their
+//! interfaces carry.
 
+use super::detect::{Roots, speed_of};
 use std::net::IpAddr;
 
 /// Of every interface that is up, by its name; neither loopback nor what holds
@@ -18,6 +20,17 @@ pub fn interface_addresses() -> Vec<(String, IpAddr)> {
     found.sort();
     found.dedup();
     found
+}
+
+/// What the interface with this address says that it carries. None for loopback,
+/// most virtual ones, and one without a cable.
+pub fn speed_mbps(address: IpAddr, roots: &Roots) -> Option<u64> {
+    let networks = sysinfo::Networks::new_with_refreshed_list().ok()?;
+    let (name, _) = networks.iter().find(|(_, network)| {
+        let mut addresses = network.ip_networks().iter().map(|one| one.addr);
+        addresses.any(|own| own.to_canonical() == address.to_canonical())
+    })?;
+    speed_of(&roots.sys.join("class/net").join(name))
 }
 
 fn is_reachable(address: &IpAddr) -> bool {
@@ -57,6 +70,31 @@ mod tests {
             .collect();
         let named = only_one(&reachable).map(|address| address.to_string());
         assert_eq!(named.as_deref(), named_by, "{addresses:?}");
+    }
+
+    #[test]
+    fn an_interface_is_found_by_its_address_and_says_what_it_carries() {
+        let folder = std::env::temp_dir().join(format!("dolmen-net-{}", std::process::id()));
+        let roots = Roots {
+            sys: folder.clone(),
+            ..Roots::default()
+        };
+        let loopback = folder.join("class/net/lo");
+        std::fs::create_dir_all(&loopback).unwrap();
+        for (says, expected) in [("2500", Some(2500)), ("-1", None), ("", None)] {
+            std::fs::write(loopback.join("speed"), format!("{says}\n")).unwrap();
+            for address in ["127.0.0.1", "::ffff:127.0.0.1"] {
+                assert_eq!(
+                    speed_mbps(address.parse().unwrap(), &roots),
+                    expected,
+                    "{says}"
+                );
+            }
+        }
+        std::fs::write(loopback.join("speed"), "2500\n").unwrap();
+        // Of the documents' network: nobody has it.
+        assert_eq!(speed_mbps("192.0.2.1".parse().unwrap(), &roots), None);
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub use detect::Roots;
 pub use document::{Document, Entry, Value};
 pub use fault::{Fault, Place};
 pub use groups::{CpuQuota, cpu_quota};
-pub use interfaces::{interface_addresses, only_one};
+pub use interfaces::{interface_addresses, only_one, speed_mbps};
 pub use knobs::{KNOBS, Kind, Knob, Tables, check, expect};
 pub use layers::{Given, Layer, Layers, Origin, Setting};
 pub use machine::{Device, Machine};
