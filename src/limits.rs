@@ -663,8 +663,14 @@ pub const FOLLOW_NAMED_MAX: usize = PARTITIONS_MAX;
 pub const FOLLOW_PARTITION_BYTES: usize = 1 << 20;
 /// Bytes of all partitions in one answer, but for the last batch.
 pub const FOLLOW_ANSWER_BYTES: usize = 4 << 20;
-/// A message with one batch more than fits.
-pub const FOLLOW_FRAME_BYTES_MAX: usize = FOLLOW_ANSWER_BYTES + RECORD_BYTES_MAX + (1 << 20);
+/// With one batch more than fits.
+pub const FOLLOW_BATCHES_BYTES_MAX: usize = FOLLOW_ANSWER_BYTES + RECORD_BYTES_MAX;
+/// What is said of all partitions that there may be, without their batches.
+pub const FOLLOW_FRAME_BYTES_MAX: usize = 1 << 20;
+/// A follower that is no further behind is sent what stands in the memory map: it
+/// was written within the last second or so, and is in memory still. What is
+/// older is read as cold.
+pub const FOLLOW_MAPPED_BYTES: u64 = 64 << 20;
 /// Bytes of batches that came from leaders and are not durable here: as much as
 /// may come from producers. Then nothing more is read of what leaders send.
 pub const FOLLOW_UNWRITTEN_BYTES_MAX: usize = STREAMS_QUEUED_BYTES_MAX;
@@ -836,8 +842,9 @@ pub const FETCH_COLD_BYTES_MIN: usize = 256 << 10;
 /// there are none for it, and its client asks again.
 pub const FETCH_COLD_WAIT_MS: u64 = 1000;
 /// What was written last to a partition is taken to be in memory still, so that
-/// no thread waits for it; whoever keeps up reads nothing else.
-pub const FETCH_WARM_BYTES: u64 = 8 << 20;
+/// no thread waits for it; whoever keeps up reads nothing else. For clients and
+/// for followers.
+pub const PARTITION_WARM_BYTES: u64 = 8 << 20;
 /// How long a Fetch waits for records, whatever its client allows. Clients ask
 /// for half a second; librdkafka lets nobody ask for more than this.
 pub const FETCH_WAIT_MS_MAX: u64 = 5 * 60 * 1000;

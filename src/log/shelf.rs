@@ -339,10 +339,15 @@ impl Segment {
         self.load_points(disk);
         let until = self.readable();
         let start = (self.header.start.next, BODY);
-        let (_, mut at) = locked(&self.sparse).before(index).unwrap_or(start);
+        let (first, mut at) = locked(&self.sparse).before(index).unwrap_or(start);
+        if first == index && at < until {
+            return Ok(Located { at, before: None });
+        }
         let mut before = None;
+        let mut window = LOCATE_BYTES;
         while at < until {
-            let range = at..until.min(at + DISTANCE_BYTES * 4);
+            let range = at..until.min(at + window);
+            window = (window * 4).min(DISTANCE_BYTES * 4);
             let chunk = self.read_window(disk, range, Way::Plain)?;
             let mut place = 0;
             loop {
@@ -395,6 +400,10 @@ impl Segment {
         }
     }
 }
+
+/// What a search reads first. Between large records it needs their heads only;
+/// between small ones it reads a distance, in two reads or three.
+const LOCATE_BYTES: u64 = 4 << 10;
 
 /// A straight write of more than this is sent on its way in pieces.
 const WRITE_OUT_BYTES: u64 = 1 << 20;

@@ -39,6 +39,16 @@ pub struct Marks {
     pub next: Offset,
 }
 
+impl Marks {
+    /// Whether what stands from here on is within the last `stretch` bytes: by the
+    /// bytes of the partition, spread over its offsets.
+    pub fn is_within(&self, stretch: u64, bytes: u64, from: Offset) -> bool {
+        let offsets = self.next.0.saturating_sub(self.first.0).max(1);
+        let behind = self.next.0.saturating_sub(from.0);
+        u128::from(behind) * u128::from(bytes) <= u128::from(stretch) * u128::from(offsets)
+    }
+}
+
 /// Whole batches of a partition.
 pub struct Batches {
     pub bytes: Chunk,
@@ -174,4 +184,33 @@ fn below(bytes: &[u8], until: Offset) -> Option<(usize, Offset)> {
         }
     }
     end.map(|end| (length, end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_last_is_within_a_stretch() {
+        const WARM: u64 = 8 << 20;
+        let large = WARM * 100;
+        let marks = |first, next| Marks {
+            first: Offset(first),
+            next: Offset(next),
+            ..Marks::default()
+        };
+        let log = marks(0, 1000);
+        for (bytes, from, expected) in [
+            (large, 1000, true),
+            (large, 990, true),
+            (large, 989, false),
+            (large, 0, false),
+            (WARM, 0, true),
+            (u64::MAX, 999, false),
+            (0, 0, true),
+        ] {
+            assert_eq!(log.is_within(WARM, bytes, Offset(from)), expected, "{from}");
+        }
+        assert!(marks(5, 5).is_within(WARM, large, Offset(5)));
+    }
 }

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-const HEAD_BYTES: usize = 4;
+pub const HEAD_BYTES: usize = 4;
 
 /// The frame is longer than this conversation allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,19 @@ pub fn framed(payload: &[u8], bytes_max: usize) -> Result<Vec<u8>, TooLong> {
     Ok(bytes)
 }
 
+/// What a head declares, if it is one and that is allowed.
+pub fn length(head: &[u8], bytes_max: usize) -> Result<usize, TooLong> {
+    let head = head.first_chunk::<HEAD_BYTES>();
+    let declared = head.map_or(usize::MAX, |head| u32::from_be_bytes(*head) as usize);
+    match declared > bytes_max {
+        true => Err(TooLong {
+            declared,
+            bytes_max,
+        }),
+        false => Ok(declared),
+    }
+}
+
 /// Cuts a stream of bytes into frames. Holds what has arrived and nothing
 /// more: a declared length is compared with the bound and never allocated
 /// from. The caller takes every whole frame before it adds more bytes, so at
@@ -79,13 +92,7 @@ impl Frames {
         let Some((head, rest)) = left.split_first_chunk::<HEAD_BYTES>() else {
             return Ok(None);
         };
-        let declared = u32::from_be_bytes(*head) as usize;
-        if declared > self.bytes_max {
-            return Err(TooLong {
-                declared,
-                bytes_max: self.bytes_max,
-            });
-        }
+        let declared = length(head, self.bytes_max)?;
         if rest.len() < declared {
             return Ok(None);
         }

@@ -1,5 +1,6 @@
 //! What a follower and its leader say to each other, as bytes. Little endian.
-//! Each message is the payload of a frame (`wire::frame`).
+//! Each message is the payload of a frame (`wire::frame`); behind the frame of
+//! answers come the batches of all, in that order, as they stand in the log.
 //!
 //! | asks | as |
 //! |---|---|
@@ -16,15 +17,13 @@
 //! | kind 2, parted: epoch, where it ends | i32, u64 |
 //! | kind 3, gone: where the leader's log begins | u64 |
 //! | kind 4, not now | |
-//! | the batches of all, in that order | as they stand in the log |
 
 use crate::ids::{Offset, PartitionId, TopicId, Zxid};
-use crate::limits::FOLLOW_NAMED_MAX;
+use crate::limits::{FOLLOW_BATCHES_BYTES_MAX, FOLLOW_NAMED_MAX};
 use crate::streams::Key;
 use crate::streams::partition::{Answer, Ask};
 use crate::wire::{Cursor, Short};
 use std::fmt;
-use std::ops::Range;
 
 /// What a follower says of one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +69,10 @@ pub enum Unsound {
     Left {
         count: usize,
     },
+    /// More batches than an answer has.
+    Batches {
+        bytes: usize,
+    },
 }
 
 impl fmt::Display for Unsound {
@@ -85,6 +88,10 @@ impl fmt::Display for Unsound {
             Self::Order { what } => write!(f, "its {what} is not in order"),
             Self::Offset { found } => write!(f, "no record has the offset {found}"),
             Self::Left { count } => write!(f, "{count} bytes follow its end"),
+            Self::Batches { bytes } => write!(
+                f,
+                "{bytes} bytes of batches come with it, and {FOLLOW_BATCHES_BYTES_MAX} are the most"
+            ),
         }
     }
 }
@@ -174,7 +181,6 @@ fn read_ask(cursor: &mut Cursor) -> Result<Asked, Unsound> {
     })
 }
 
-/// The batches follow behind it.
 pub fn answers(heads: &[Head]) -> Vec<u8> {
     const EACH_MAX: usize = 57;
     let mut bytes = Vec::with_capacity(4 + heads.len() * EACH_MAX);
@@ -210,25 +216,23 @@ pub fn answers(heads: &[Head]) -> Vec<u8> {
     bytes
 }
 
-/// Each answer with where its batches stand in `bytes`.
-pub fn read_answers(bytes: &[u8]) -> Result<Vec<(Head, Range<usize>)>, Unsound> {
+pub fn read_answers(bytes: &[u8]) -> Result<Vec<Head>, Unsound> {
     let mut cursor = Cursor::new(bytes);
     let count = count(&mut cursor)?;
     let mut heads = Vec::new();
     for _ in 0..count {
         heads.push(read_head(&mut cursor)?);
     }
-    let mut at = bytes.len() - cursor.left();
-    let mut all = Vec::with_capacity(heads.len());
-    for head in heads {
-        cursor.take(head.bytes)?;
-        all.push((head, at..at + head.bytes));
-        at += head.bytes;
+    match (cursor.left(), batches_bytes(&heads)) {
+        (0, bytes) if bytes > FOLLOW_BATCHES_BYTES_MAX => Err(Unsound::Batches { bytes }),
+        (0, _) => Ok(heads),
+        (count, _) => Err(Unsound::Left { count }),
     }
-    match cursor.left() {
-        0 => Ok(all),
-        count => Err(Unsound::Left { count }),
-    }
+}
+
+/// What comes behind these.
+pub fn batches_bytes(heads: &[Head]) -> usize {
+    heads.iter().map(|head| head.bytes).sum()
 }
 
 fn read_head(cursor: &mut Cursor) -> Result<Head, Unsound> {
@@ -392,14 +396,18 @@ mod tests {
     #[test]
     fn what_is_said_is_heard() {
         assert_eq!(read_asks(&asks(&two_asks())), Ok(two_asks()));
-        let mut bytes = answers(&all_heads());
-        let at = bytes.len();
-        bytes.extend_from_slice(b"batch");
-        let read = read_answers(&bytes).unwrap();
-        let heads: Vec<_> = read.iter().map(|(head, _)| *head).collect();
-        assert_eq!(heads, all_heads());
-        assert_eq!(read[0].1, at..at + 5);
-        assert!(read[1..].iter().all(|(_, range)| range.is_empty()));
+        assert_eq!(read_answers(&answers(&all_heads())), Ok(all_heads()));
+    }
+
+    #[test]
+    fn batches_are_as_many_as_fit_and_no_more() {
+        let mut heads = [all_heads()[0]; 2];
+        heads[0].bytes = FOLLOW_BATCHES_BYTES_MAX - 5;
+        assert_eq!(read_answers(&answers(&heads)), Ok(heads.to_vec()));
+        heads[1].bytes += 1;
+        let bytes = FOLLOW_BATCHES_BYTES_MAX + 1;
+        let refused = Err(Unsound::Batches { bytes });
+        assert_eq!(read_answers(&answers(&heads)), refused);
     }
 
     #[test]
@@ -422,8 +430,7 @@ mod tests {
 
     #[test]
     fn a_damaged_message_is_refused_or_says_something_else() {
-        let mut answer = answers(&all_heads());
-        answer.extend_from_slice(b"batch");
+        let answer = answers(&all_heads());
         let ask = asks(&two_asks());
         for end in 0..ask.len() {
             assert!(read_asks(&ask[..end]).is_err(), "{end}");
@@ -444,8 +451,9 @@ mod tests {
         let count = FOLLOW_NAMED_MAX + 1;
         assert_eq!(read_asks(&many), Err(Unsound::TooMany { count }));
         assert_eq!(read_answers(&many), Err(Unsound::TooMany { count }));
-        let mut behind = ask.clone();
-        behind.push(0);
-        assert_eq!(read_asks(&behind), Err(Unsound::Left { count: 1 }));
+        let behind = |whole: &[u8]| [whole, &[0]].concat();
+        let left = Unsound::Left { count: 1 };
+        assert_eq!(read_asks(&behind(&ask)), Err(left));
+        assert_eq!(read_answers(&behind(&answer)), Err(left));
     }
 }

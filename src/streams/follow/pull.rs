@@ -6,15 +6,16 @@ use super::plane::{Purpose, Shared};
 use super::{Told, check};
 use crate::ids::NodeId;
 use crate::limits::{
-    FOLLOW_FRAME_BYTES_MAX, FOLLOW_NAMED_MAX, FOLLOW_PAUSE_MS, FOLLOW_PAUSE_MS_MAX,
-    FOLLOW_UNWRITTEN_BYTES_MAX, PEER_BATCH_BYTES,
+    FOLLOW_FRAME_BYTES_MAX, FOLLOW_NAMED_MAX, FOLLOW_PARTITION_BYTES, FOLLOW_PAUSE_MS,
+    FOLLOW_PAUSE_MS_MAX, FOLLOW_UNWRITTEN_BYTES_MAX, PEER_BATCH_BYTES,
 };
 use crate::peers::{BulkReader, BulkWriter};
 use crate::state::topics::Topics;
 use crate::streams::Key;
 use crate::streams::desk::Word;
 use crate::streams::partition::{Answer, LeaderEpoch};
-use crate::wire::frame::{Frames, framed};
+use crate::wire::frame::{self, framed};
+use bytes::Bytes;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io;
@@ -147,33 +148,33 @@ async fn say(mut writer: BulkWriter, outbox: &Outbox) -> io::Result<()> {
     }
 }
 
-async fn hear(shared: &Shared, leader: NodeId, mut reader: BulkReader) -> io::Result<()> {
-    let mut frames = Frames::new(FOLLOW_FRAME_BYTES_MAX);
-    let mut buffer = vec![0; PEER_BATCH_BYTES];
-    loop {
-        match reader.read(&mut buffer).await? {
-            0 => return Ok(()),
-            count => frames.add(&buffer[..count]),
-        }
-        while let Some(frame) = frames.take().map_err(io::Error::other)? {
-            take(shared, leader, &frame).await?;
-        }
+async fn hear(shared: &Shared, leader: NodeId, reader: BulkReader) -> io::Result<()> {
+    let mut arrivals = Arrivals::of(reader);
+    while let Some(frame) = arrivals.frame().await? {
+        let heads = codec::read_answers(&frame).map_err(io::Error::other)?;
+        take(shared, leader, heads, &mut arrivals).await?;
     }
+    Ok(())
 }
 
-/// Waits where too much that came before is on its way to the disk.
-async fn take(shared: &Shared, leader: NodeId, frame: &[u8]) -> io::Result<()> {
-    let answers = codec::read_answers(frame).map_err(io::Error::other)?;
-    let all: usize = answers.iter().map(|(head, _)| head.bytes).sum();
+/// Waits where too much that came before is on its way to the disk; what is to
+/// come then stays with the leader.
+async fn take(
+    shared: &Shared,
+    leader: NodeId,
+    heads: Vec<Head>,
+    arrivals: &mut Arrivals,
+) -> io::Result<()> {
     // One message always fits. All of it at once, so that none waits for what
     // another holds.
-    let bytes = all.min(FOLLOW_UNWRITTEN_BYTES_MAX) as u32;
+    let bytes = codec::batches_bytes(&heads).min(FOLLOW_UNWRITTEN_BYTES_MAX) as u32;
     let acquired = shared.room.clone().acquire_many_owned(bytes).await;
     let mut room = acquired.map_err(io::Error::other)?;
-    let mut all = Vec::with_capacity(answers.len());
-    for (head, range) in answers {
+    let mut all = Vec::with_capacity(heads.len());
+    for head in heads {
         let own = head.bytes.min(room.num_permits());
-        let told = told(leader, head, &frame[range]);
+        let batches = arrivals.take(head.bytes).await?;
+        let told = told(leader, head, batches);
         let room = room.split(own).filter(|_| own > 0);
         all.push(Told { room, ..told });
     }
@@ -181,15 +182,59 @@ async fn take(shared: &Shared, leader: NodeId, frame: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn told(leader: NodeId, head: Head, batches: &[u8]) -> Told {
+/// What comes in by a stream, in the amounts that it is asked for. What a
+/// partition gets is copied once, out of the packets that brought it.
+struct Arrivals {
+    reader: BulkReader,
+    /// What has arrived and was not asked for yet.
+    left: Bytes,
+}
+
+impl Arrivals {
+    fn of(reader: BulkReader) -> Self {
+        let left = Bytes::new();
+        Self { reader, left }
+    }
+
+    /// None where the stream ends before it.
+    async fn frame(&mut self) -> io::Result<Option<Vec<u8>>> {
+        if self.left.is_empty() {
+            self.left = self.reader.next(PEER_BATCH_BYTES).await?;
+        }
+        if self.left.is_empty() {
+            return Ok(None);
+        }
+        let head = self.take(frame::HEAD_BYTES).await?;
+        let length = frame::length(&head, FOLLOW_FRAME_BYTES_MAX).map_err(io::Error::other)?;
+        self.take(length).await.map(Some)
+    }
+
+    /// The next so many.
+    async fn take(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        let mut taken = Vec::with_capacity(count.min(FOLLOW_PARTITION_BYTES));
+        while taken.len() < count {
+            if self.left.is_empty() {
+                self.left = self.reader.next(PEER_BATCH_BYTES).await?;
+            }
+            if self.left.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let wanted = self.left.len().min(count - taken.len());
+            taken.extend_from_slice(&self.left.split_to(wanted));
+        }
+        Ok(taken)
+    }
+}
+
+fn told(leader: NodeId, head: Head, batches: Vec<u8>) -> Told {
     let Head {
         key,
         number,
         mut answer,
         ..
     } = head;
-    let (batches, stored) = match check(batches) {
-        Ok(stored) => (batches.to_vec(), stored),
+    let (batches, stored) = match check(&batches) {
+        Ok(stored) => (batches, stored),
         Err(why) => {
             tracing::error!(%leader, partition = %key, %why, "a leader's records are not sound");
             answer = Answer::NotNow;

@@ -3,7 +3,7 @@
 
 use super::Answered;
 use crate::ids::Offset;
-use crate::limits::FOLLOW_PARTITION_BYTES;
+use crate::limits::{FOLLOW_MAPPED_BYTES, FOLLOW_PARTITION_BYTES};
 use crate::log::{Chunk, ReadError, Way};
 use crate::planted;
 use crate::streams::batch::build::{is_gap, rest_of_gap};
@@ -46,6 +46,20 @@ fn look(view: &View, answered: &Answered, bytes_max: usize) -> (Answer, Option<C
     }
 }
 
+/// Whether the answer reads nothing but what was written last.
+pub fn is_within(view: &View, answered: &Answered, stretch: u64) -> bool {
+    let from = answered.ask.next;
+    match answered.answer {
+        Answer::Alike { first, .. } => {
+            let marks = view.marks();
+            marks.is_within(stretch, view.bytes(), from.max(first))
+        }
+        // It says which batch the log begins with, and reads that.
+        Answer::Gone { .. } => false,
+        Answer::Parted { .. } | Answer::NotNow => true,
+    }
+}
+
 enum Found {
     Batches(Chunk),
     Nothing,
@@ -61,7 +75,11 @@ fn batches(
 ) -> Result<Found, ReadError> {
     let (next, until) = (answered.ask.next, answered.until);
     let most = bytes_max.min(FOLLOW_PARTITION_BYTES);
-    let read = match view.read(next.max(first), until, most, Way::Plain) {
+    let way = match is_within(view, answered, FOLLOW_MAPPED_BYTES) {
+        true => Way::Map,
+        false => Way::Plain,
+    };
+    let read = match view.read(next.max(first), until, most, way) {
         Ok(read) => read,
         // The beginning was dropped since it was asked for.
         Err(ReadError::BelowFirst { first }) => {

@@ -6,14 +6,14 @@ use super::{Answered, reading};
 use crate::ids::NodeId;
 use crate::limits::{
     FOLLOW_ANSWER_BYTES, FOLLOW_ASKS_MAX, FOLLOW_FRAME_BYTES_MAX, FOLLOW_NAMED_MAX,
-    PEER_BATCH_BYTES,
+    PARTITION_WARM_BYTES, PEER_BATCH_BYTES,
 };
 use crate::log::Chunk;
 use crate::peers::{BulkReader, BulkStream, BulkWriter};
 use crate::streams::Streams;
 use crate::streams::desk::Word;
 use crate::streams::partition::Answer;
-use crate::wire::frame::Frames;
+use crate::wire::frame::{Frames, framed};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -81,16 +81,27 @@ async fn answer(
         {
             due.push_back(answered);
         }
-        let reading = streams.clone();
-        // A read of what is old may wait for the disk.
-        let read = tokio::task::spawn_blocking(move || {
-            let page = Page::of(&reading, &mut due);
-            (page, due)
-        });
-        let (page, left) = read.await.map_err(io::Error::other)?;
-        due = left;
+        let page = match due.iter().all(|one| is_warm(streams, one)) {
+            true => Page::of(streams, &mut due),
+            false => {
+                let reading = streams.clone();
+                // A read of what is old may wait for the disk.
+                let read = tokio::task::spawn_blocking(move || {
+                    let page = Page::of(&reading, &mut due);
+                    (page, due)
+                });
+                let (page, left) = read.await.map_err(io::Error::other)?;
+                due = left;
+                page
+            }
+        };
         page.write(&mut writer).await?;
     }
+}
+
+fn is_warm(streams: &Streams, one: &Answered) -> bool {
+    let view = streams.view(one.key);
+    view.is_none_or(|view| reading::is_within(&view, one, PARTITION_WARM_BYTES))
 }
 
 /// One message, with the records as they stand in the log.
@@ -127,11 +138,8 @@ impl Page {
 
     async fn write(self, writer: &mut BulkWriter) -> io::Result<()> {
         let heads = codec::answers(&self.heads);
-        let records: usize = self.batches.iter().map(|chunk| chunk.len()).sum();
-        let length = u32::try_from(heads.len() + records).map_err(io::Error::other)?;
-        let mut begin = length.to_be_bytes().to_vec();
-        begin.extend_from_slice(&heads);
-        writer.write_all(&begin).await?;
+        let frame = framed(&heads, FOLLOW_FRAME_BYTES_MAX).map_err(io::Error::other)?;
+        writer.write_all(&frame).await?;
         for chunk in &self.batches {
             writer.write_all(chunk).await?;
         }

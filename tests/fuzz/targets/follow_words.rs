@@ -12,12 +12,8 @@ fuzz_target!(|input: &[u8]| {
             assert_eq!(asks(&asked).len(), input.len());
             assert_eq!(read_asks(&asks(&asked)), Ok(asked));
         }
-        if let Ok(read) = read_answers(input) {
-            let heads: Vec<_> = read.iter().map(|(head, _)| *head).collect();
-            let said = answers(&heads);
-            assert_eq!(said, input[..said.len()]);
-            let records: usize = read.iter().map(|(_, range)| range.len()).sum();
-            assert_eq!(said.len() + records, input.len());
+        if let Ok(heads) = read_answers(input) {
+            assert_eq!(answers(&heads), input);
         }
     });
 });

@@ -17,6 +17,7 @@ use dolmen::streams::follow::codec::{self, Head};
 use dolmen::streams::follow::{Answered, Asked, read};
 use dolmen::streams::house::{self, House};
 use dolmen::streams::{Key, Site, Streams};
+use dolmen::wire::frame::{self, framed};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -277,15 +278,17 @@ impl Dwelling {
             answer,
             bytes,
         };
-        let mut message = codec::answers(&[head]);
+        let mut message = framed(&codec::answers(&[head]), 1 << 20).expect("it is short");
         message.extend_from_slice(chunk.as_deref().unwrap_or_default());
         Some((to, link, message))
     }
 
     pub fn hear_answers(&mut self, bytes: &[u8]) {
-        let answers = codec::read_answers(bytes).expect("we wrote it");
-        let told = answers.into_iter().map(|(head, range)| {
-            let batches = bytes[range].to_vec();
+        let (heads, mut rest) = heads(bytes);
+        let told = heads.into_iter().map(|head| {
+            let (batches, behind) = rest.split_at(head.bytes);
+            rest = behind;
+            let batches = batches.to_vec();
             let stored = dolmen::streams::follow::check(&batches).expect("no disk rots here");
             self.gaps += gaps(&batches);
             dolmen::streams::follow::Told {
@@ -300,6 +303,14 @@ impl Dwelling {
         self.streams.say(Word::Told(told.collect()));
         self.turn();
     }
+}
+
+/// What is said, and the batches behind it.
+pub fn heads(message: &[u8]) -> (Vec<Head>, &[u8]) {
+    let (head, rest) = message.split_at(frame::HEAD_BYTES);
+    let length = frame::length(head, 1 << 20).expect("we wrote it");
+    let (said, batches) = rest.split_at(length);
+    (codec::read_answers(said).expect("we wrote it"), batches)
 }
 
 /// How many of these stand for what compaction has left nothing of.

@@ -7,7 +7,6 @@
 //! for a smaller one would read much and give little.
 
 use crate::ids::Offset;
-use crate::limits::FETCH_WARM_BYTES;
 use crate::ports::kafka::messages::ErrorCode;
 use crate::streams::partition::LeaderEpoch;
 use crate::streams::view::Marks;
@@ -86,14 +85,6 @@ pub fn parts(
 ) -> Option<(LeaderEpoch, Offset)> {
     let has_all = end.0 >= last_epoch && end.1.0 as i64 >= from;
     (!has_all).then_some(end)
-}
-
-/// Whether what stands from here on was written so lately that it is in memory
-/// still: by the bytes of the partition, spread over its offsets.
-pub fn is_warm(marks: Marks, bytes: u64, from: Offset) -> bool {
-    let offsets = marks.next.0.saturating_sub(marks.first.0).max(1);
-    let behind = marks.next.0.saturating_sub(from.0);
-    u128::from(behind) * u128::from(bytes) <= u128::from(FETCH_WARM_BYTES) * u128::from(offsets)
 }
 
 /// Where an epoch ends, as Kafka says it: `end` is what the partition's owner
@@ -182,24 +173,6 @@ mod tests {
             let found = end_of_epoch(asked, current, first, end.map(offset));
             assert_eq!(found, expected.map(offset), "{asked} {current} {end:?}");
         }
-    }
-
-    #[test]
-    fn what_was_written_last_is_warm() {
-        let large = FETCH_WARM_BYTES * 100;
-        let log = marks(0, 1000, 1000, 1000);
-        for (bytes, from, expected) in [
-            (large, 1000, true),
-            (large, 990, true),
-            (large, 989, false),
-            (large, 0, false),
-            (FETCH_WARM_BYTES, 0, true),
-            (u64::MAX, 999, false),
-            (0, 0, true),
-        ] {
-            assert_eq!(is_warm(log, bytes, Offset(from)), expected, "{from}");
-        }
-        assert!(is_warm(marks(5, 5, 5, 5), large, Offset(5)));
     }
 
     /// The rule as a sentence: a batch goes in if it is the first of all, or if

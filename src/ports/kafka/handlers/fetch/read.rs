@@ -3,10 +3,12 @@
 //! to wait for a disk, on the blocking pool and into memory.
 
 use super::cold::{ColdMemory, Room};
-use super::plan::{Budget, Stretch, is_warm};
+use super::plan::{Budget, Stretch};
 use super::warm::{Allowance, Pin, WarmMemory};
 use crate::ids::Offset;
-use crate::limits::{FETCH_BYTES_MAX, FETCH_COLD_BYTES_MAX, FETCH_COLD_WAIT_MS};
+use crate::limits::{
+    FETCH_BYTES_MAX, FETCH_COLD_BYTES_MAX, FETCH_COLD_WAIT_MS, PARTITION_WARM_BYTES,
+};
 use crate::log::{Chunk, ReadError, Way};
 use crate::ports::kafka::messages::{ErrorCode, Records};
 use crate::streams::View;
@@ -92,7 +94,7 @@ impl Bounds {
 impl Reading {
     pub fn new(view: Arc<View>, marks: Marks, stretch: Stretch, bytes_max: i32) -> Self {
         let is_empty = stretch.from >= stretch.until;
-        let is_warm = || is_warm(marks, view.bytes(), stretch.from);
+        let is_warm = || marks.is_within(PARTITION_WARM_BYTES, view.bytes(), stretch.from);
         let is_cold = !is_empty && !is_warm();
         Self {
             view,

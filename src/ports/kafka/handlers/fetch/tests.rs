@@ -1,6 +1,6 @@
 use super::*;
 use crate::ids::{NodeId, Offset, ProducerId, TopicId};
-use crate::limits::{FETCH_WARM_BYTES, FETCH_WARM_BYTES_MIN};
+use crate::limits::{FETCH_WARM_BYTES_MIN, PARTITION_WARM_BYTES};
 use crate::ports::kafka::handlers::trial::{
     FAR, NOW, OTHER, Trial, batch, run, transactional, valued,
 };
@@ -333,7 +333,7 @@ fn an_answer_that_can_have_no_more_is_not_waited_for() {
 fn what_is_read_from_the_disk_has_its_memory_until_it_is_taken() {
     let trial = Trial::with_segments(4 << 20, &[("a", 1, &[])]);
     let large = valued(&vec![b'x'; 900 << 10]);
-    let count = FETCH_WARM_BYTES as usize / large.len() + 3;
+    let count = PARTITION_WARM_BYTES as usize / large.len() + 3;
     (0..count).for_each(|_| trial.append("a", 0, &large));
     let memory = &trial.door.cold_memory;
     let all = memory.left_bytes();
