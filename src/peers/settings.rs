@@ -2,7 +2,7 @@
 //! profile.
 
 use super::codec::Release;
-use super::pace::RateOf;
+use super::paces::RateOf;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use std::net::SocketAddr;
