@@ -32,6 +32,10 @@ const LAST_BLOCKS: u64 = 4;
 /// making.
 const BLOCKS_KEPT: usize = 3;
 
+/// Spare files that an idle journal has: one made ahead of need, and the trimmed
+/// one that came free meanwhile.
+const SPARES_KEPT: usize = 2;
+
 pub(super) fn file_name(number: JournalNumber) -> String {
     format!("{FOLDER}/{:016x}.jrn", number.0)
 }
@@ -453,8 +457,17 @@ impl Journal {
         self.spares.push(name);
     }
 
-    pub(super) fn spares(&self) -> usize {
-        self.spares.len()
+    /// All that there are, spares with them.
+    pub(super) fn files(&self) -> usize {
+        self.live.len() + self.spares.len()
+    }
+
+    /// Takes out a spare that nobody needs while nothing is written.
+    pub(super) fn surplus_spare(&mut self) -> Option<String> {
+        match self.spares.len() > SPARES_KEPT {
+            true => self.spares.pop(),
+            false => None,
+        }
     }
 
     /// After a clean stop or a recovery: only the current file counts. One of

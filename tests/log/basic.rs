@@ -173,3 +173,68 @@ fn a_foreign_format_is_stored_byte_for_byte_and_checked_on_the_way_in() {
         Err(Refused::OtherFormat { have: 99, want: 1 })
     ));
 }
+
+/// How long the segments' files are, in KiB.
+fn segments(disk: &SimDisk) -> Vec<usize> {
+    let names = disk.names();
+    let segments = names.iter().filter(|name| name.ends_with(".seg"));
+    segments
+        .map(|name| disk.file_bytes(name).len() >> 10)
+        .collect()
+}
+
+#[test]
+fn a_busy_segment_has_its_room_before_it_is_full() {
+    let disk = SimDisk::new(5);
+    let settings = dolmen::log::Settings {
+        segment_bytes: 256 << 10,
+        ..small()
+    };
+    let (mut device, _) = open_with(&disk, settings).unwrap();
+    let mut grown = Vec::new();
+    for n in 1..=100 {
+        append(&mut device, 1, &[b'x'; 1000]).unwrap();
+        device.settle().unwrap();
+        let room = segments(&disk)[0];
+        if grown.last().is_none_or(|&(_, last)| last != room) {
+            grown.push((n, room));
+        }
+    }
+    // With 4 KiB before the first and a head each, a step is left when it is full;
+    // from 128 KiB on when a quarter of it is left. Idle logs stay small.
+    let expected = [(1, 8), (4, 16), (12, 32), (27, 64), (58, 128), (89, 256)];
+    assert_eq!(grown, expected);
+    device.close().unwrap();
+}
+
+#[test]
+fn a_load_takes_journal_files_around_and_gives_them_back() {
+    let disk = SimDisk::new(7);
+    let settings = dolmen::log::Settings {
+        journal_files_max: 6,
+        ..small()
+    };
+    let (mut device, _) = open_with(&disk, settings).unwrap();
+    let files = || {
+        let names = disk.names();
+        let journal = names.iter().filter(|name| name.starts_with("journal/"));
+        journal.count()
+    };
+    let mut most = 0;
+    for _ in 0..400 {
+        append(&mut device, 1, &[b'x'; 2000]).unwrap();
+        most = most.max(files());
+    }
+    assert!((4..=6).contains(&most), "{most} files");
+    device.settle().unwrap();
+    for _ in 0..10 {
+        device.tick().unwrap();
+        device.settle().unwrap();
+    }
+    assert!(
+        files() <= 3,
+        "one in use and two spares: {:?}",
+        disk.names()
+    );
+    device.close().unwrap();
+}

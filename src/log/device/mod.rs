@@ -141,6 +141,8 @@ pub(super) struct Active {
     pub(super) until: u64,
     /// What the file has room for.
     pub(super) room: u64,
+    /// More was asked for ahead of need, and is not there yet.
+    pub(super) is_growing: bool,
 }
 
 /// Bytes of one batch for one segment.
@@ -190,6 +192,12 @@ enum Running {
     /// A journal file made ahead of need.
     Spare {
         name: String,
+    },
+    /// The active segment was given so much room.
+    Growth {
+        log: LogId,
+        epoch: Epoch,
+        room: u64,
     },
     /// Work of the owner's on files of its own.
     Errand(ErrandDone),
@@ -284,9 +292,9 @@ pub(super) struct Dirty {
     since: JournalNumber,
 }
 
-/// Spare journal files kept: one made ahead of need, and the trimmed one that
-/// comes free meanwhile.
-const SPARES_KEPT: usize = 2;
+/// A segment that has outgrown its first step by so much, 1 MiB, is busy: it is
+/// given its room ahead of need. One that lies idle stays as small as it is.
+const BUSY_STEPS: u64 = 16;
 
 /// Why a journal file is begun.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -483,6 +491,9 @@ impl Device {
             && !self.journal.is_file_full()
         {
             self.seal_and_start();
+        }
+        if self.is_quiet() {
+            self.give_back_spare();
         }
         self.show();
         self.turn()

@@ -363,6 +363,7 @@ impl Shelved {
                 until: chosen.until,
                 // What the file surely has; it grows when the next record comes.
                 room: chosen.until,
+                is_growing: false,
             });
         (log.shelf.id, log)
     }
