@@ -112,9 +112,11 @@ impl Full {
         options: &Options,
     ) -> Result<Reading, Failure> {
         cluster.stop()?;
-        let left = empty_the_cache(cluster.folder())?;
+        let left = empty_the_cache(cluster.folder());
         let read = (options.catch_up_mib as f64) * f64::from(1 << 20);
+        // In any case: it is measured again.
         cluster.start_again()?;
+        let left = left?;
         if left as f64 > read * WARM_SHARE_MAX {
             let why = format!("{} MiB stay in the page cache", left >> 20);
             return Err(Failure::Answered(why));
@@ -141,6 +143,10 @@ impl Full {
 fn empty_the_cache(folder: &Path) -> Result<u64, Failure> {
     let mut left = 0;
     for file in files(folder)? {
+        // `dolmen dev` takes back what it told of its nodes when they have ended.
+        if !file.exists() {
+            continue;
+        }
         // Written or not, a page can be dropped once it is on the disk.
         let input = format!("if={}", file.display());
         run(Command::new("dd").args([&input, "iflag=nocache", "count=0", "status=none"]))?;

@@ -8,9 +8,14 @@ use super::echo_server::EchoServer;
 use super::failure::Failure;
 use super::flood::{Flood, Load};
 use super::options::Options;
+use super::process::eventually;
 use super::rounds::Round;
 use super::targets::{Cluster, Target};
 use super::topic::Topic;
+use std::time::Duration;
+
+/// For followers to have what their leader has acknowledged alone.
+const COPIED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Different batches, so that one in the wrong partition is seen.
 const BATCHES: usize = 4;
@@ -135,14 +140,18 @@ pub fn all_is_there(cluster: &Cluster, topic: &Topic, acknowledged: &[u64]) -> R
     if !cluster.target.is_dolmen() {
         return Ok(());
     }
-    let ends = topic.ends()?;
-    for (partition, (said, counted)) in ends.iter().zip(acknowledged).enumerate() {
-        if said != counted {
-            let why = format!("partition {partition} ends at {said}, acknowledged were {counted}");
-            return Err(Failure::Answered(why));
+    // What a leader alone has acknowledged is shown once its followers have it.
+    eventually(COPIED_WITHIN, || {
+        let ends = topic.ends()?;
+        for (partition, (said, counted)) in ends.iter().zip(acknowledged).enumerate() {
+            if said != counted {
+                let why =
+                    format!("partition {partition} ends at {said}, acknowledged were {counted}");
+                return Err(Failure::Answered(why));
+            }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 pub fn name(who: Who, clusters: &[Cluster]) -> String {

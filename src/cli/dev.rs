@@ -161,6 +161,12 @@ impl Place {
         )))
     }
 
+    fn wants_kafka(&self) -> bool {
+        let settings = fs::read_to_string(&self.settings).unwrap_or_default();
+        let mut lines = settings.lines();
+        !lines.any(|line| line == "doors.kafka.listen = \"off\"")
+    }
+
     fn listed(&self, status: &Value) -> Value {
         json!({
             "id": self.number,
@@ -314,7 +320,8 @@ async fn all_ready(places: &[Place], notices: &mut [Notices]) -> Result<(), Fail
     until_one_cluster(places).await
 }
 
-/// Votes take a moment after the last has joined.
+/// Votes take a moment after the last has joined, and a door more: the event log's
+/// opens once its node is a broker.
 async fn until_one_cluster(places: &[Place]) -> Result<(), Failure> {
     const PATIENCE: Duration = Duration::from_secs(60);
     const PAUSE: Duration = Duration::from_millis(50);
@@ -323,6 +330,7 @@ async fn until_one_cluster(places: &[Place]) -> Result<(), Failure> {
         status.is_ok_and(|status| {
             status["coordination"]["voters"].as_u64() == Some(places.len() as u64)
                 && status["coordination"]["leader"].is_u64()
+                && (status["doors"]["kafka"].is_string() || !place.wants_kafka())
         })
     };
     let all_in = async {
