@@ -10,6 +10,7 @@
 
 use super::{Failure, print, status};
 use crate::daemon::ask::ask;
+use crate::daemon::compose::{self, Sources};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -161,10 +162,14 @@ impl Place {
         )))
     }
 
-    fn wants_kafka(&self) -> bool {
-        let settings = fs::read_to_string(&self.settings).unwrap_or_default();
-        let mut lines = settings.lines();
-        !lines.any(|line| line == "doors.kafka.listen = \"off\"")
+    /// As the node reads its settings: the environment is above its file.
+    fn wants_kafka(&self) -> Result<bool, Failure> {
+        let sources = Sources {
+            file: Some(self.settings.clone()),
+            sets: Vec::new(),
+        };
+        let loaded = compose::load(&sources).map_err(Failure::failed)?;
+        Ok(loaded.config.kafka.listen.is_some())
     }
 
     fn listed(&self, status: &Value) -> Value {
@@ -325,12 +330,13 @@ async fn all_ready(places: &[Place], notices: &mut [Notices]) -> Result<(), Fail
 async fn until_one_cluster(places: &[Place]) -> Result<(), Failure> {
     const PATIENCE: Duration = Duration::from_secs(60);
     const PAUSE: Duration = Duration::from_millis(50);
+    let wants_kafka = places[0].wants_kafka()?;
     let is_in = |place: &Place| {
         let status = place.ask(&json!({ "ask": "status" }));
         status.is_ok_and(|status| {
             status["coordination"]["voters"].as_u64() == Some(places.len() as u64)
                 && status["coordination"]["leader"].is_u64()
-                && (status["doors"]["kafka"].is_string() || !place.wants_kafka())
+                && (status["doors"]["kafka"].is_string() || !wants_kafka)
         })
     };
     let all_in = async {
