@@ -695,6 +695,46 @@ fn a_file_has_its_name_only_when_it_is_whole() {
     backup(&machine, &["-o", "/nonexistent/folder/x"]).refused_with("cannot be made");
 }
 
+/// Asks for a backup, and takes nothing of it.
+fn asked_for(machine: &Machine) -> UnixStream {
+    let mut stream = UnixStream::connect(machine.folder.path("admin.sock")).unwrap();
+    let question = json!({ "ask": "backup_create", "stale": false }).to_string();
+    let question = framed(question.as_bytes(), ADMIN_FRAME_BYTES_MAX).unwrap();
+    stream.write_all(&question).unwrap();
+    stream
+}
+
+/// The next bytes that come within `patience`.
+fn some_bytes(stream: &mut UnixStream, patience: Duration) -> std::io::Result<String> {
+    stream.set_read_timeout(Some(patience)).unwrap();
+    let mut bytes = [0; 512];
+    let length = stream.read(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes[..length]).into())
+}
+
+#[test]
+fn who_types_again_does_not_hear_of_a_taker_that_is_gone() {
+    let machine = Machine::start();
+    let mut ann = client(&machine);
+    // More than fits a socket that nobody reads.
+    for n in 0..16 {
+        create(&mut ann, &format!("/n-{n}"), vec![5; 100_000], 0);
+    }
+    let mut first = asked_for(&machine);
+    assert!(some_bytes(&mut first, PATIENCE).unwrap().contains("answer"));
+    let mut second = asked_for(&machine);
+    // Not told at once, for the first might be one that breaks off.
+    let early = some_bytes(&mut second, Duration::from_millis(100));
+    let early = early.expect_err("nothing is said of the first yet").kind();
+    assert_eq!(early, std::io::ErrorKind::WouldBlock);
+    drop(first);
+    let said = some_bytes(&mut second, PATIENCE).unwrap();
+    assert!(said.contains("answer"), "{said}");
+
+    // One that goes on is told of.
+    backup(&machine, &["-o", "x.backup"]).refused_with("another backup is being made");
+}
+
 /// Something that begins to hand a backup out, as far as its head.
 fn stand_in(socket: &Path) -> std::thread::JoinHandle<UnixStream> {
     let listener = UnixListener::bind(socket).unwrap();

@@ -14,12 +14,16 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// As long as a write of the daemon's waits for a majority.
 const AGREEMENT_MAX: Duration = Duration::from_secs(8);
 /// A slow stick takes its time for what it was given.
 const TAKER_SILENCE_MAX: Duration = Duration::from_secs(60);
+/// Whoever took a backup and broke off is missed with the next slice: who
+/// types again right then is not to hear that another is being made.
+const LET_GO_MAX: Duration = Duration::from_secs(1);
+const BEFORE_ASKING_AGAIN: Duration = Duration::from_millis(20);
 /// Between two slices the replica's thread is the clients'.
 const REST: Duration = Duration::from_millis(2);
 
@@ -43,6 +47,21 @@ impl Making {
     /// Begins a backup of a state that holds all that was acknowledged before.
     /// Where no majority says so, of what this node has, if that will do.
     pub async fn begin(shared: &Shared, accepts_stale: bool) -> Result<Self, String> {
+        let give_up = Instant::now() + LET_GO_MAX;
+        loop {
+            match Self::begin_once(shared, accepts_stale).await? {
+                Err(NoBackup::AnotherUnderWay) if Instant::now() < give_up => {
+                    sleep(BEFORE_ASKING_AGAIN).await;
+                }
+                begun => return begun.map_err(|why| why.to_string()),
+            }
+        }
+    }
+
+    async fn begin_once(
+        shared: &Shared,
+        accepts_stale: bool,
+    ) -> Result<Result<Self, NoBackup>, String> {
         let mut id = Uid::default();
         let drawn = MachineEntropy.fill(&mut id.0);
         drawn.map_err(|error| format!("the backup gets no number: {error}"))?;
@@ -77,8 +96,7 @@ impl Making {
             }
             Err(_) => return Err(no_majority()),
         };
-        let begun = begun.ok_or("the node is stopping")?;
-        begun.map_err(|why: NoBackup| why.to_string())
+        begun.ok_or_else(|| "the node is stopping".into())
     }
 
     pub fn head(&self) -> Head {
