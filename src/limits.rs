@@ -31,6 +31,9 @@ pub const SYNCS_AT_ONCE: usize = 16;
 /// measured).
 pub const EASE_BYTES: u64 = 2 << 20;
 
+/// So much of it is given to the disk at a time.
+pub const EASE_PIECE_BYTES: u64 = 256 << 10;
+
 /// Bytes of all logs of a device that are on their way to their segments. Readers
 /// get them from memory meanwhile, so this is also the most that is kept for
 /// those who read close behind the appends.

@@ -107,6 +107,12 @@ pub trait File: Send + Sync {
     fn start_writing_out(&self, at: u64, length: u64) {
         let _ = (at, length);
     }
+    /// Waits until written bytes are at the disk, so that the sync behind has
+    /// little left. They are no more durable; an error is as one of `sync`.
+    fn write_out(&self, at: u64, length: u64) -> io::Result<()> {
+        let _ = (at, length);
+        Ok(())
+    }
     /// A read-only map of the first `length` bytes of a file that never
     /// shrinks. None where this disk has no maps.
     fn map(&self, length: u64) -> io::Result<Option<Map>>;

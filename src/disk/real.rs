@@ -271,6 +271,16 @@ impl RealFile {
     fn named<T>(&self, what: &str, result: io::Result<T>) -> io::Result<T> {
         result.map_err(|error| named(format!("{what} {}", self.name), error))
     }
+
+    fn sync_range(&self, at: u64, length: u64, flags: libc::c_uint) -> io::Result<()> {
+        let to_offset = |number: u64| number.try_into().map_err(|_| io::ErrorKind::InvalidInput);
+        let (at, length) = (to_offset(at)?, to_offset(length)?);
+        // SAFETY: takes numbers only.
+        match unsafe { libc::sync_file_range(self.file.as_raw_fd(), at, length, flags) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
 }
 
 impl File for RealFile {
@@ -299,18 +309,20 @@ impl File for RealFile {
     }
 
     fn start_writing_out(&self, at: u64, length: u64) {
-        let (Ok(at), Ok(length)) = (at.try_into(), length.try_into()) else {
-            return;
-        };
         // A hint: what it fails to do, the sync does, and the sync reports.
-        // SAFETY: takes numbers only.
-        unsafe {
-            libc::sync_file_range(
-                self.file.as_raw_fd(),
-                at,
-                length,
-                libc::SYNC_FILE_RANGE_WRITE,
-            );
+        let _ = self.sync_range(at, length, libc::SYNC_FILE_RANGE_WRITE);
+    }
+
+    fn write_out(&self, at: u64, length: u64) -> io::Result<()> {
+        let flags = libc::SYNC_FILE_RANGE_WAIT_BEFORE
+            | libc::SYNC_FILE_RANGE_WRITE
+            | libc::SYNC_FILE_RANGE_WAIT_AFTER;
+        let written = self.sync_range(at, length, flags);
+        // What the disk failed to take is told here, and not by the sync again;
+        // where the call is not to be had, the sync does it all.
+        match written.as_ref().map_err(io::Error::raw_os_error) {
+            Err(Some(libc::ENOSYS | libc::EPERM | libc::EOPNOTSUPP)) => Ok(()),
+            _ => self.named("write out", written),
         }
     }
 

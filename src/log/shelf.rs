@@ -10,7 +10,7 @@ use super::segment::{BODY, Header, footer_name};
 use super::sparse::{DISTANCE_BYTES, Sparse};
 use crate::disk::{Block, Disk, File, How, Map};
 use crate::ids::{Index, LogId};
-use crate::limits::{EASE_BYTES, RECORD_BYTES_MAX};
+use crate::limits::{EASE_BYTES, EASE_PIECE_BYTES, RECORD_BYTES_MAX};
 use crate::planted;
 use crate::wire::crc32c_append;
 use std::io;
@@ -33,8 +33,8 @@ pub(super) struct Segment {
     readable: AtomicU64,
     pub(super) is_sealed: AtomicBool,
     pub(super) is_name_synced: AtomicBool,
-    /// Bytes written since the file was last synced ahead of a sweep.
-    uneased: AtomicU64,
+    /// Bytes written since the file was last synced.
+    unsynced: AtomicU64,
     sparse: Mutex<Sparse>,
     map: Mutex<Option<Map>>,
     pieces: Mutex<Pieces>,
@@ -49,7 +49,7 @@ impl Segment {
             readable: AtomicU64::new(readable),
             is_sealed: AtomicBool::new(false),
             is_name_synced: AtomicBool::new(true),
-            uneased: AtomicU64::new(0),
+            unsynced: AtomicU64::new(0),
             sparse: Mutex::new(Sparse::from_points(Vec::new(), BODY)),
             map: Mutex::new(None),
             pieces: Mutex::new(Pieces::default()),
@@ -96,6 +96,8 @@ impl Segment {
     /// Writes bytes that the journal holds already.
     pub(super) fn write(&self, disk: &dyn Disk, at: u64, bytes: &[u8]) -> io::Result<()> {
         self.file(disk)?.write_all_at(at, bytes)?;
+        self.unsynced
+            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
         locked(&self.pieces).write(at, bytes);
         Ok(())
     }
@@ -127,13 +129,33 @@ impl Segment {
         Ok(total)
     }
 
-    /// Syncs now and then, so that a sweep finds little to do.
-    pub(super) fn ease(&self, disk: &dyn Disk, bytes: u64) -> io::Result<()> {
-        if self.uneased.fetch_add(bytes, Ordering::Relaxed) + bytes < EASE_BYTES {
-            return Ok(());
+    /// Whether it has so much that it is synced ahead of a sweep.
+    pub(super) fn wants_sync(&self) -> bool {
+        self.unsynced.load(Ordering::Relaxed) >= EASE_BYTES
+    }
+
+    /// Beside syncs of the journal, which wait for what the disk was given before:
+    /// so it is given little at a time.
+    pub(super) fn sync(&self, disk: &dyn Disk) -> io::Result<()> {
+        let until = self.readable();
+        let unsynced = self.unsynced.swap(0, Ordering::Relaxed);
+        let file = self.file(disk)?;
+        let mut at = until.saturating_sub(unsynced);
+        while at < until {
+            file.write_out(at, EASE_PIECE_BYTES.min(until - at))?;
+            at += EASE_PIECE_BYTES;
         }
-        self.uneased.store(0, Ordering::Relaxed);
-        self.file(disk)?.sync()
+        file.sync()
+    }
+
+    /// As quickly as it goes.
+    pub(super) fn sync_all(segments: &[Arc<Self>], disk: &dyn Disk) -> io::Result<()> {
+        let file = |segment: &Arc<Self>| {
+            segment.unsynced.store(0, Ordering::Relaxed);
+            segment.file(disk)
+        };
+        let files: io::Result<Vec<_>> = segments.iter().map(file).collect();
+        disk.sync_all(&files?)
     }
 
     pub(super) fn note(&self, first: Index, at: u64, until: u64) {

@@ -24,7 +24,7 @@ type Trier = fn(u64) -> Result<(), String>;
 fn trial_for(fault: Fault) -> (Trier, u64) {
     match fault {
         Fault::ChecksumNotChecked => (rot, 2),
-        Fault::HoleCut => (rot_in_the_journal, 9),
+        Fault::HoleCut => (rot_in_the_journal, 5),
         Fault::FsyncErrorIgnored => (failing_sync, 1),
         Fault::StaleMapLength => (growing_map, 1),
         Fault::FullDiskNotNoticed => (full_disk, 1),
@@ -39,7 +39,7 @@ fn trial_for(fault: Fault) -> (Trier, u64) {
         Fault::MarkBeforeData => (cuts, 2),
         Fault::TruncateForgotten => (cuts, 1),
         Fault::RewriteNotSynced => (cuts_of_rewrites, 1),
-        Fault::CacheTrusted => (kills, 1),
+        Fault::CacheTrusted => (kills, 2),
         elsewhere => unreachable!("{elsewhere:?} is caught by another suite"),
     }
 }

@@ -7,21 +7,21 @@ use dolmen::planted::{Fault, hunt};
 
 /// A seed for each.
 const KNOWN: &[(Fault, u64)] = &[
-    (Fault::VoteNotStored, 96),
+    (Fault::VoteNotStored, 309),
     (Fault::TailLost, 0),
-    (Fault::RemovedStillVotes, 2),
-    (Fault::LocalRead, 5),
+    (Fault::RemovedStillVotes, 0),
+    (Fault::LocalRead, 0),
     (Fault::TokenReused, 2),
     (Fault::ZxidNotRaised, 0),
-    (Fault::PasswordNotChecked, 1),
-    (Fault::GapApplied, 229),
+    (Fault::PasswordNotChecked, 2),
+    (Fault::GapApplied, 312),
     (Fault::SessionsNotInSnapshot, 0),
-    (Fault::AckBeforeFsync, 34),
-    (Fault::ExpiryNotProposed, 1),
+    (Fault::AckBeforeFsync, 6),
+    (Fault::ExpiryNotProposed, 0),
     (Fault::TimersNotRestarted, 1),
     (Fault::ReadBeforeSeen, 1),
     (Fault::AnswerBeforeEvent, 0),
-    (Fault::WatchAfterRead, 1),
+    (Fault::WatchAfterRead, 0),
     (Fault::SnapshotOfAnotherIndex, 0),
 ];
 

@@ -26,10 +26,10 @@ const WORD_TRAVELS: Duration = Duration::from_secs(8);
 /// A seed for each.
 const KNOWN: &[(Fault, u64)] = &[
     (Fault::RaisedUnasked, 1),
-    (Fault::RaisedOverNewcomer, 10),
-    (Fault::AdmittedBelowLevel, 1),
-    (Fault::LevelNotMinded, 2),
-    (Fault::LevelNotKept, 1),
+    (Fault::RaisedOverNewcomer, 11),
+    (Fault::AdmittedBelowLevel, 6),
+    (Fault::LevelNotMinded, 0),
+    (Fault::LevelNotKept, 0),
 ];
 
 /// What is known of the releases, from outside.

@@ -45,6 +45,20 @@ impl Device {
         if self.journal.wants_spare() {
             self.prepare_spare();
         }
+        if let Some((spare, name)) = self.journal.name_next() {
+            self.name_next(spare, name);
+        }
+    }
+
+    fn name_next(&mut self, spare: String, name: String) {
+        let disk = self.disk.clone();
+        self.background(
+            Running::Naming,
+            Box::new(move || {
+                disk.rename(&spare, &name)?;
+                sync_names(&*disk)
+            }),
+        );
     }
 
     /// Begins the next journal file. False where it must wait: batches are in
@@ -61,6 +75,11 @@ impl Device {
         if why != Roll::Going {
             self.journal.swept_all();
         }
+        while self.journal.is_naming() {
+            self.lane.wait(None, &mut || true);
+            self.reap()?;
+        }
+        let is_named = self.journal.has_named();
         let lines = self.lines();
         let token = self.token();
         let epoch = self.take_epoch();
@@ -92,8 +111,8 @@ impl Device {
             self.lane.wait(None, &mut || true);
             self.reap()?;
         }
-        if !planted!(FolderNotSynced) {
-            let synced = self.disk.sync_folder(crate::log::journal::FOLDER);
+        if !is_named {
+            let synced = sync_names(&*self.disk);
             synced.map_err(|error| failed("sync the journal's folder", &error))?;
         }
         self.journal.opened();
@@ -139,9 +158,21 @@ impl Device {
     pub(super) fn prepare_spare(&mut self) {
         if self.spares_coming() == 0 {
             let epoch = self.take_epoch();
-            let (name, task) =
-                crate::log::journal::make_spare(self.disk.clone(), &self.settings, epoch);
-            self.background(Running::Spare { name }, task);
+            self.go_on_making(Making::begin(epoch, self.settings.journal_file_bytes));
         }
+    }
+
+    /// A piece at a time, so that the worker can write tails in between.
+    pub(super) fn go_on_making(&mut self, mut making: Making) {
+        let task = making.go_on(self.disk.clone());
+        self.background(Running::Making(making), task);
+    }
+}
+
+/// A file counts once its name is on stable storage.
+fn sync_names(disk: &dyn Disk) -> io::Result<()> {
+    match planted!(FolderNotSynced) {
+        true => Ok(()),
+        false => disk.sync_folder(crate::log::journal::FOLDER),
     }
 }

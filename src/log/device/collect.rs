@@ -51,6 +51,9 @@ impl Device {
                     // None is removed before its tails are written.
                     if let Some(log) = self.logs.get_mut(&id) {
                         log.showing -= 1;
+                        if let Some(active) = &log.active {
+                            sweep::ease_soon(&mut self.uneased, &active.segment);
+                        }
                     }
                 }
             }
@@ -62,10 +65,26 @@ impl Device {
                     sweep.is_running = false;
                 }
             }
+            Some(Running::Ease) => {
+                result.map_err(|error| failed("sync a segment", &error))?;
+                self.is_easing = false;
+            }
+            Some(Running::Making(making)) => match (result, making.is_whole()) {
+                (Ok(()), true) => self.journal.add_spare(making.spare),
+                (Ok(()), false) => self.go_on_making(making),
+                (Err(_), _) => {
+                    self.journal.refuse_spare();
+                    self.figures.tidy_failures += 1;
+                }
+            },
             Some(Running::Spare { name }) => match result {
                 Ok(()) => self.journal.add_spare(name),
                 Err(_) => self.figures.tidy_failures += 1,
             },
+            Some(Running::Naming) => {
+                result.map_err(|error| failed("name a journal file", &error))?;
+                self.journal.named_next();
+            }
             // Else it is tried again where the room is needed.
             Some(Running::Growth { log, epoch, room }) if result.is_ok() => {
                 self.grown(log, epoch, room);
@@ -120,7 +139,7 @@ impl Device {
     pub(super) fn spares_coming(&self) -> usize {
         self.running
             .values()
-            .filter(|running| matches!(running, Running::Spare { .. }))
+            .filter(|running| matches!(running, Running::Spare { .. } | Running::Making(_)))
             .count()
     }
 

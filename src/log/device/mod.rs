@@ -27,14 +27,16 @@ use super::errors::{Fatal, OpenError, Refused};
 use super::format::{End, Format, Walk, Walked};
 use super::frame::{self, Payload, Place};
 use super::fresh::Piece;
-use super::journal::{Journal, Sealed};
+use super::journal::{Journal, Making, Sealed};
 use super::rewrite::Written;
 use super::segment::{self, BODY, Header};
 use super::settings::Settings;
 use super::shelf::{Read, Segment, Shelf, Way};
 use crate::disk::{Disk, Done, Lane, Token};
 use crate::ids::{Epoch, Index, JournalNumber, LogId, Uid};
-use crate::limits::{LOGS_PER_DEVICE, PENDING_BYTES_MAX, RECORD_BYTES_MAX, STRAIGHT_BYTES_MAX};
+use crate::limits::{
+    LOGS_PER_DEVICE, PENDING_BYTES_MAX, RECORD_BYTES_MAX, STRAIGHT_BYTES_MAX, SYNCS_AT_ONCE,
+};
 use crate::planted;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -187,12 +189,18 @@ enum Running {
     Exchange(Box<exchange::Exchange>),
     /// One step of a sweep.
     Sweep,
+    /// The sync of a segment ahead of a sweep.
+    Ease,
     /// A footer, a removal: losing it loses nothing.
     Tidy,
-    /// A journal file made ahead of need.
+    /// A piece of a journal file that is made ahead of need.
+    Making(Making),
+    /// A journal file that is kept to be used again.
     Spare {
         name: String,
     },
+    /// The next journal file gets its name.
+    Naming,
     /// The active segment was given so much room.
     Growth {
         log: LogId,
@@ -271,6 +279,12 @@ pub struct Device {
     pub(super) unfooted: Vec<Unfooted>,
     pub(super) is_folder_dirty: bool,
     sweep: Option<Sweep>,
+    /// Segments that are synced while there is no sweep, so that the next finds
+    /// little to do.
+    uneased: VecDeque<Arc<Segment>>,
+    is_easing: bool,
+    /// Calls of `tick` in a row that found nothing to do.
+    quiet_ticks: u32,
     fatal: Option<Fatal>,
     done: Vec<Done>,
     /// Straight writes that are synced and whose marks are not staged yet.
@@ -295,6 +309,10 @@ pub(super) struct Dirty {
 /// A segment that has outgrown its first step by so much, 1 MiB, is busy: it is
 /// given its room ahead of need. One that lies idle stays as small as it is.
 const BUSY_STEPS: u64 = 16;
+
+/// After a load its journal files are given back, one after so many ticks of quiet:
+/// the next load, which may come every minute, finds them made.
+const QUIET_TICKS_A_SPARE: u32 = 60;
 
 /// Why a journal file is begun.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -344,6 +362,9 @@ impl Device {
             unfooted: Vec::new(),
             is_folder_dirty: false,
             sweep: None,
+            uneased: VecDeque::new(),
+            is_easing: false,
+            quiet_ticks: 0,
             fatal: None,
             done: Vec::new(),
             landed: VecDeque::new(),
@@ -492,7 +513,12 @@ impl Device {
         {
             self.seal_and_start();
         }
-        if self.is_quiet() {
+        self.quiet_ticks = match self.is_quiet() {
+            true => self.quiet_ticks + 1,
+            false => 0,
+        };
+        if self.quiet_ticks == QUIET_TICKS_A_SPARE {
+            self.quiet_ticks = 0;
             self.give_back_spare();
         }
         self.show();
@@ -597,7 +623,6 @@ fn write_tails(disk: &dyn Disk, shelf: &Shelf, tails: Vec<Tail>) -> io::Result<(
         };
         segment.write(disk, at, bytes)?;
         segment.set_readable(at + bytes.len() as u64);
-        segment.ease(disk, bytes.len() as u64)?;
         next = group.last().map(|tail| tail.next);
     }
     if let Some(next) = next {

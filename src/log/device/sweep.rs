@@ -75,15 +75,30 @@ impl Device {
         }
     }
 
-    /// One segment at a time, so that the worker can write tails in between.
+    /// One segment at a time, so that the worker can write tails in between: a
+    /// hundred that are written alike want their sync at about the same time.
+    /// With every journal file full, several: beside each other they share the
+    /// file system's commits, and there is no sync of the journal to hold up.
     pub(super) fn go_on_sweeping(&mut self) {
-        let Some(sweep) = &mut self.sweep else { return };
+        let Some(sweep) = &mut self.sweep else {
+            return self.ease();
+        };
         if sweep.is_running {
             return;
         }
+        let is_stalled = self.journal.is_full() && self.journal.wants_roll(&self.settings);
+        let at_once = match is_stalled {
+            true => SYNCS_AT_ONCE,
+            false => 1,
+        };
+        let rest = sweep.left.len().saturating_sub(at_once);
+        let next = sweep.left.split_off(rest);
         let disk = self.disk.clone();
-        let task: crate::disk::Task = if let Some(segment) = sweep.left.pop() {
-            Box::new(move || segment.file(&*disk)?.sync())
+        let task: crate::disk::Task = if !next.is_empty() {
+            Box::new(move || match &next[..] {
+                [one] => one.sync(&*disk),
+                many => Segment::sync_all(many, &*disk),
+            })
         } else if std::mem::take(&mut sweep.is_folder_due) {
             Box::new(move || match planted!(FolderNotSynced) {
                 true => Ok(()),
@@ -101,6 +116,19 @@ impl Device {
         self.background(Running::Sweep, task);
     }
 
+    fn ease(&mut self) {
+        if self.is_easing {
+            return;
+        }
+        // A sweep may have come by meanwhile.
+        let due = std::iter::from_fn(|| self.uneased.pop_front()).find(|one| one.wants_sync());
+        if let Some(segment) = due {
+            let disk = self.disk.clone();
+            self.is_easing = true;
+            self.background(Running::Ease, Box::new(move || segment.sync(&*disk)));
+        }
+    }
+
     /// Footers of segments whose last bytes are in the file.
     pub(super) fn write_footers(&mut self) {
         // The others' last bytes are still on their way.
@@ -116,5 +144,12 @@ impl Device {
                 Box::new(move || crate::log::shelf::write_footer(&*disk, &segment, end)),
             );
         }
+    }
+}
+
+pub(super) fn ease_soon(uneased: &mut VecDeque<Arc<Segment>>, segment: &Arc<Segment>) {
+    let is_in = |one: &Arc<Segment>| Arc::ptr_eq(one, segment);
+    if segment.wants_sync() && !uneased.iter().any(is_in) {
+        uneased.push_back(segment.clone());
     }
 }
