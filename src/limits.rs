@@ -809,8 +809,9 @@ pub const KAFKA_PROPOSED_AT_ONCE: usize = 64;
 pub const KAFKA_PATIENCE_MS: u64 = 30_000;
 /// And the longest that it may ask for: no client waits for an answer longer.
 pub const KAFKA_PATIENCE_MS_MAX: u64 = 5 * 60 * 1000;
-/// How long Metadata waits for the topics that it makes. Clients ask again.
-pub const KAFKA_METADATA_PATIENCE_MS: u64 = 5000;
+/// How long Metadata waits for the topics that it makes, and who asks for a topic
+/// that this node does not know until it has caught up. Clients ask again.
+pub const KAFKA_LOOK_PATIENCE_MS: u64 = 5000;
 /// What a client is told of a failure, in words: a sentence or two. What it sent
 /// itself, and is told of, may be 32 KiB.
 pub const KAFKA_WHY_BYTES_MAX: usize = 512;

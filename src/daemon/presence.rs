@@ -29,6 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// Hears what came of a command; an error is for a person.
 pub type Told = Box<dyn FnOnce(Result<Outcome, String>) + Send>;
 
+/// Hears the answer to a request of the session.
+type Heard = Box<dyn FnOnce(Result<Answer, String>) + Send>;
+
 pub struct Presence {
     desk: Arc<dyn Desk>,
     clock: Arc<dyn Clock>,
@@ -57,11 +60,11 @@ enum Step {
 struct Waiting {
     until: Duration,
     /// None once it has waited long enough.
-    told: Option<Told>,
+    heard: Option<Heard>,
 }
 
 /// What somebody is about to hear.
-type Hearing = (Told, Result<Outcome, String>);
+type Hearing = (Heard, Result<Answer, String>);
 
 impl Presence {
     /// Answers are heard on the runtime that this is called on.
@@ -121,6 +124,17 @@ impl Presence {
 
     /// Has a command applied, once, in this node's session.
     pub fn propose(&self, command: Command, told: Told) {
+        let heard = |answer: Result<Answer, String>| told(answer.and_then(outcome_of));
+        self.ask(Request::Submit(command), Box::new(heard));
+    }
+
+    /// Calls when this node shows all that was agreed upon anywhere before, or
+    /// when no majority says so.
+    pub fn catch_up(&self, ended: Box<dyn FnOnce() + Send>) {
+        self.ask(Request::Sync, Box::new(|_| ended()));
+    }
+
+    fn ask(&self, request: Request, heard: Heard) {
         let until = self.clock.monotonic() + PATIENCE;
         let mut held = self.held();
         let refused = match held.step {
@@ -130,12 +144,12 @@ impl Presence {
         };
         if let Some(why) = refused {
             drop(held);
-            return told(Err(why.into()));
+            return heard(Err(why.into()));
         }
         held.last_tag += 1;
-        let (tag, told) = (held.last_tag, Some(told));
-        held.waiting.insert(tag, Waiting { until, told });
-        let ask = held.ask(tag, Request::Submit(command));
+        let (tag, heard) = (held.last_tag, Some(heard));
+        held.waiting.insert(tag, Waiting { until, heard });
+        let ask = held.ask(tag, request);
         self.desk.say(&mut vec![ask]);
     }
 
@@ -163,8 +177,8 @@ impl Presence {
 }
 
 fn tell(hearings: Vec<Hearing>) {
-    for (told, outcome) in hearings {
-        told(outcome);
+    for (heard, answer) in hearings {
+        heard(answer);
     }
 }
 
@@ -189,8 +203,8 @@ impl Held {
     /// and count as such.
     fn overdue(&mut self, now: Duration) -> Vec<Hearing> {
         let late = self.waiting.values_mut().filter(|one| one.until <= now);
-        let late = late.filter_map(|one| one.told.take());
-        late.map(|told| (told, Err(not_agreed()))).collect()
+        let late = late.filter_map(|one| one.heard.take());
+        late.map(|heard| (heard, Err(not_agreed()))).collect()
     }
 
     fn hear(&mut self, reply: Reply, hearings: &mut Vec<Hearing>) {
@@ -216,8 +230,8 @@ impl Held {
             }
             Reply::Answer { tag, answer, .. } => {
                 let waiting = self.waiting.remove(&tag);
-                if let Some(told) = waiting.and_then(|waiting| waiting.told) {
-                    hearings.push((told, outcome_of(answer)));
+                if let Some(heard) = waiting.and_then(|waiting| waiting.heard) {
+                    hearings.push((heard, answer.map_err(|error| error.to_string())));
                 }
             }
             Reply::Event { .. } | Reply::Shown { .. } => {}
@@ -232,8 +246,8 @@ impl Held {
             self.session = None;
         }
         let waiting = std::mem::take(&mut self.waiting).into_values();
-        let told = waiting.filter_map(|waiting| waiting.told);
-        hearings.extend(told.map(|told| (told, Err(LOST.into()))));
+        let heard = waiting.filter_map(|waiting| waiting.heard);
+        hearings.extend(heard.map(|heard| (heard, Err(LOST.into()))));
     }
 
     fn open(&mut self) -> Ask {
@@ -273,11 +287,10 @@ fn not_agreed() -> String {
     )
 }
 
-fn outcome_of(answer: Result<Answer, crate::state::Error>) -> Result<Outcome, String> {
+fn outcome_of(answer: Answer) -> Result<Outcome, String> {
     match answer {
-        Ok(Answer::Outcome(outcome)) => Ok(outcome),
-        Ok(other) => Err(format!("an answer of another kind: {other:?}")),
-        Err(error) => Err(error.to_string()),
+        Answer::Outcome(outcome) => Ok(outcome),
+        other => Err(format!("an answer of another kind: {other:?}")),
     }
 }
 

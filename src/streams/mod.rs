@@ -8,6 +8,7 @@
 
 pub mod ages;
 pub mod batch;
+pub mod catch_up;
 pub mod compact;
 pub mod coordinators;
 pub mod desk;

@@ -1,6 +1,7 @@
 //! What a door sees of the cluster: its topics and brokers as this node has
 //! applied them, and the way to change them.
 
+use super::catch_up::{BeginRound, CatchUp};
 use crate::ids::{NodeId, SessionId, Uid};
 use crate::state::topics::{BrokerLife, StreamsCommand, StreamsOutcome, Topics};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub struct Site {
     pub cluster: Uid,
     topics: watch::Receiver<Arc<Topics>>,
     propose: Propose,
+    catch_up: Arc<CatchUp>,
     /// 0 before this node has one.
     session: AtomicU64,
 }
@@ -28,12 +30,14 @@ impl Site {
         cluster: Uid,
         topics: watch::Receiver<Arc<Topics>>,
         propose: Propose,
+        begin_round: BeginRound,
     ) -> Self {
         Self {
             node,
             cluster,
             topics,
             propose,
+            catch_up: CatchUp::new(begin_round),
             session: AtomicU64::new(0),
         }
     }
@@ -63,6 +67,12 @@ impl Site {
 
     pub fn topics(&self) -> Arc<Topics> {
         self.topics.borrow().clone()
+    }
+
+    /// Until this node shows all that was agreed upon anywhere before this was
+    /// called, or finds no majority that says so. Nothing else ends the wait.
+    pub async fn catch_up(&self) {
+        self.catch_up.round().await;
     }
 
     /// For who waits for a change.

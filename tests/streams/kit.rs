@@ -188,7 +188,13 @@ pub fn told(asked: &Asked, answer: Answer, batches: Vec<u8>) -> Word {
 /// partitions by words.
 pub fn alone(propose: dolmen::streams::site::Propose) -> Site {
     let (_, none) = tokio::sync::watch::channel(Arc::default());
-    let site = Site::new(NodeId(1), Uid([7; 16]), none, propose);
+    let site = Site::new(
+        NodeId(1),
+        Uid([7; 16]),
+        none,
+        propose,
+        Box::new(|end| end()),
+    );
     site.live_in(SESSION);
     site
 }

@@ -14,7 +14,7 @@ mod listeners;
 mod proposing;
 
 pub use broker::Broker;
-pub use proposing::proposing;
+use proposing::{catching_up, proposing};
 
 use super::config::Config;
 use super::coordination::{Coordination, load_tls, load_tls_again};
@@ -66,6 +66,7 @@ impl EventLog {
             membership.cluster,
             shared.topics(),
             proposing(shared.presence().clone()),
+            catching_up(shared.presence().clone()),
         ));
         let tls = load_tls(config.kafka.tls.as_ref())?;
         let streams = logs

@@ -115,6 +115,12 @@ impl Room {
         self.presence.propose(Command::Streams(delete), told);
     }
 
+    fn catch_up(&self, name: &str) {
+        let (heard, name) = (self.heard.clone(), name.to_string());
+        let ended = Box::new(move || heard.lock().unwrap().push(name));
+        self.presence.catch_up(ended);
+    }
+
     fn heard(&self) -> Vec<String> {
         std::mem::take(&mut self.heard.lock().unwrap())
     }
@@ -137,6 +143,10 @@ impl Room {
         };
         said.into_iter().map(word).collect()
     }
+}
+
+fn synced() -> Result<Answer, Error> {
+    Ok(Answer::Synced)
 }
 
 fn closed() -> Result<Answer, Error> {
@@ -171,6 +181,22 @@ fn whoever_proposes_hears_what_came_of_it() {
     let heard = room.heard();
     assert_eq!(heard.len(), 1, "{heard:?}");
     assert!(heard[0].starts_with("b: ") && heard[0] != "b: Closed");
+}
+
+#[test]
+fn catching_up_ends_with_the_answer_or_with_the_way_to_it() {
+    let room = Room::new();
+    room.catch_up("none");
+    assert_eq!(room.heard(), ["none"], "there is no session yet");
+    let room = Room::open();
+    room.catch_up("a");
+    room.catch_up("b");
+    assert_eq!(room.said(), ["Sync", "Sync"]);
+    assert_eq!(room.heard(), [""; 0]);
+    room.answer(1, synced());
+    assert_eq!(room.heard(), ["a"]);
+    room.close(CloseReason::NotServing);
+    assert_eq!(room.heard(), ["b"]);
 }
 
 #[test]

@@ -53,16 +53,20 @@ def metadata(connection, where):
     return code, addresses, partitions
 
 
+def create(connection, where):
+    new = text(where) + i32(1) + i16(1) + array([]) + array([])
+    made = connection.ask(CREATE_TOPICS, 2, array([new]) + i32(10_000) + i8(0))
+    made.i32()
+    ((_, code, why),) = made.array(lambda: (made.text(), made.i16(), made.text()))
+    holds(code == NONE, f"create {where}: {code}, {why}")
+
+
 @functools.cache
 def topic(brokers, stem="hostile"):
     """A topic of one partition, and its leader's address."""
     where = name(stem)
     with Connection(first(brokers)) as connection:
-        new = text(where) + i32(1) + i16(1) + array([]) + array([])
-        made = connection.ask(CREATE_TOPICS, 2, array([new]) + i32(10_000) + i8(0))
-        made.i32()
-        ((_, code, why),) = made.array(lambda: (made.text(), made.i16(), made.text()))
-        holds(code == NONE, f"create {where}: {code}, {why}")
+        create(connection, where)
 
         def leader():
             code, addresses, partitions = metadata(connection, where)

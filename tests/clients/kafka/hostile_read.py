@@ -15,7 +15,9 @@ from hostile_kit import (
     UNKNOWN_MEMBER_ID,
     UNKNOWN_TOPIC_OR_PARTITION,
     coordinator,
+    create,
     first,
+    metadata,
     topic,
 )
 from raw import (
@@ -35,6 +37,20 @@ from raw import (
     text,
 )
 from scenario import holds, name, same, scenario, until
+
+
+@scenario("metadata: a topic that one broker has made is there for all others in the next moment")
+def made_elsewhere(brokers):
+    connections = [Connection(address) for address in brokers.split(",")]
+    for round in range(50):
+        maker = connections[round % len(connections)]
+        where = name("elsewhere")
+        create(maker, where)
+        for other in connections:
+            code, _, _ = metadata(other, where)
+            same(f"round {round}", code, NONE)
+    for connection in connections:
+        connection.socket.close()
 
 
 def fetch(connection, where, partition=0, offset=0, epoch=-1, session=(0, -1), size=1 << 20):

@@ -146,7 +146,9 @@ impl Machine {
         let propose: dolmen::streams::site::Propose = Box::new(move |command, answer| {
             proposing.lock().unwrap().push((from, command, answer));
         });
-        let site = Arc::new(Site::new(self.id, Uid([7; 16]), seen, propose));
+        let is_current = Box::new(|end: Box<dyn FnOnce() + Send>| end());
+        let site = Site::new(self.id, Uid([7; 16]), seen, propose, is_current);
+        let site = Arc::new(site);
         let asked: Arc<Mutex<Vec<(NodeId, Asked)>>> = Arc::default();
         let told = asked.clone();
         streams.say(Word::Begin(site.clone()));

@@ -5,6 +5,7 @@ use crate::clock::Millis;
 use crate::ids::NodeId;
 use crate::state::topics::{Listener, StreamsRefused};
 use crate::state::{Command, Identity, OpenSession, State, Submission};
+use crate::streams::catch_up::is_current;
 use tokio::sync::watch;
 
 const NODE: NodeId = NodeId(1);
@@ -20,7 +21,7 @@ struct Room {
 impl Room {
     fn new(was_clean: bool) -> Self {
         let (show, shown) = watch::channel(Arc::default());
-        let site = Site::new(NODE, Uid([1; 16]), shown, Box::new(|_, _| ()));
+        let site = Site::new(NODE, Uid([1; 16]), shown, Box::new(|_, _| ()), is_current());
         let config = Config {
             rack: Some("left".into()),
             ..Config::built_in()

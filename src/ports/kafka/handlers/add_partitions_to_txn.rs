@@ -3,6 +3,7 @@
 //! want to know whether it is so.
 
 use super::grouped::partition_in;
+use super::proposing::Deadline;
 use super::{Call, Handle};
 use crate::ids::PartitionId;
 use crate::ports::kafka::access::{Operation, Resource};
@@ -85,7 +86,9 @@ async fn add(
     is_open: impl Fn(&str) -> bool,
     is_raised: bool,
 ) -> Told {
-    match refusals(&call.door.site.topics(), &transaction.topics, is_open) {
+    let named = transaction.topics.iter().map(|topic| &*topic.name);
+    let topics = call.topics_with(named, Deadline::of_a_look()).await;
+    match refusals(&topics, &transaction.topics, is_open) {
         Some(told) => told,
         None => ask(call, transaction, is_raised).await,
     }

@@ -34,7 +34,8 @@ impl Handle for AlterPartitionReassignments {
             return Some(response);
         }
         let deadline = Deadline::of(request.timeout_ms);
-        let topics = call.door.site.topics();
+        let named = request.topics.iter().map(|topic| &*topic.name);
+        let topics = call.topics_with(named, deadline).await;
         let asked = request.topics.into_iter();
         let asked = merged(asked.map(|topic| (topic.name, topic.partitions)));
         let mut moves = Vec::new();

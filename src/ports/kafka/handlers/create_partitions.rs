@@ -17,7 +17,9 @@ use crate::state::topics::{AddPartitions, StreamsCommand, StreamsRefused, TopicK
 impl Handle for CreatePartitions {
     async fn run(call: Call, request: CreatePartitionsRequest) -> Option<CreatePartitionsResponse> {
         let deadline = Deadline::of(request.timeout_ms);
-        let topics = call.door.site.topics();
+        let topics = call
+            .topics_with(request.topics.iter().map(|topic| &*topic.name), deadline)
+            .await;
         let mut results = Vec::new();
         let (mut places, mut commands) = (Vec::new(), Vec::new());
         for (topic, is_once) in each_once(request.topics, |topic| topic.name.clone()) {

@@ -20,8 +20,10 @@ const BY_ID_SINCE: i16 = 6;
 impl Handle for DeleteTopics {
     async fn run(call: Call, request: DeleteTopicsRequest) -> Option<DeleteTopicsResponse> {
         let deadline = Deadline::of(request.timeout_ms);
-        let topics = call.door.site.topics();
         let asked = asked(call.version, request);
+        let named = asked.iter().filter_map(|(one, _)| one.name.as_deref());
+        let ids = asked.iter().map(|(one, _)| one.topic_id);
+        let topics = call.topics_with_ids(named, ids, deadline).await;
         let mut meant: Vec<_> = asked
             .into_iter()
             .map(|(one, is_once)| Meant::of(&call, &topics, one, is_once))

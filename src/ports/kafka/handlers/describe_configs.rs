@@ -4,6 +4,7 @@ use super::configs::{
     Entry, Owner, broker_entries, broker_named, group_entries, set_entries, topic_entries,
 };
 use super::named::each_once;
+use super::proposing::Deadline;
 use super::{Call, Handle};
 use crate::limits::CONFIGS_TOLD_MAX;
 use crate::ports::kafka::access::Operation;
@@ -21,7 +22,11 @@ impl Handle for DescribeConfigs {
     const MAY_BE_LARGE: bool = true;
 
     async fn run(call: Call, request: DescribeConfigsRequest) -> Option<DescribeConfigsResponse> {
-        let topics = call.door.site.topics();
+        let is_topic = |owner| matches!(Owner::of(owner), Ok(Owner::Topic));
+        let resources = request.resources.iter();
+        let named = resources.filter(|one| is_topic(one.resource_type));
+        let named = named.map(|one| &*one.resource_name);
+        let topics = call.topics_with(named, Deadline::of_a_look()).await;
         let asks = Asks {
             synonyms: request.include_synonyms,
             documentation: request.include_documentation,

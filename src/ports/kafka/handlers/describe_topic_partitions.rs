@@ -1,5 +1,6 @@
 //! Topics with their partitions, page by page.
 
+use super::proposing::Deadline;
 use super::shown::Shown;
 use super::{Call, Handle};
 use crate::limits::KAFKA_PARTITIONS_PER_PAGE_MAX;
@@ -29,7 +30,9 @@ impl Handle for DescribeTopicPartitions {
         }
         let asked = usize::try_from(request.response_partition_limit);
         let room = asked.unwrap_or(0).clamp(1, KAFKA_PARTITIONS_PER_PAGE_MAX);
-        let topics = call.door.site.topics();
+        let topics = call
+            .topics_with(named.iter().map(|name| &**name), Deadline::of_a_look())
+            .await;
         let mut page = Page::new(&call, &topics, cursor, room);
         match asks_for_all {
             true => page.fill(topics.iter().map(|(name, _)| Text::from(&**name)), false),

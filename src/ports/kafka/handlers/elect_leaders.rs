@@ -93,7 +93,9 @@ async fn elect_named(
     deadline: Deadline,
 ) -> Vec<Told> {
     let mut wanted = Vec::new();
-    let topics = call.door.site.topics();
+    let topics = call
+        .topics_with(named.iter().map(|topic| &*topic.name), deadline)
+        .await;
     let named = named.into_iter();
     let mut told: Vec<_> = named
         .map(|topic| look(&topics, topic, &mut wanted))

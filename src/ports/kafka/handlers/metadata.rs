@@ -6,7 +6,6 @@ use super::proposing::{Deadline, propose_each};
 use super::reached::text;
 use super::shown::Shown;
 use super::{Call, Handle};
-use crate::limits::KAFKA_METADATA_PATIENCE_MS;
 use crate::ports::kafka::access::{Operation, Resource};
 use crate::ports::kafka::messages::metadata::{
     Metadata, MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
@@ -28,11 +27,18 @@ impl Handle for Metadata {
     async fn run(call: Call, request: MetadataRequest) -> Option<MetadataResponse> {
         let wanted = wanted(call.version, request.topics);
         let makes = call.door.site.topics().makes_what_is_asked_for();
+        let deadline = Deadline::of_a_look();
         let refused = match request.allow_auto_topic_creation && makes {
-            true => make_missing(&call, &wanted).await,
+            true => make_missing(&call, &wanted, deadline).await,
             false => BTreeMap::new(),
         };
-        let topics = call.door.site.topics();
+        let asked = wanted.iter().flatten();
+        let named = asked.clone().filter_map(Wanted::name);
+        let named = named.filter(|name| !refused.contains_key(*name));
+        let named = named.map(|name| &**name);
+        let topics = call
+            .topics_with_ids(named, asked.filter_map(Wanted::id), deadline)
+            .await;
         let asks = request.include_topic_authorized_operations;
         let answers = Answers {
             call: &call,
@@ -64,6 +70,22 @@ enum Wanted {
     Neither(Text),
 }
 
+impl Wanted {
+    fn name(&self) -> Option<&Text> {
+        match self {
+            Self::Name(name) => Some(name),
+            Self::Id(_) | Self::Neither(_) => None,
+        }
+    }
+
+    fn id(&self) -> Option<Uuid> {
+        match self {
+            Self::Id(id) => Some(*id),
+            Self::Name(_) | Self::Neither(_) => None,
+        }
+    }
+}
+
 /// Each once, in the order in which they come; None for all that there are.
 fn wanted(version: i16, topics: Option<Vec<MetadataRequestTopic>>) -> Option<Vec<Wanted>> {
     let topics = topics.filter(|topics| version > 0 || !topics.is_empty())?;
@@ -78,19 +100,19 @@ fn wanted(version: i16, topics: Option<Vec<MetadataRequestTopic>>) -> Option<Vec
 
 /// Makes those topics that are not there and may be made, and says why others
 /// cannot be. They are there at once for this node, and so for this answer.
-async fn make_missing(call: &Call, wanted: &Option<Vec<Wanted>>) -> BTreeMap<Text, ErrorCode> {
+async fn make_missing(
+    call: &Call,
+    wanted: &Option<Vec<Wanted>>,
+    deadline: Deadline,
+) -> BTreeMap<Text, ErrorCode> {
     let topics = call.door.site.topics();
-    let named = wanted.iter().flatten().filter_map(|one| match one {
-        Wanted::Name(name) => Some(name),
-        _ => None,
-    });
+    let named = wanted.iter().flatten().filter_map(Wanted::name);
     let missing = named.filter(|name| {
         let may_see = call.may(Operation::Describe, Resource::Topic(name));
         may_see && topics.get(name).is_none() && names::check(name).is_ok()
     });
     let mut refused = BTreeMap::new();
     let (mut made, mut commands) = (Vec::new(), Vec::new());
-    let deadline = Deadline::within(KAFKA_METADATA_PATIENCE_MS);
     for name in missing {
         let may_make = call.may(Operation::Create, Resource::Cluster)
             || call.may(Operation::Create, Resource::Topic(name));

@@ -14,6 +14,7 @@ mod consumer_group_heartbeat;
 mod create_acls;
 mod create_partitions;
 mod create_topics;
+mod current;
 mod delete_acls;
 mod delete_groups;
 mod delete_records;

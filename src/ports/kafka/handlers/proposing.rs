@@ -1,7 +1,9 @@
 //! How a request proposes, and how long it waits for what comes of it. Proposals
 //! reach whoever leads, so any node does it.
 
-use crate::limits::{KAFKA_PATIENCE_MS, KAFKA_PATIENCE_MS_MAX, KAFKA_PROPOSED_AT_ONCE};
+use crate::limits::{
+    KAFKA_LOOK_PATIENCE_MS, KAFKA_PATIENCE_MS, KAFKA_PATIENCE_MS_MAX, KAFKA_PROPOSED_AT_ONCE,
+};
 use crate::ports::kafka::errors::Refusal;
 use crate::ports::kafka::messages::ErrorCode;
 use crate::state::topics::{StreamsCommand, StreamsOutcome};
@@ -30,7 +32,12 @@ impl Deadline {
         Self::within(KAFKA_PATIENCE_MS)
     }
 
-    pub fn within(ms: u64) -> Self {
+    /// Of a request that wants to know where something is, which clients repeat.
+    pub fn of_a_look() -> Self {
+        Self::within(KAFKA_LOOK_PATIENCE_MS)
+    }
+
+    fn within(ms: u64) -> Self {
         Self(Instant::now() + Duration::from_millis(ms))
     }
 

@@ -14,6 +14,7 @@ use crate::state::topics::{
 };
 use crate::state::{Command, OpenSession, Outcome, State, Submission};
 use crate::streams::Site;
+use crate::streams::catch_up::{BeginRound, RoundEnd, is_current};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
@@ -29,6 +30,9 @@ pub struct Stage {
 struct Play {
     state: Mutex<State>,
     shown: watch::Sender<Arc<Topics>>,
+    /// What is applied is shown with the next round of catching up only.
+    is_behind: Mutex<bool>,
+    rounds: Mutex<usize>,
     mood: Mutex<Mood>,
     /// Kept, so that nobody hears that the node stops.
     unanswered: Mutex<Vec<Told>>,
@@ -74,6 +78,8 @@ impl Stage {
         let play = Arc::new(Play {
             state: Mutex::new(state),
             shown,
+            is_behind: Mutex::new(false),
+            rounds: Mutex::new(0),
             mood: Mutex::new(Mood::Applies),
             unanswered: Mutex::default(),
             proposed: Mutex::new(0),
@@ -81,7 +87,15 @@ impl Stage {
         });
         let proposing = play.clone();
         let propose = move |command, answer| proposing.propose(command, answer);
-        let site = Site::new(NodeId(1), Uid([7; 16]), topics, Box::new(propose));
+        let catching_up = play.clone();
+        let begin_round: BeginRound = Box::new(move |end| catching_up.catch_up(end));
+        let site = Site::new(
+            NodeId(1),
+            Uid([7; 16]),
+            topics,
+            Box::new(propose),
+            begin_round,
+        );
         let stage = Self {
             site: Arc::new(site),
             play,
@@ -96,7 +110,13 @@ impl Stage {
         let play = other.play.clone();
         let propose = move |command, answer| play.propose(command, answer);
         let topics = self.site.changes();
-        Site::new(NodeId(1), Uid([7; 16]), topics, Box::new(propose))
+        Site::new(
+            NodeId(1),
+            Uid([7; 16]),
+            topics,
+            Box::new(propose),
+            is_current(),
+        )
     }
 
     pub fn bring_up(&self, node: u64) {
@@ -141,6 +161,17 @@ impl Stage {
         *self.play.mood.lock().unwrap() = Mood::Silent;
     }
 
+    /// From here on this broker hears of what comes to be when it asks, and no
+    /// sooner.
+    pub fn fall_behind(&self) {
+        *self.play.is_behind.lock().unwrap() = true;
+    }
+
+    /// How often it has asked.
+    pub fn rounds(&self) -> usize {
+        *self.play.rounds.lock().unwrap()
+    }
+
     /// From here on no leader hands anything on.
     pub fn leaders_stay(&self) {
         *self.play.hands_on.lock().unwrap() = false;
@@ -159,6 +190,14 @@ impl Stage {
             Ok(Outcome::Streams(outcome)) => outcome,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// By another broker, which this one has not heard of yet.
+    pub fn create_elsewhere(&self, name: &str) -> TopicId {
+        self.fall_behind();
+        let id = self.create(name, 1, 1);
+        assert!(self.site.topics().get(name).is_none());
+        id
     }
 
     /// Gives its id, which is made of its name.
@@ -329,8 +368,25 @@ impl Play {
             command,
         };
         let applied = state.apply(Millis(1), &submission, &mut Vec::new());
-        self.shown
-            .send_replace(Arc::new(Topics::clone(state.topics())));
+        if !*self.is_behind.lock().unwrap() {
+            self.show(&state);
+        }
         applied.outcome
+    }
+
+    fn show(&self, state: &State) {
+        let topics = Topics::clone(state.topics());
+        self.shown.send_replace(Arc::new(topics));
+    }
+
+    fn catch_up(&self, end: RoundEnd) {
+        *self.rounds.lock().unwrap() += 1;
+        match *self.mood.lock().unwrap() {
+            Mood::Applies => self.show(&self.state.lock().unwrap()),
+            Mood::NoMajority => {}
+            // Whoever waits hears nothing.
+            Mood::Silent => return,
+        }
+        end();
     }
 }

@@ -16,6 +16,7 @@ use crate::streams::batch::check::{Rules, check};
 use crate::streams::batch::codec::{Codec, Unpacker};
 use crate::streams::batch::header::Claim;
 use crate::streams::batch::records::{Headers, Record};
+use crate::streams::catch_up::is_current;
 use crate::streams::coordinators::Transactions;
 use crate::streams::desk::Append;
 use crate::streams::partition::Acks;
@@ -90,7 +91,7 @@ impl Trial {
             }
         }
         let (_, shown) = tokio::sync::watch::channel(topics.clone());
-        let site = Site::new(OWN, Uid([1; 16]), shown, Box::new(|_, _| {}));
+        let site = Site::new(OWN, Uid([1; 16]), shown, Box::new(|_, _| {}), is_current());
         let clock = Arc::new(Still(MachineClock::new()));
         let chance = Arc::new(Chance(Mutex::new(Seeded::new(1))));
         let mut means = Means {

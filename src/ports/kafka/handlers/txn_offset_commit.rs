@@ -2,6 +2,7 @@
 
 use super::groups::{CONFUSED, codes_of_each, name, optional_name};
 use super::named::Named;
+use super::proposing::Deadline;
 use super::{Call, Handle};
 use crate::ids::{TopicId, Uid};
 use crate::limits::BEGIN_VERIFIED_MAX;
@@ -20,7 +21,8 @@ impl Handle for TxnOffsetCommit {
         if let Err(code) = may {
             return Some(response(request.topics, |_| Err(code), &[]));
         }
-        let topics = call.door.site.topics();
+        let named = request.topics.iter().map(|topic| &*topic.name);
+        let topics = call.topics_with(named, Deadline::of_a_look()).await;
         let looked = request.topics.iter();
         let verdicts: Vec<_> = looked
             .map(|topic| call.topic(&topics, Operation::Read, &topic.name))

@@ -11,6 +11,7 @@ use crate::state::topics::{
 };
 use crate::streams::Key;
 use crate::streams::Site;
+use crate::streams::catch_up::is_current;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
@@ -49,6 +50,7 @@ impl Village {
                 let outcome = inside.say(SessionId(1), command);
                 answer(Ok(outcome));
             }),
+            is_current(),
         );
         for node in (1..=nodes).map(NodeId) {
             inside.lock().unwrap().start(node);

@@ -18,6 +18,7 @@ use crate::streams::batch::codec::Unpacker;
 use crate::streams::batch::control::Ending;
 use crate::streams::batch::header::BatchMut;
 use crate::streams::batch::stored::Stored;
+use crate::streams::catch_up::is_current;
 use crate::streams::partition::LeaderEpoch;
 use crate::streams::producers::Closing;
 use crate::streams::transactions::{Coordinator, Identity, Marked, Settings};
@@ -66,7 +67,13 @@ impl Trial {
             drop(play);
             answer(outcome);
         };
-        let site = Site::new(NodeId(1), Uid([1; 16]), topics, Box::new(propose));
+        let site = Site::new(
+            NodeId(1),
+            Uid([1; 16]),
+            topics,
+            Box::new(propose),
+            is_current(),
+        );
         let site = Arc::new(site);
         {
             let mut play = play.lock().unwrap();

@@ -37,7 +37,12 @@ pub(in super::super) async fn alter_each(
     alters: Vec<Alter>,
     validates_only: bool,
 ) -> Vec<Altered> {
-    let topics = call.door.site.topics();
+    let is_topic = |owner| matches!(Owner::of(owner), Ok(Owner::Topic));
+    let named = alters.iter().filter(|one| is_topic(one.owner));
+    let deadline = Deadline::unsaid();
+    let topics = call
+        .topics_with(named.map(|one| &*one.name), deadline)
+        .await;
     let mut told = Vec::new();
     let (mut places, mut commands) = (Vec::new(), Vec::new());
     for (alter, is_once) in each_once(alters, |alter| (alter.owner, alter.name.clone())) {
@@ -63,7 +68,7 @@ pub(in super::super) async fn alter_each(
         };
         told.push((owner, name, refusal));
     }
-    let outcomes = propose_each(&call.door.site, commands, Deadline::unsaid()).await;
+    let outcomes = propose_each(&call.door.site, commands, deadline).await;
     for (place, outcome) in places.into_iter().zip(outcomes) {
         told[place].2 = outcome.err();
     }
