@@ -82,7 +82,7 @@ fn settings(options: &Options, site: &Site) -> Vec<String> {
     vec![
         format!(
             "{} rounds of {time} s a cell, by turns, medians over them; all clusters of the table \
-             run, others idle",
+             run, others idle; what one left unwritten is written out before the next",
             options.rounds
         ),
         format!(
@@ -166,6 +166,7 @@ impl Run<'_> {
             alone: &alone,
             echo: &echo,
             options: self.options,
+            folder: self.folder,
             topics_made: 0,
         };
         for round in 1..=self.options.rounds {

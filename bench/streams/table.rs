@@ -12,6 +12,8 @@ use super::process::eventually;
 use super::rounds::Round;
 use super::targets::{Cluster, Target};
 use super::topic::Topic;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 /// For followers to have what their leader has acknowledged alone.
@@ -69,6 +71,8 @@ pub struct Table<'a> {
     pub alone: &'a Alone,
     pub echo: &'a EchoServer,
     pub options: &'a Options,
+    /// Where all of them write.
+    pub folder: &'a Path,
     /// Each cell has one of its own.
     pub topics_made: u64,
 }
@@ -90,6 +94,7 @@ impl Table<'_> {
     }
 
     fn measure(&mut self, cell: Cell, who: Who) -> Result<Round, Failure> {
+        write_out(self.folder)?;
         let batches = batches(cell);
         let load = cell.load(self.options);
         match who {
@@ -113,6 +118,16 @@ impl Table<'_> {
                 removed.map(|()| round)
             }
         }
+    }
+}
+
+/// Who is measured next shares the disk with nobody's leftovers: what a cell has not
+/// synced itself, the kernel writes out half a minute later, beside another.
+fn write_out(folder: &Path) -> Result<(), Failure> {
+    let status = Command::new("sync").arg("-f").arg(folder).status();
+    match status.map_err(|error| Failure::NotRunning(format!("sync: {error}")))? {
+        status if status.success() => Ok(()),
+        status => Err(Failure::NotRunning(format!("sync: {status}"))),
     }
 }
 
