@@ -10,11 +10,13 @@ use crate::state::snapshot::backup::{Slice, Sums};
 use crate::wire::frame::framed;
 use serde_json::{Value, json};
 use std::io;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
-use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// As long as a write of the daemon's waits for a majority.
 const AGREEMENT_MAX: Duration = Duration::from_secs(8);
@@ -23,13 +25,13 @@ const TAKER_SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Whoever took a backup and broke off is missed with the next slice: who
 /// types again right then is not to hear that another is being made.
 const LET_GO_MAX: Duration = Duration::from_secs(1);
-const BEFORE_ASKING_AGAIN: Duration = Duration::from_millis(20);
 /// Between two slices the replica's thread is the clients'.
 const REST: Duration = Duration::from_millis(2);
 
 /// A backup that was begun. The replica forgets it when this is dropped.
 pub struct Making {
     replica: ReplicaHandle,
+    let_go: Arc<Notify>,
     backup: Backup,
     id: Uid,
     is_stale: bool,
@@ -37,9 +39,11 @@ pub struct Making {
 
 impl Drop for Making {
     fn drop(&mut self) {
-        let number = self.backup.number;
-        self.replica
-            .look(move |replica, _| replica.drop_backup(number));
+        let (number, let_go) = (self.backup.number, self.let_go.clone());
+        self.replica.look(move |replica, _| {
+            replica.drop_backup(number);
+            let_go.notify_waiters();
+        });
     }
 }
 
@@ -49,11 +53,13 @@ impl Making {
     pub async fn begin(shared: &Shared, accepts_stale: bool) -> Result<Self, String> {
         let give_up = Instant::now() + LET_GO_MAX;
         loop {
-            match Self::begin_once(shared, accepts_stale).await? {
-                Err(NoBackup::AnotherUnderWay) if Instant::now() < give_up => {
-                    sleep(BEFORE_ASKING_AGAIN).await;
-                }
-                begun => return begun.map_err(|why| why.to_string()),
+            // What is let go while this one asks is heard as well.
+            let mut let_go = pin!(shared.backup_let_go.notified());
+            let_go.as_mut().enable();
+            let begun = Self::begin_once(shared, accepts_stale).await?;
+            let is_another = matches!(begun, Err(NoBackup::AnotherUnderWay));
+            if !is_another || timeout_at(give_up, let_go).await.is_err() {
+                return begun.map_err(|why| why.to_string());
             }
         }
     }
@@ -65,11 +71,12 @@ impl Making {
         let mut id = Uid::default();
         let drawn = MachineEntropy.fill(&mut id.0);
         drawn.map_err(|error| format!("the backup gets no number: {error}"))?;
-        let handle = shared.replica.clone();
+        let (handle, let_go) = (shared.replica.clone(), shared.backup_let_go.clone());
         let making = move |is_stale| {
-            let replica = handle.clone();
+            let (replica, let_go) = (handle.clone(), let_go.clone());
             move |backup| Self {
                 replica,
+                let_go,
                 backup,
                 id,
                 is_stale,

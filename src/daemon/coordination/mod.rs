@@ -59,7 +59,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 /// What other threads leave for the daemon.
 pub enum Work {
@@ -97,6 +97,8 @@ pub struct Shared {
     seen: Arc<Mutex<Seen>>,
     work: mpsc::UnboundedSender<Work>,
     presence: Arc<Presence>,
+    /// Told when a backup that was being made is no more.
+    pub backup_let_go: Arc<Notify>,
     /// As this node has applied them.
     topics: watch::Receiver<Arc<Topics>>,
     /// Where the ZooKeeper door is reached.
@@ -181,6 +183,7 @@ impl Coordination {
             seen: Arc::default(),
             work,
             presence: Presence::start(Arc::new(running.handle().doorway()), clock.clone()),
+            backup_let_go: Arc::new(Notify::new()),
             topics,
             zookeeper_at: OnceLock::new(),
             broker: OnceLock::new(),
