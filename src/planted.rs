@@ -11,6 +11,9 @@ pub enum Fault {
     ChecksumNotChecked,
     /// A failed fsync is taken for a good one.
     FsyncErrorIgnored,
+    /// Bytes that could not be written out are left to the sync behind, which has not
+    /// heard of it.
+    WriteOutErrorIgnored,
     /// A torn journal batch is replayed as far as it parses.
     TornTailKept,
     /// Rot below what was synced is cut like a torn tail.
@@ -241,6 +244,7 @@ impl Fault {
         Fault::AnswerBeforeSync,
         Fault::ChecksumNotChecked,
         Fault::FsyncErrorIgnored,
+        Fault::WriteOutErrorIgnored,
         Fault::TornTailKept,
         Fault::HoleCut,
         Fault::FolderNotSynced,

@@ -108,7 +108,8 @@ pub trait File: Send + Sync {
         let _ = (at, length);
     }
     /// Waits until written bytes are at the disk, so that the sync behind has
-    /// little left. They are no more durable; an error is as one of `sync`.
+    /// little left. They are no more durable; an error is as one of `sync`, which does
+    /// not tell of it again.
     fn write_out(&self, at: u64, length: u64) -> io::Result<()> {
         let _ = (at, length);
         Ok(())

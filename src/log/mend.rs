@@ -17,7 +17,7 @@ use super::errors::OpenError;
 use super::footer::Footer;
 use super::format::{Fault, Format};
 use super::identity::{self, Identity};
-use super::journal::{self, Found, Journal, Sealed};
+use super::journal::{self, Found, Journal, Opening, Sealed};
 use super::segment::{self, InPlace, Named};
 use super::settings::Settings;
 use crate::disk::{Disk, How};
@@ -608,14 +608,16 @@ impl Fresh {
             &self.lines,
             false,
         );
+        let Opening { first, .. } =
+            opened
+                .map_err(OpenError::io(doing))?
+                .ok_or_else(|| OpenError::Io {
+                    doing: doing.into(),
+                    source: io::ErrorKind::StorageFull.into(),
+                })?;
         let Sealed {
             file, at, block, ..
-        } = opened
-            .map_err(OpenError::io(doing))?
-            .ok_or_else(|| OpenError::Io {
-                doing: doing.into(),
-                source: io::ErrorKind::StorageFull.into(),
-            })?;
+        } = first;
         let write = || file.write_all_at(at, &block).and_then(|()| file.sync());
         write().map_err(OpenError::io(doing))?;
         sync(disk, journal::FOLDER)

@@ -9,7 +9,7 @@ use super::kill::{Trial as Kill, kill};
 use super::kit::*;
 use super::workload::Workload;
 use crate::full;
-use dolmen::disk::sim::{SimDisk, Sweep, When};
+use dolmen::disk::sim::{Faults, SimDisk, Sweep, When};
 use dolmen::disk::{Disk, RealDisk};
 use dolmen::ids::{Index, LogId};
 use dolmen::log::{Device, FRAMES, Opening, Records, Refused, Request, Settings, Way, open};
@@ -26,6 +26,7 @@ fn trial_for(fault: Fault) -> (Trier, u64) {
         Fault::ChecksumNotChecked => (rot, 2),
         Fault::HoleCut => (rot_in_the_journal, 5),
         Fault::FsyncErrorIgnored => (failing_sync, 1),
+        Fault::WriteOutErrorIgnored => (failing_write_out, 1),
         Fault::StaleMapLength => (growing_map, 1),
         Fault::FullDiskNotNoticed => (full_disk, 1),
         Fault::BaseOffsetFlipped => (flipped_base, 1),
@@ -214,9 +215,20 @@ fn misdirected(seed: u64) -> Result<(), String> {
 
 /// A sync fails once: the device must die, and what it had answered is there.
 fn failing_sync(seed: u64) -> Result<(), String> {
+    failing(seed, |faults| faults.fail_sync = When::Nth(3 + seed % 20))
+}
+
+/// The same where it is heard of ahead of the sync, which then says nothing.
+fn failing_write_out(seed: u64) -> Result<(), String> {
+    failing(seed, |faults| {
+        faults.fail_write_out = When::Nth(1 + seed % 20)
+    })
+}
+
+fn failing(seed: u64, fails: impl FnOnce(&mut Faults)) -> Result<(), String> {
     let disk = SimDisk::new(seed);
     let (mut device, _) = open_small(&disk).map_err(|error| error.to_string())?;
-    disk.faults(|faults| faults.fail_sync = When::Nth(3 + seed % 20));
+    disk.faults(fails);
     let mut workload = Workload::new(seed);
     let outcome = workload.run(&disk, &mut device, 80);
     drop(device);

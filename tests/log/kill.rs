@@ -43,7 +43,8 @@ pub fn kill(trial: Trial) -> Result<(), String> {
     let (mut device, _) = open_with(&disk, settings.clone()).map_err(|error| error.to_string())?;
     let mut dice = Seeded::new(seed ^ 0x0411);
     if dice.one_in(2) {
-        disk.faults(|faults| faults.fail_sync = When::Nth(1 + dice.below(30)));
+        let nth = When::Nth(1 + dice.below(30));
+        disk.faults(|faults| (faults.fail_sync, faults.fail_write_out) = (nth, nth));
     }
     // With a failed sync the process ends by itself; all cuts stay of use.
     let outcome = workload.run(&disk, &mut device, steps - steps / 2);

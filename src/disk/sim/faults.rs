@@ -27,6 +27,8 @@ pub struct Faults {
     /// EIO. As in Linux, the pages count as clean from then on: what the sync
     /// was to cover, no later sync covers.
     pub fail_sync: When,
+    /// What was to be written out ahead of a sync is lost; only this tells of it.
+    pub fail_write_out: When,
     /// EIO, with no name synced. `only` is held against the folder.
     pub fail_folder_sync: When,
     /// Fewer bytes than were asked for, at least one.

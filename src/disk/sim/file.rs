@@ -58,6 +58,12 @@ impl File for SimFile {
         state.sync(&self.handle, now)
     }
 
+    /// Makes nothing durable, and may be the first to hear that bytes are lost: the
+    /// kernel tells of an error once, and a sync behind it does not.
+    fn write_out(&self, _at: u64, _length: u64) -> io::Result<()> {
+        self.disk.state().write_out(&self.handle)
+    }
+
     fn len(&self) -> io::Result<u64> {
         Ok(self.disk.state().files.pages(self.handle.file).len())
     }

@@ -224,20 +224,32 @@ impl State {
 
     /// fdatasync of what was complete before operation `until`.
     pub(super) fn sync(&mut self, handle: &Handle, until: usize) -> io::Result<()> {
-        let file = handle.file;
         self.counts.syncs += 1;
-        let others = self.in_flight.iter().filter(|other| other.file == file);
-        let except = others.flat_map(|other| other.ops.iter().copied());
-        let covers = Covers {
-            until,
-            except: except.filter(|op| *op < until).collect(),
-        };
+        let (file, covers) = (handle.file, self.covered(handle.file, until));
         if self.strikes(&handle.name, |faults| &mut faults.fail_sync) {
             self.record(|| Op::FailedSync { file, covers });
             return Err(eio());
         }
         self.record(|| Op::Sync { file, covers });
         Ok(())
+    }
+
+    pub(super) fn write_out(&mut self, handle: &Handle) -> io::Result<()> {
+        if !self.strikes(&handle.name, |faults| &mut faults.fail_write_out) {
+            return Ok(());
+        }
+        let (file, covers) = (handle.file, self.covered(handle.file, self.now()));
+        self.record(|| Op::FailedSync { file, covers });
+        Err(eio())
+    }
+
+    fn covered(&self, file: FileId, until: usize) -> Covers {
+        let others = self.in_flight.iter().filter(|other| other.file == file);
+        let except = others.flat_map(|other| other.ops.iter().copied());
+        Covers {
+            until,
+            except: except.filter(|op| *op < until).collect(),
+        }
     }
 
     /// The number the next operation will have.

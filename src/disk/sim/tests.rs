@@ -315,6 +315,19 @@ fn a_short_durable_write_is_completed_before_its_sync() {
 }
 
 #[test]
+fn an_error_of_writing_out_is_told_once_and_no_sync_tells_of_it_again() {
+    let disk = SimDisk::new(0);
+    let file = disk.open("a", How::Create).unwrap();
+    file.write_all_at(0, b"aa").unwrap();
+    disk.faults(|faults| faults.fail_write_out = When::Nth(2));
+    file.write_out(0, 1).unwrap();
+    file.write_out(1, 1).unwrap_err();
+    file.sync().unwrap();
+    let ends = &trace_of(&disk)[2..];
+    assert_eq!(ends, ["failed sync #0 below 2", "sync #0 below 3"]);
+}
+
+#[test]
 fn a_durable_write_fails_by_its_write_or_by_its_sync() {
     let (disk, file) = journal(0);
     let mut lane = disk.lane().unwrap();

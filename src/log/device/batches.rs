@@ -75,11 +75,10 @@ impl Device {
         if why != Roll::Going {
             self.journal.swept_all();
         }
-        while self.journal.is_naming() {
+        while self.journal.spares().are_naming() {
             self.lane.wait(None, &mut || true);
             self.reap()?;
         }
-        let is_named = self.journal.has_named();
         let lines = self.lines();
         let token = self.token();
         let epoch = self.take_epoch();
@@ -95,10 +94,7 @@ impl Device {
                 why == Roll::Stopping,
             )
             .map_err(|error| failed("begin a journal file", &error))?;
-        let Some(Sealed {
-            file, at, block, ..
-        }) = opening
-        else {
+        let Some(Opening { first, naming }) = opening else {
             // No spare, and no room to make one.
             if why == Roll::Going {
                 self.make_way();
@@ -106,12 +102,13 @@ impl Device {
             return Ok(false);
         };
         self.journal.await_opening(token);
-        self.lane.write_durable(token, &file, at, block);
+        self.lane
+            .write_durable(token, &first.file, first.at, first.block);
         while self.journal.is_opening() {
             self.lane.wait(None, &mut || true);
             self.reap()?;
         }
-        if !is_named {
+        if naming == Naming::Unsynced {
             let synced = sync_names(&*self.disk);
             synced.map_err(|error| failed("sync the journal's folder", &error))?;
         }

@@ -59,31 +59,25 @@ impl Device {
             }
             Some(Running::Straight(straight)) => self.landed.push_back((*straight, result)),
             Some(Running::Exchange(exchange)) => self.finish_exchange(*exchange, result)?,
-            Some(Running::Sweep) => {
+            Some(Running::Sync) => {
                 result.map_err(|error| failed("sync a segment", &error))?;
-                if let Some(sweep) = &mut self.sweep {
-                    sweep.is_running = false;
-                }
-            }
-            Some(Running::Ease) => {
-                result.map_err(|error| failed("sync a segment", &error))?;
-                self.is_easing = false;
+                self.is_syncing = false;
             }
             Some(Running::Making(making)) => match (result, making.is_whole()) {
-                (Ok(()), true) => self.journal.add_spare(making.spare),
+                (Ok(()), true) => self.journal.spares().add(making.spare),
                 (Ok(()), false) => self.go_on_making(making),
                 (Err(_), _) => {
-                    self.journal.refuse_spare();
+                    self.journal.spares().refuse();
                     self.figures.tidy_failures += 1;
                 }
             },
             Some(Running::Spare { name }) => match result {
-                Ok(()) => self.journal.add_spare(name),
+                Ok(()) => self.journal.spares().add(name),
                 Err(_) => self.figures.tidy_failures += 1,
             },
             Some(Running::Naming) => {
                 result.map_err(|error| failed("name a journal file", &error))?;
-                self.journal.named_next();
+                self.journal.spares().named_next();
             }
             // Else it is tried again where the room is needed.
             Some(Running::Growth { log, epoch, room }) if result.is_ok() => {
@@ -130,7 +124,7 @@ impl Device {
 
     /// Gives back what a load has left, a file with each call.
     pub(super) fn give_back_spare(&mut self) {
-        if let Some(name) = self.journal.surplus_spare() {
+        if let Some(name) = self.journal.spares().surplus() {
             let disk = self.disk.clone();
             self.background(Running::Tidy, Box::new(move || disk.remove(&name)));
         }

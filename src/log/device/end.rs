@@ -67,7 +67,6 @@ impl Device {
             until: self.journal.number(),
             left: due.into_values().map(|dirty| dirty.segment).collect(),
             is_folder_due: std::mem::take(&mut self.is_folder_dirty),
-            is_running: false,
         });
         self.finish_sweep()?;
         while !self.running.is_empty() || !self.in_flight.is_empty() {

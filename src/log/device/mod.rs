@@ -27,7 +27,7 @@ use super::errors::{Fatal, OpenError, Refused};
 use super::format::{End, Format, Walk, Walked};
 use super::frame::{self, Payload, Place};
 use super::fresh::Piece;
-use super::journal::{Journal, Making, Sealed};
+use super::journal::{Journal, Making, Naming, Opening, Sealed};
 use super::rewrite::Written;
 use super::segment::{self, BODY, Header};
 use super::settings::Settings;
@@ -187,10 +187,8 @@ enum Running {
     },
     Straight(Box<Straight>),
     Exchange(Box<exchange::Exchange>),
-    /// One step of a sweep.
-    Sweep,
-    /// The sync of a segment ahead of a sweep.
-    Ease,
+    /// One step of a sweep, or a segment's sync ahead of one.
+    Sync,
     /// A footer, a removal: losing it loses nothing.
     Tidy,
     /// A piece of a journal file that is made ahead of need.
@@ -233,7 +231,6 @@ struct Sweep {
     until: JournalNumber,
     left: Vec<Arc<Segment>>,
     is_folder_due: bool,
-    is_running: bool,
 }
 
 /// What `status` says of a device.
@@ -282,8 +279,9 @@ pub struct Device {
     /// Segments that are synced while there is no sweep, so that the next finds
     /// little to do.
     uneased: VecDeque<Arc<Segment>>,
-    is_easing: bool,
-    /// Calls of `tick` in a row that found nothing to do.
+    /// One at a time: the worker writes tails in between.
+    is_syncing: bool,
+    /// Calls of `tick` that found nothing to do, since a spare was given back.
     quiet_ticks: u32,
     fatal: Option<Fatal>,
     done: Vec<Done>,
@@ -363,7 +361,7 @@ impl Device {
             is_folder_dirty: false,
             sweep: None,
             uneased: VecDeque::new(),
-            is_easing: false,
+            is_syncing: false,
             quiet_ticks: 0,
             fatal: None,
             done: Vec::new(),
@@ -513,10 +511,7 @@ impl Device {
         {
             self.seal_and_start();
         }
-        self.quiet_ticks = match self.is_quiet() {
-            true => self.quiet_ticks + 1,
-            false => 0,
-        };
+        self.quiet_ticks += u32::from(self.is_quiet());
         if self.quiet_ticks == QUIET_TICKS_A_SPARE {
             self.quiet_ticks = 0;
             self.give_back_spare();

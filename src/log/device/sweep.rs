@@ -67,7 +67,6 @@ impl Device {
             until,
             left: left.map(|dirty| dirty.segment).collect(),
             is_folder_due: std::mem::take(&mut self.is_folder_dirty),
-            is_running: false,
         });
         if planted!(TrimBeforeSync) {
             self.sweep = None;
@@ -80,12 +79,12 @@ impl Device {
     /// With every journal file full, several: beside each other they share the
     /// file system's commits, and there is no sync of the journal to hold up.
     pub(super) fn go_on_sweeping(&mut self) {
+        if self.is_syncing {
+            return;
+        }
         let Some(sweep) = &mut self.sweep else {
             return self.ease();
         };
-        if sweep.is_running {
-            return;
-        }
         let is_stalled = self.journal.is_full() && self.journal.wants_roll(&self.settings);
         let at_once = match is_stalled {
             true => SYNCS_AT_ONCE,
@@ -112,21 +111,21 @@ impl Device {
             self.write_footers();
             return;
         };
-        sweep.is_running = true;
-        self.background(Running::Sweep, task);
+        self.sync_behind(task);
     }
 
     fn ease(&mut self) {
-        if self.is_easing {
-            return;
-        }
         // A sweep may have come by meanwhile.
         let due = std::iter::from_fn(|| self.uneased.pop_front()).find(|one| one.wants_sync());
         if let Some(segment) = due {
             let disk = self.disk.clone();
-            self.is_easing = true;
-            self.background(Running::Ease, Box::new(move || segment.sync(&*disk)));
+            self.sync_behind(Box::new(move || segment.sync(&*disk)));
         }
+    }
+
+    fn sync_behind(&mut self, task: crate::disk::Task) {
+        self.is_syncing = true;
+        self.background(Running::Sync, task);
     }
 
     /// Footers of segments whose last bytes are in the file.

@@ -5,15 +5,20 @@
 //! bytes it holds. The next batch says that recovery need not look at it any
 //! more. Once that batch is durable the file becomes a spare.
 
+mod spares;
+
+pub(super) use spares::{Making, Naming, is_spare, spare_name};
+
 use super::batch::{
     BATCH_HEADER_BYTES, BatchHeader, Entry, FileHeader, Kind, LINES_PER_BATCH, Line, encode_table,
 };
 use super::settings::Settings;
-use crate::disk::{Block, Disk, File, How, Task, Token};
+use crate::disk::{Block, Disk, File, How, Token};
 use crate::ids::{Epoch, JournalNumber, Uid};
 use crate::limits::BLOCK_BYTES;
 use crate::planted;
 use crate::wire::crc32c;
+use spares::Spares;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -28,17 +33,9 @@ const SPARE_BLOCKS: u64 = 8;
 /// file is to be had: each takes one, and one that proves it durable.
 const LAST_BLOCKS: u64 = 4;
 
-/// A spare's zeros go to the disk in such pieces: as one, 32 MiB held up what was
-/// synced beside them for 12 ms.
-const ZEROS_AT_ONCE: u64 = 1 << 20;
-
 /// Memory of batches, kept to be used again: two in flight and one in the
 /// making.
 const BLOCKS_KEPT: usize = 3;
-
-/// Spare files that an idle journal has: one made ahead of need, and the trimmed
-/// one that came free meanwhile.
-const SPARES_KEPT: usize = 2;
 
 pub(super) fn file_name(number: JournalNumber) -> String {
     format!("{FOLDER}/{:016x}.jrn", number.0)
@@ -51,20 +48,19 @@ pub fn parse_name(name: &str) -> Option<JournalNumber> {
     u64::from_str_radix(digits, 16).ok().map(JournalNumber)
 }
 
-pub(super) fn spare_name(epoch: Epoch) -> String {
-    format!("{FOLDER}/{:016x}.spare", epoch.0)
-}
-
-pub(super) fn is_spare(name: &str) -> bool {
-    name.ends_with(".spare")
-}
-
 /// A batch ready to be written.
 pub(super) struct Sealed {
     pub(super) file: Arc<dyn File>,
     pub(super) at: u64,
     pub(super) block: Block,
     pub(super) sequence: u64,
+}
+
+/// A file that is begun.
+pub(super) struct Opening {
+    /// Its first bytes, to be written and synced.
+    pub(super) first: Sealed,
+    pub(super) naming: Naming,
 }
 
 pub(super) struct Journal {
@@ -91,25 +87,11 @@ pub(super) struct Journal {
     swept: Option<JournalNumber>,
     /// The batch that says so, once it is on its way.
     trim_told: Option<(JournalNumber, u64)>,
-    spares: Vec<String>,
-    /// None could be made: not tried again before the next file.
-    is_spare_refused: bool,
-    next: Next,
+    spares: Spares,
     opening: Option<Token>,
     file_bytes: u64,
     files_max: usize,
     written_bytes: u64,
-}
-
-/// How far the next file is: a spare is given its name ahead of need. To recovery
-/// a file with a name and without its header is one that was never begun.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Next {
-    Unnamed,
-    /// On its way.
-    Naming,
-    /// On stable storage.
-    Named,
 }
 
 /// What recovery hands over.
@@ -148,9 +130,7 @@ impl Journal {
             live: found.live,
             swept: None,
             trim_told: None,
-            spares: found.spares,
-            is_spare_refused: false,
-            next: Next::Unnamed,
+            spares: Spares::new(found.spares),
             opening: None,
             file_bytes: settings.journal_file_bytes,
             files_max: settings.journal_files_max,
@@ -361,31 +341,20 @@ impl Journal {
         JournalNumber(self.number.0 + 1)
     }
 
-    /// A spare, and the name that is to be its own: a folder's sync waits for the
-    /// file system's journal (2 to 8 ms beside many segments), and appends for it.
+    pub(super) fn spares(&mut self) -> &mut Spares {
+        &mut self.spares
+    }
+
+    /// A spare, and the name that is to be its own, once half of the file is written.
     pub(super) fn name_next(&mut self) -> Option<(String, String)> {
-        if self.next != Next::Unnamed || self.at <= self.file_bytes / 2 {
+        if !self.is_next_due() {
             return None;
         }
-        let spare = self.spares.pop()?;
-        self.next = Next::Naming;
+        let spare = self.spares.name_next()?;
         Some((spare, file_name(self.next_number())))
     }
 
-    pub(super) fn named_next(&mut self) {
-        self.next = Next::Named;
-    }
-
-    pub(super) fn is_naming(&self) -> bool {
-        self.next == Next::Naming
-    }
-
-    pub(super) fn has_named(&self) -> bool {
-        self.next == Next::Named
-    }
-
-    /// Begins the next file: gives its first bytes, to be written and synced.
-    /// None where there is no spare and the disk is full.
+    /// Begins the next file. None where there is no spare and the disk is full.
     pub(super) fn open_next(
         &mut self,
         disk: &dyn Disk,
@@ -394,19 +363,12 @@ impl Journal {
         next_epoch: Epoch,
         lines: &[Line],
         is_stop: bool,
-    ) -> io::Result<Option<Sealed>> {
+    ) -> io::Result<Option<Opening>> {
         let number = self.next_number();
         let name = file_name(number);
-        match self.next {
-            Next::Named => self.next = Next::Unnamed,
-            _ => match self.spares.pop() {
-                Some(spare) => disk.rename(&spare, &name)?,
-                None => match make_zeroed(disk, &name, settings.journal_file_bytes) {
-                    Err(error) if error.kind() == io::ErrorKind::StorageFull => return Ok(None),
-                    made => made?,
-                },
-            },
-        }
+        let Some(naming) = self.spares.take(disk, &name, settings.journal_file_bytes)? else {
+            return Ok(None);
+        };
         let how = if settings.journal_direct {
             How::WriteDirect
         } else {
@@ -415,18 +377,18 @@ impl Journal {
         let file = disk.open(&name, how)?;
         self.number = number;
         self.epoch = epoch;
-        self.is_spare_refused = false;
         self.live.push_back(number);
         let block = self.opening_block(next_epoch, lines, is_stop);
         self.at = block.len() as u64;
         self.written_bytes += self.at;
         self.file = Some(file.clone());
-        Ok(Some(Sealed {
+        let first = Sealed {
             file,
             at: 0,
             block,
             sequence: self.sequence - 1,
-        }))
+        };
+        Ok(Some(Opening { first, naming }))
     }
 
     /// The file's header and its table, in as many batches as it takes.
@@ -498,33 +460,17 @@ impl Journal {
     /// Whether a file should be made ahead of need. A load that has begun several
     /// may fill one within the time that it takes to make one.
     pub(super) fn wants_spare(&self) -> bool {
-        let is_due = match self.live.len() {
-            1 => self.next == Next::Unnamed && self.at > self.file_bytes / 2,
-            _ => true,
-        };
-        is_due && !self.is_spare_refused && self.spares.is_empty() && self.files() < self.files_max
+        let is_loaded = self.live.len() > 1;
+        (is_loaded || self.is_next_due()) && self.spares.want_one() && self.files() < self.files_max
     }
 
-    pub(super) fn refuse_spare(&mut self) {
-        self.is_spare_refused = true;
-    }
-
-    pub(super) fn add_spare(&mut self, name: String) {
-        self.spares.push(name);
+    fn is_next_due(&self) -> bool {
+        !self.spares.have_next() && self.at > self.file_bytes / 2
     }
 
     /// All that there are, spares with them.
     pub(super) fn files(&self) -> usize {
-        let next = usize::from(self.next != Next::Unnamed);
-        self.live.len() + self.spares.len() + next
-    }
-
-    /// Takes out a spare that nobody needs while nothing is written.
-    pub(super) fn surplus_spare(&mut self) -> Option<String> {
-        match self.spares.len() > SPARES_KEPT {
-            true => self.spares.pop(),
-            false => None,
-        }
+        self.live.len() + self.spares.count()
     }
 
     /// After a clean stop or a recovery: only the current file counts. One of
@@ -536,10 +482,10 @@ impl Journal {
                 break;
             };
             let name = file_name(number);
-            if self.spares.is_empty() && has_length(disk, &name, self.file_bytes)? {
+            if self.spares.are_none() && has_length(disk, &name, self.file_bytes)? {
                 let spare = spare_name(epoch);
                 disk.rename(&name, &spare)?;
-                self.spares.push(spare);
+                self.spares.add(spare);
             } else {
                 disk.remove(&name)?;
             }
@@ -550,73 +496,4 @@ impl Journal {
 
 pub(super) fn has_length(disk: &dyn Disk, name: &str, length: u64) -> io::Result<bool> {
     Ok(disk.open(name, How::Read)?.len()? == length)
-}
-
-/// A file that is made ahead of need, a piece at a time. It has its spare name
-/// only once it is whole.
-pub(super) struct Making {
-    raw: String,
-    pub(super) spare: String,
-    bytes: u64,
-    /// Zeros so far.
-    at: u64,
-}
-
-impl Making {
-    pub(super) fn begin(epoch: Epoch, bytes: u64) -> Self {
-        Self {
-            raw: format!("{FOLDER}/{:016x}.raw", epoch.0),
-            spare: spare_name(epoch),
-            bytes,
-            at: 0,
-        }
-    }
-
-    pub(super) fn is_whole(&self) -> bool {
-        self.at == self.bytes
-    }
-
-    /// The next piece of it.
-    pub(super) fn go_on(&mut self, disk: Arc<dyn Disk>) -> Task {
-        let (from, bytes) = (self.at, self.bytes);
-        self.at = bytes.min(from + ZEROS_AT_ONCE);
-        let (until, raw, spare) = (self.at, self.raw.clone(), self.spare.clone());
-        Box::new(move || {
-            let file = match from {
-                0 => create_allocated(&*disk, &raw, bytes)?,
-                _ => disk.open(&raw, How::Write)?,
-            };
-            let written = write_zeros(&*file, from, until);
-            written.inspect_err(|_| drop(disk.remove(&raw)))?;
-            match until == bytes {
-                true => disk.rename(&raw, &spare),
-                false => Ok(()),
-            }
-        })
-    }
-}
-
-/// Preallocated and written with zeros, and synced: a write into it later
-/// changes no metadata, so its sync need not wait for the file system's own
-/// journal (2 to 35 times faster, measured).
-fn make_zeroed(disk: &dyn Disk, name: &str, bytes: u64) -> io::Result<()> {
-    let file = create_allocated(disk, name, bytes)?;
-    write_zeros(&*file, 0, bytes).inspect_err(|_| drop(disk.remove(name)))
-}
-
-fn create_allocated(disk: &dyn Disk, name: &str, bytes: u64) -> io::Result<Arc<dyn File>> {
-    let file = disk.open(name, How::Create)?;
-    let allocated = file.allocate(bytes);
-    allocated.inspect_err(|_| drop(disk.remove(name)))?;
-    Ok(file)
-}
-
-fn write_zeros(file: &dyn File, mut at: u64, until: u64) -> io::Result<()> {
-    let zeros = vec![0; (256 << 10).min((until - at) as usize)];
-    while at < until {
-        let count = zeros.len().min((until - at) as usize);
-        file.write_all_at(at, &zeros[..count])?;
-        at += count as u64;
-    }
-    file.sync()
 }
