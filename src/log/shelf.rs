@@ -6,6 +6,7 @@ use super::errors::{Hole, ReadError};
 use super::footer::{Footer, Pieces};
 use super::format::{End, Fault, Format, Step, Walk, Walked};
 use super::fresh::Fresh;
+use super::maps::Maps;
 use super::segment::{BODY, Header, footer_name};
 use super::sparse::{DISTANCE_BYTES, Sparse};
 use crate::disk::{Block, Disk, File, How, Map};
@@ -182,8 +183,22 @@ impl Segment {
             *sparse = Sparse::from_points(points, until);
         }
         self.is_sealed.store(true, Ordering::Release);
-        // A sealed segment is mapped by who reads it, as long as they read.
+        // From now on `Maps` bounds how many are mapped.
+        self.forget_map();
+    }
+
+    pub(super) fn forget_map(&self) {
         *locked(&self.map) = None;
+    }
+
+    /// Whether it is sealed, and had none.
+    pub(super) fn keep_map(&self, map: &Map) -> bool {
+        let mut held = locked(&self.map);
+        let is_new = held.is_none() && self.is_sealed.load(Ordering::Acquire);
+        if is_new {
+            *held = Some(map.clone());
+        }
+        is_new
     }
 
     /// The footer of this sealed segment. `end` is the log's end there.
@@ -220,9 +235,14 @@ impl Segment {
         Ok(pieces.finish(until).expect("bytes written in order from 0"))
     }
 
-    /// A range of the file, from the map or by a plain read.
-    fn fetch(&self, disk: &dyn Disk, range: Range<u64>, way: Way) -> io::Result<Chunk> {
-        if way == Way::Map
+    /// A range of the file, from the map or by a plain read; None where it is not in
+    /// memory and would have to be.
+    fn fetch(&self, disk: &dyn Disk, range: Range<u64>, way: Way) -> io::Result<Option<Chunk>> {
+        // To open a file may wait for the disk.
+        if way == Way::Resident && locked(&self.file).is_none() {
+            return Ok(None);
+        }
+        if way != Way::Plain
             && let Some(map) = self.map_over(disk, range.end)?
         {
             let end = if planted!(StaleMapLength) {
@@ -231,20 +251,27 @@ impl Segment {
                 range.end
             };
             let range = range.start.min(end) as usize..end as usize;
-            map.populate(range.clone())?;
-            return Ok(Chunk {
+            match way {
+                Way::Resident if !map.is_resident(range.clone()) => return Ok(None),
+                Way::Resident => {}
+                Way::Map | Way::Plain => map.populate(range.clone())?,
+            }
+            return Ok(Some(Chunk {
                 held: Held::Map(map),
                 range,
-            });
+            }));
+        }
+        if way == Way::Resident {
+            return Ok(None);
         }
         let length = (range.end - range.start) as usize;
         let mut block = Block::with_capacity(length);
         block.pad_to(length);
         self.file(disk)?.read_exact_at(range.start, &mut block)?;
-        Ok(Chunk {
+        Ok(Some(Chunk {
             held: Held::Block(Arc::new(block)),
             range: 0..length,
-        })
+        }))
     }
 
     /// The map, made anew where the file has grown since.
@@ -345,11 +372,13 @@ impl Segment {
         way: Way,
     ) -> Result<Chunk, ReadError> {
         let (start, end) = (range.start, range.end);
-        self.fetch(disk, range, way)
+        let fetched = self.fetch(disk, range, way);
+        fetched
             .map_err(|source| ReadError::Io {
                 doing: format!("read bytes {start} to {end} of {}", self.name),
                 source,
-            })
+            })?
+            .ok_or(ReadError::NotInMemory)
     }
 
     /// Where the record that holds `index` starts, and the log's end before
@@ -360,10 +389,16 @@ impl Segment {
         disk: &dyn Disk,
         format: &dyn Format,
         index: Index,
+        way: Way,
     ) -> Result<Located, ReadError> {
-        self.load_points(disk);
         let until = self.readable();
         let start = (self.header.start.next, BODY);
+        if index != start.0 && self.wants_points() {
+            if way == Way::Resident {
+                return Err(ReadError::NotInMemory);
+            }
+            self.load_points(disk);
+        }
         let (first, mut at) = locked(&self.sparse).before(index).unwrap_or(start);
         if first == index && at < until {
             return Ok(Located { at, before: None });
@@ -373,7 +408,7 @@ impl Segment {
         while at < until {
             let range = at..until.min(at + window);
             window = (window * 4).min(DISTANCE_BYTES * 4);
-            let chunk = self.read_window(disk, range, Way::Plain)?;
+            let chunk = self.read_window(disk, range, way)?;
             let mut place = 0;
             loop {
                 let here = at + place as u64;
@@ -411,12 +446,14 @@ impl Segment {
         Ok(Located { at: until, before })
     }
 
-    /// A sealed segment that nobody has read yet takes its index from the
-    /// footer; where that is missing or bad, the walk builds it.
+    /// A sealed segment that nobody has read yet.
+    fn wants_points(&self) -> bool {
+        self.is_sealed.load(Ordering::Acquire) && locked(&self.sparse).points().is_empty()
+    }
+
+    /// It takes its index from the footer; where that is missing or bad, the walk
+    /// builds it.
     fn load_points(&self, disk: &dyn Disk) {
-        if !self.is_sealed.load(Ordering::Acquire) || !locked(&self.sparse).points().is_empty() {
-            return;
-        }
         if let Ok(footer) = read_footer(disk, &self.name)
             && footer.epoch == self.header.epoch
             && footer.until == self.readable()
@@ -465,6 +502,8 @@ pub(super) struct Located {
 pub enum Way {
     /// From the memory map, without a copy, made resident first.
     Map,
+    /// From there, and only where it is resident: the disk is not waited for.
+    Resident,
     /// By a read, for ranges that are cold.
     Plain,
 }
@@ -505,6 +544,13 @@ impl Chunk {
         Self {
             held: Held::Fresh(bytes),
             range,
+        }
+    }
+
+    pub(super) fn map(&self) -> Option<&Map> {
+        match &self.held {
+            Held::Map(map) => Some(map),
+            Held::Block(_) | Held::Fresh(_) => None,
         }
     }
 
@@ -549,6 +595,7 @@ pub struct Shelf {
     pub id: LogId,
     pub(super) format: &'static dyn Format,
     disk: Arc<dyn Disk>,
+    maps: Arc<Maps>,
     segments: RwLock<Vec<Arc<Segment>>>,
     /// Foreign records that are not in their segment yet.
     pub(super) fresh: Fresh,
@@ -569,11 +616,17 @@ pub struct Shelf {
 }
 
 impl Shelf {
-    pub(super) fn new(id: LogId, format: &'static dyn Format, disk: Arc<dyn Disk>) -> Self {
+    pub(super) fn new(
+        id: LogId,
+        format: &'static dyn Format,
+        disk: Arc<dyn Disk>,
+        maps: Arc<Maps>,
+    ) -> Self {
         Self {
             id,
             format,
             disk,
+            maps,
             segments: RwLock::default(),
             fresh: Fresh::default(),
             first: AtomicU64::new(0),
@@ -765,13 +818,18 @@ impl Shelf {
 
     fn read_in(
         &self,
-        segment: &Segment,
+        segment: &Arc<Segment>,
         from: Index,
         bytes_max: usize,
         way: Way,
     ) -> Result<Option<Read>, ReadError> {
         let disk = &*self.disk;
-        let at = segment.locate(disk, self.format, from)?.at;
+        // Of what it walks over, it needs the heads of records only.
+        let walk = match way {
+            Way::Resident => Way::Resident,
+            Way::Map | Way::Plain => Way::Plain,
+        };
+        let at = segment.locate(disk, self.format, from, walk)?.at;
         let until = segment.readable();
         if at >= until {
             return Ok(None);
@@ -779,6 +837,7 @@ impl Shelf {
         let mut want = bytes_max.clamp(1, RECORD_BYTES_MAX) as u64;
         loop {
             let chunk = segment.read_window(disk, at..until.min(at + want), way)?;
+            self.maps.keep(segment, &chunk);
             match whole_records(self.format, &chunk, bytes_max) {
                 Ok((length, Some(next))) => {
                     let (bytes, epoch) = (chunk.part(0..length), segment.header.epoch);

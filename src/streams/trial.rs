@@ -27,6 +27,7 @@ pub(crate) const OWN: NodeId = NodeId(1);
 
 pub(crate) struct House {
     pub streams: Streams,
+    pub disk: SimDisk,
     /// Until it is dropped.
     owner: Option<Owner>,
     rooms: Arc<Mutex<Rooms>>,
@@ -80,8 +81,9 @@ impl Entropy for Dice {
 impl House {
     /// With segments of so many bytes.
     pub(crate) fn new(segment_bytes: u64) -> Self {
+        let disk = SimDisk::new(1);
+        let its_own = disk.clone();
         let open_here = move || {
-            let disk = SimDisk::new(1);
             let settings = Settings {
                 segment_bytes,
                 segment_first_bytes: 8 << 10,
@@ -89,8 +91,8 @@ impl House {
                 ..Settings::default()
             };
             open(Opening {
-                disk: Arc::new(disk.clone()),
-                lane: disk.lane().expect("a simulated disk has lanes"),
+                disk: Arc::new(its_own.clone()),
+                lane: its_own.lane().expect("a simulated disk has lanes"),
                 entropy: &Dice(Mutex::new(Seeded::new(1))),
                 settings,
                 formats: &[&BATCHES as &dyn Format],
@@ -115,6 +117,7 @@ impl House {
         streams.wake_with(waker);
         Self {
             streams,
+            disk,
             owner: Some(owner),
             rooms,
         }

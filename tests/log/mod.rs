@@ -7,6 +7,7 @@ mod foreign;
 mod fresh;
 mod kill;
 mod kit;
+mod memory;
 mod mend;
 mod real;
 mod workload;

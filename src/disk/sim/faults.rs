@@ -40,6 +40,8 @@ pub struct Faults {
     pub misdirect_write: When,
     /// A map says no to a range.
     pub fail_populate: When,
+    /// The page cache has lost a range of a map that is asked about.
+    pub evicted: When,
     /// A durable write or a background task is held back for `slow_waits`
     /// calls of the lane's `wait`.
     pub slow: When,

@@ -73,7 +73,7 @@ impl File for SimFile {
     }
 
     fn map(&self, length: u64) -> io::Result<Option<Map>> {
-        let state = self.disk.state();
+        let mut state = self.disk.state();
         if !state.maps {
             return Ok(None);
         }
@@ -85,6 +85,7 @@ impl File for SimFile {
             pages.len()
         );
         let bytes = pages.to_vec(0, length as usize);
+        state.mapped += 1;
         Ok(Some(Arc::new(SimMap {
             bytes,
             name: self.handle.name.clone(),
@@ -99,6 +100,12 @@ struct SimMap {
     bytes: Vec<u8>,
     name: Arc<str>,
     disk: SimDisk,
+}
+
+impl Drop for SimMap {
+    fn drop(&mut self) {
+        self.disk.state().mapped -= 1;
+    }
 }
 
 impl Mapped for SimMap {
@@ -118,5 +125,10 @@ impl Mapped for SimMap {
         }
         state.counts.read(&self.name, range.len());
         Ok(())
+    }
+
+    fn is_resident(&self, range: Range<usize>) -> bool {
+        let mut state = self.disk.state();
+        range.end <= self.bytes.len() && !state.strikes(&self.name, |faults| &mut faults.evicted)
     }
 }

@@ -123,6 +123,11 @@ impl SimDisk {
         self.state().maps = yes;
     }
 
+    /// How many maps are held.
+    pub fn mapped(&self) -> usize {
+        self.state().mapped
+    }
+
     pub fn counts(&self) -> Counts {
         self.state().counts.clone()
     }

@@ -29,6 +29,8 @@ pub(super) struct State {
     pub(super) chance: Seeded,
     pub(super) depth: usize,
     pub(super) maps: bool,
+    /// Maps that are held.
+    pub(super) mapped: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -61,6 +63,7 @@ impl State {
             chance: Seeded::new(seed),
             depth: 2,
             maps: false,
+            mapped: 0,
         }
     }
 

@@ -68,7 +68,7 @@ impl Device {
             .segment_of(from)
             .ok_or(Refused::OutOfRange { first, next })?;
         let located = segment
-            .locate(&*self.disk, log.format, from)
+            .locate(&*self.disk, log.format, from, Way::Plain)
             .map_err(|error| cannot(format!("truncate log {id} at {from}: {error}")))?;
         // The end before the record; where the walk began right at it, walk
         // the segment from its start, which says all.

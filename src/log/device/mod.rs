@@ -28,6 +28,7 @@ use super::format::{End, Format, Walk, Walked};
 use super::frame::{self, Payload, Place};
 use super::fresh::Piece;
 use super::journal::{Journal, Making, Naming, Opening, Sealed};
+use super::maps::Maps;
 use super::rewrite::Written;
 use super::segment::{self, BODY, Header};
 use super::settings::Settings;
@@ -250,6 +251,7 @@ pub struct Figures {
 
 pub struct Device {
     pub(super) disk: Arc<dyn Disk>,
+    maps: Arc<Maps>,
     pub(super) lane: Box<dyn Lane>,
     pub(super) settings: Settings,
     pub(super) home: Uid,
@@ -337,10 +339,12 @@ impl Device {
         settings: Settings,
         home: Uid,
         journal: Journal,
+        maps: Arc<Maps>,
         next_epoch: u64,
     ) -> Self {
         Self {
             disk,
+            maps,
             lane,
             settings,
             home,
@@ -383,7 +387,8 @@ impl Device {
         if self.logs.len() >= LOGS_PER_DEVICE {
             return Err(Refused::TooManyLogs);
         }
-        let shelf = Arc::new(Shelf::new(id, format, self.disk.clone()));
+        let (disk, maps) = (self.disk.clone(), self.maps.clone());
+        let shelf = Arc::new(Shelf::new(id, format, disk, maps));
         let log = Log::new(shelf.clone(), format, self.settings.segment_bytes);
         self.logs.insert(id, log);
         Ok(shelf)

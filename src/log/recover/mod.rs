@@ -25,6 +25,7 @@ use super::format::{Fault, Format, Step};
 use super::frame::{self, FRAMES};
 use super::identity::{self, Identity};
 use super::journal::{self, Current, Found, Journal};
+use super::maps::Maps;
 use super::plan::{LogPlan, Part, Plan};
 use super::scan::{self, Bad, Ending, Scanned};
 use super::segment::{self, BODY, Header, InPlace, Named};
@@ -87,6 +88,7 @@ pub fn open(opening: Opening<'_>) -> Result<(Device, Report), OpenError> {
                 formats,
                 survey,
                 reading,
+                maps: Arc::default(),
             }
             .carry_out(lane)
         }
@@ -124,7 +126,8 @@ fn begin(
         spares: Vec::new(),
     };
     let journal = Journal::new(found, None, &settings);
-    let mut device = Device::assemble(disk, lane, settings, identity.home, journal, 1);
+    let maps = Arc::default();
+    let mut device = Device::assemble(disk, lane, settings, identity.home, journal, maps, 1);
     device.begin_journal()?;
     Ok((
         device,
@@ -141,6 +144,7 @@ struct Recovery<'a> {
     formats: &'a [&'static dyn Format],
     survey: Survey,
     reading: Reading,
+    maps: Arc<Maps>,
 }
 
 impl Recovery<'_> {
@@ -230,7 +234,8 @@ impl Recovery<'_> {
 
     fn shelve(&self, log: LogId, format: &'static dyn Format, chain: Vec<Chosen>) -> Shelved {
         let plan = &self.reading.plan.logs[&log];
-        let shelf = Arc::new(Shelf::new(log, format, self.disk.clone()));
+        let (disk, maps) = (self.disk.clone(), self.maps.clone());
+        let shelf = Arc::new(Shelf::new(log, format, disk, maps));
         shelf.set_first(plan.first);
         shelf.set_written(plan.end.next);
         shelf.set_taken(plan.end.next);
@@ -315,6 +320,7 @@ impl Recovery<'_> {
             settings,
             identity.home,
             journal,
+            self.maps.clone(),
             next_epoch,
         ))
     }

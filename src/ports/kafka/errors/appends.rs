@@ -139,6 +139,8 @@ impl From<&ReadError> for ErrorCode {
         match error {
             ReadError::BelowFirst { .. } => Self::OffsetOutOfRange,
             ReadError::Hole(_) | ReadError::Io { .. } => Self::KafkaStorageError,
+            // Who asks for no more than that reads it otherwise.
+            ReadError::NotInMemory => Self::UnknownServerError,
             // The node is stopping, and another leads soon.
             ReadError::Closed => Self::NotLeaderOrFollower,
         }

@@ -1,6 +1,7 @@
 //! Reads what a Fetch is given, partition by partition. What is warm is read
-//! where the handler runs, from the memory map and without a copy; what may have
-//! to wait for a disk, on the blocking pool and into memory.
+//! where the handler runs, from the memory map and without a copy, and so is what
+//! turns out to be in memory; what may have to wait for a disk, on the blocking pool
+//! and into memory of its own.
 
 use super::cold::{ColdMemory, Room};
 use super::plan::{Budget, Stretch};
@@ -24,7 +25,8 @@ pub struct Reading {
     pub stretch: Stretch,
     pub bytes_max: i32,
     is_empty: bool,
-    is_cold: bool,
+    /// Not what was written last: it may have to wait for a disk.
+    is_far: bool,
 }
 
 /// What was read of one partition.
@@ -95,38 +97,35 @@ impl Reading {
     pub fn new(view: Arc<View>, marks: Marks, stretch: Stretch, bytes_max: i32) -> Self {
         let is_empty = stretch.from >= stretch.until;
         let is_warm = || marks.is_within(PARTITION_WARM_BYTES, view.bytes(), stretch.from);
-        let is_cold = !is_empty && !is_warm();
+        let is_far = !is_empty && !is_warm();
         Self {
             view,
             stretch,
             bytes_max,
             is_empty,
-            is_cold,
+            is_far,
         }
     }
 
     fn is_warm(&self) -> bool {
-        !self.is_empty && !self.is_cold
+        !self.is_empty && !self.is_far
     }
 
-    fn way(&self) -> Way {
-        match self.is_cold {
-            true => Way::Plain,
-            false => Way::Map,
-        }
-    }
-
-    fn read(&self, bounds: &mut Bounds) -> Result<Given, ErrorCode> {
+    fn read(&self, bounds: &mut Bounds) -> Result<Given, ReadError> {
         let Stretch { from, until } = self.stretch;
+        let way = match (self.is_far, &bounds.room) {
+            (false, _) => Way::Map,
+            (true, None) => Way::Resident,
+            (true, Some(_)) => Way::Plain,
+        };
         let (mut records, mut next) = (Records::default(), from);
         // A read ends with its segment.
         while let Some(room) = bounds.budget.ask(self.bytes_max, records.len()) {
-            let read = self.view.read(next, until, room, self.way());
-            let batches = match read {
+            let batches = match self.view.read(next, until, room, way) {
                 Ok(Some(batches)) => batches,
                 Ok(None) => break,
                 Err(_) if !records.is_empty() => break,
-                Err(error) => return Err(self.failed(&error)),
+                Err(error) => return Err(error),
             };
             if !bounds.budget.take(room, batches.bytes.len()) {
                 break;
@@ -161,18 +160,8 @@ pub async fn read(
     patience: Duration,
 ) -> Readout {
     let bytes_max = usize::try_from(bytes_max).unwrap_or(0);
-    let is_any_warm = readings.iter().any(Reading::is_warm);
-    // Who reads from the disk alone does not depend on what others hold here.
-    let allow = |bytes_max| match is_any_warm {
-        true => {
-            let allowance = memory.warm.allow(bytes_max);
-            (allowance.bytes(), allowance)
-        }
-        false => (bytes_max, memory.warm.allow(0)),
-    };
-    if !readings.iter().any(|reading| reading.is_cold) {
-        let (bytes_max, allowance) = allow(bytes_max.min(FETCH_BYTES_MAX));
-        return read_all(&readings, bytes_max, None, allowance);
+    if let Some(readout) = read_here(&readings, bytes_max, memory.warm) {
+        return readout;
     }
     let patience = patience.max(Duration::from_millis(FETCH_COLD_WAIT_MS));
     let wanted = bytes_max.min(FETCH_COLD_BYTES_MAX);
@@ -188,35 +177,60 @@ pub async fn read(
             is_full: true,
         };
     };
-    let (bytes_max, allowance) = allow(wanted.min(room.bytes()));
+    let bytes_max = wanted.min(room.bytes());
+    // Who reads from the disk alone does not depend on what others hold here.
+    let (bytes_max, allowance) = match readings.iter().any(Reading::is_warm) {
+        true => {
+            let allowance = memory.warm.allow(bytes_max);
+            (allowance.bytes(), allowance)
+        }
+        false => (bytes_max, memory.warm.allow(0)),
+    };
     let work = move || read_all(&readings, bytes_max, Some(Arc::new(room)), allowance);
     let work = tokio::task::spawn_blocking(work).await;
     // It does not end otherwise but by a panic, or where the node stops.
-    work.unwrap_or(Readout {
+    work.ok().flatten().unwrap_or(Readout {
         given: Vec::new(),
         is_full: true,
     })
 }
 
+/// What is in memory, without a copy; None where one of them begins with what is not.
+/// So much may be held here already that a copy could give more.
+fn read_here(readings: &[Reading], bytes_max: usize, warm: &WarmMemory) -> Option<Readout> {
+    let allowance = warm.allow(bytes_max.min(FETCH_BYTES_MAX));
+    let is_any_far = readings.iter().any(|reading| reading.is_far);
+    if is_any_far && allowance.bytes() < bytes_max.min(FETCH_COLD_BYTES_MAX) {
+        return None;
+    }
+    read_all(readings, allowance.bytes(), None, allowance)
+}
+
+/// None as there; never where there is room for copies.
 fn read_all(
     readings: &[Reading],
     bytes_max: usize,
     room: Option<Arc<Room>>,
     allowance: Allowance,
-) -> Readout {
+) -> Option<Readout> {
     let mut bounds = Bounds {
         budget: Budget::new(bytes_max),
         room,
         copied_bytes: 0,
         allowance,
     };
-    let each = readings.iter();
-    let given = each.map(|reading| reading.read(&mut bounds)).collect();
+    let mut given = Vec::with_capacity(readings.len());
+    for reading in readings {
+        given.push(match reading.read(&mut bounds) {
+            Err(ReadError::NotInMemory) => return None,
+            read => read.map_err(|error| reading.failed(&error)),
+        });
+    }
     if let Some(room) = &bounds.room {
         room.keep(bounds.copied_bytes);
     }
-    Readout {
+    Some(Readout {
         given,
         is_full: bounds.budget.is_used_up(),
-    }
+    })
 }

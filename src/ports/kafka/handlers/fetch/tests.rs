@@ -1,4 +1,5 @@
 use super::*;
+use crate::disk::sim::When;
 use crate::ids::{NodeId, Offset, ProducerId, TopicId};
 use crate::limits::{FETCH_WARM_BYTES_MIN, PARTITION_WARM_BYTES};
 use crate::ports::kafka::handlers::trial::{
@@ -371,6 +372,59 @@ fn what_is_read_from_the_disk_has_its_memory_until_it_is_taken() {
         others.pop();
         let (cold, ()) = tokio::join!(fetch(0), async { others.clear() });
         assert_eq!(found(cold).len(), large.len());
+    });
+}
+
+#[test]
+fn what_is_in_memory_is_not_copied_as_long_as_others_hold_little() {
+    let trial = Trial::with_segments(4 << 20, &[("a", 1, &[])]);
+    let large = valued(&vec![b'x'; 900 << 10]);
+    let count = PARTITION_WARM_BYTES as usize / large.len() + 3;
+    (0..count).for_each(|_| trial.append("a", 0, &large));
+    let disk = &trial.house.disk;
+    disk.maps(true);
+    let (cold, warm) = (&trial.door.cold_memory, &trial.door.warm_memory);
+    let (all_cold, all_warm) = (cold.left_bytes(), warm.left_bytes());
+    let fetch = async || {
+        let wanted = FetchPartition {
+            partition_max_bytes: i32::MAX,
+            ..partition(0, 0)
+        };
+        let asked = request(vec![topic(&trial, "a", vec![wanted])]);
+        let call = Call {
+            version: NEWEST,
+            ..trial.call()
+        };
+        let mut response = Fetch::run(call, asked).await.unwrap();
+        response.responses.remove(0).partitions.remove(0).records
+    };
+    let held = || (all_cold - cold.left_bytes(), all_warm - warm.left_bytes());
+    run(async {
+        let records = fetch().await;
+        assert!(records.len() > 7 * large.len(), "{}", records.len());
+        assert_eq!(held(), (0, records.len()));
+        drop(records);
+        assert_eq!(held(), (0, 0));
+
+        // What the page cache has lost on the way is left to the next request.
+        disk.faults(|faults| faults.evicted = When::Nth(2));
+        let records = fetch().await;
+        assert!((1..7 * large.len()).contains(&records.len()));
+        assert_eq!(held(), (0, records.len()));
+        drop(records);
+
+        let others: Vec<_> = (0..8).map(|_| warm.allow(usize::MAX)).collect();
+        let before = held();
+        let records = fetch().await;
+        assert!(records.len() > 7 * large.len(), "{}", records.len());
+        let copied = held().0 - before.0;
+        assert!(
+            (records.len()..records.len() + 2048).contains(&copied),
+            "{copied}"
+        );
+        assert_eq!(held().1, before.1);
+        drop((others, records));
+        assert_eq!(held(), (0, 0));
     });
 }
 
