@@ -251,10 +251,10 @@ impl Segment {
                 range.end
             };
             let range = range.start.min(end) as usize..end as usize;
-            match way {
-                Way::Resident if !map.is_resident(range.clone()) => return Ok(None),
-                Way::Resident => {}
-                Way::Map | Way::Plain => map.populate(range.clone())?,
+            if way == Way::Map {
+                map.populate(range.clone())?;
+            } else if !map.is_resident(range.clone()) {
+                return Ok(None);
             }
             return Ok(Some(Chunk {
                 held: Held::Map(map),
